@@ -1,9 +1,15 @@
-//! Trains ResNets from scratch on ImageNet.
+pub mod autograd;
 pub mod backend;
 pub mod cli;
 pub mod data;
 pub mod dtype;
 pub mod error;
+pub mod models;
+pub mod nn;
+pub mod ops;
+pub mod optim;
 pub mod progress;
 pub mod rng;
+pub mod schedule;
 pub mod shape;
+pub mod tensor;

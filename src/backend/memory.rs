@@ -38,6 +38,9 @@ pub trait Memory: Clone + Send + Sync + 'static {
     fn view(buffer: &Self::Buffer, range: Range<usize>) -> Self::Ref<'_>;
     fn view_mut(buffer: &mut Self::Buffer, range: Range<usize>) -> Self::Mut<'_>;
 
+    /// The first `at` elements and the rest.
+    fn split_mut(view: Self::Mut<'_>, at: usize) -> (Self::Mut<'_>, Self::Mut<'_>);
+
     fn all(buffer: &Self::Buffer) -> Self::Ref<'_> {
         Self::view(buffer, 0..Self::len(buffer))
     }

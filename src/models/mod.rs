@@ -1,0 +1,48 @@
+//! Models by name.
+
+mod resnet;
+
+pub use resnet::ResNet;
+
+use crate::autograd::{Tape, Value};
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::nn::{Builder, Layout};
+
+/// A network and where its parameters lie.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub name: String,
+    pub classes: usize,
+    pub layout: Layout,
+    net: ResNet,
+}
+
+/// Every name [`Model::new`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    resnet::DEPTHS.iter().map(|d| d.name)
+}
+
+impl Model {
+    /// The model called `name` with `classes` outputs; `zero_init_residual` starts the last scale of each block at 0.
+    ///
+    /// # Errors
+    /// `Usage` for an unknown name, listing the known ones, and for no classes.
+    pub fn new(name: &str, classes: usize, zero_init_residual: bool) -> Result<Self> {
+        let Some(depth) = resnet::DEPTHS.iter().find(|d| d.name == name) else {
+            let known: Vec<_> = names().collect();
+            return Err(Error::usage(format!("unknown model '{name}'")).at("--model").next(format!("one of: {}", known.join(", "))));
+        };
+        if classes == 0 {
+            return Err(Error::usage("a model needs at least one class").at("--model"));
+        }
+        let mut builder = Builder::default();
+        let net = ResNet::new(&mut builder, depth, classes, zero_init_residual);
+        Ok(Self { name: name.to_owned(), classes, layout: builder.finish(), net })
+    }
+
+    /// Pictures `[n, h, w, 3]` to logits `[n, classes]`.
+    pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, pictures: &Value<B>) -> Result<Value<B>> {
+        self.net.forward(tape, pictures)
+    }
+}
