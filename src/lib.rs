@@ -1,9 +1,12 @@
 pub mod autograd;
 pub mod backend;
+pub mod checkpoint;
 pub mod cli;
+pub mod cuda;
 pub mod data;
 pub mod dtype;
 pub mod error;
+pub mod files;
 pub mod models;
 pub mod nn;
 pub mod ops;
@@ -13,3 +16,4 @@ pub mod rng;
 pub mod schedule;
 pub mod shape;
 pub mod tensor;
+pub mod train;

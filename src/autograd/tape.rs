@@ -158,7 +158,8 @@ impl<'a, B: Backend> Tape<'a, B> {
         ValueId(self.nodes.len() - 1)
     }
 
-    fn lap(&mut self, name: &'static str, backward: bool) {
+    /// Books the time since the last booking to `name`.
+    pub fn lap(&mut self, name: &'static str, backward: bool) {
         let now = Instant::now();
         if let Some(profile) = &mut self.profile {
             profile.add(name, backward, now - self.since);

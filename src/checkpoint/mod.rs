@@ -1,0 +1,138 @@
+//! What a run leaves behind to go on from: weights, running statistics, optimizer state, and where it stood.
+//!
+//! A checkpoint is a safetensors file under torchvision's names, so that it also serves as a weight file; the optimizer's arenas
+//! follow as `optimizer.<i>.<name>`. Equal state gives equal bytes.
+
+pub mod safetensors;
+pub mod weights;
+
+use crate::error::{Error, Result};
+use crate::models::Model;
+use safetensors::File;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// The numbers of a training state, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub weights: Vec<f32>,
+    pub running: Vec<f32>,
+    /// The optimizer's arenas, one after the other.
+    pub optimizer: Vec<f32>,
+}
+
+/// Where the run stood.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Updates applied.
+    pub update: u64,
+    /// Updates applied when the validation pictures were last looked at.
+    pub evaluated: Option<u64>,
+    pub best_top1: Option<f64>,
+    pub dataset_id: String,
+    /// Every setting of the run.
+    pub config: Value,
+}
+
+/// How to prepare pictures for a model, kept with its weights so that `predict` needs no flags.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    pub model: String,
+    /// Class names in the order of the logits.
+    pub classes: Vec<String>,
+    /// Side of the network's input at evaluation.
+    pub val_crop_size: usize,
+    /// Short side pictures were resized to when packed.
+    pub resize: usize,
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+}
+
+/// Writes a whole training state.
+///
+/// # Errors
+/// `Write`; `NonFinite` if a number of the state is not finite (nothing is written).
+pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progress: &Progress) -> Result<()> {
+    check_finite(model, state, path)?;
+    let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
+    tensors.extend(weights::running_to_tensors(&model.layout, &state.running, progress.update));
+    for (i, arena) in state.optimizer.chunks_exact(model.layout.len()).enumerate() {
+        tensors.extend(weights::arena_to_tensors(&model.layout, &format!("optimizer.{i}."), arena));
+    }
+    safetensors::write(path, tensors, object(json!({ "format": 1, "card": card, "progress": progress })))
+}
+
+/// Writes weights and running statistics only: loads into torchvision with `strict=True`.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State, updates: u64) -> Result<()> {
+    check_finite(model, state, path)?;
+    let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
+    tensors.extend(weights::running_to_tensors(&model.layout, &state.running, updates));
+    safetensors::write(path, tensors, object(json!({ "format": 1, "card": card })))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn check_finite(model: &Model, state: &State, path: &Path) -> Result<()> {
+    let bad = state.weights.iter().position(|v| !v.is_finite());
+    let name = bad.and_then(|i| model.layout.params.iter().find(|p| p.param.range.contains(&i)).map(|p| p.name.clone()));
+    let name = name.or_else(|| state.running.iter().any(|v| !v.is_finite()).then(|| "a running statistic".to_owned()));
+    let name = name.or_else(|| state.optimizer.iter().any(|v| !v.is_finite()).then(|| "the optimizer's state".to_owned()));
+    match name {
+        Some(name) => Err(Error::non_finite(format!("{name} is not finite: the checkpoint was not written"))
+            .at(path.display().to_string())
+            .because("the training diverged")
+            .next("--resume from an earlier checkpoint with a lower --lr")),
+        None => Ok(()),
+    }
+}
+
+/// Reads a whole training state back.
+///
+/// # Errors
+/// `Data`: damaged, another model, or a weight file without the state of a run.
+pub fn load(path: &Path, model: &Model) -> Result<(State, Progress)> {
+    let file = safetensors::read(path)?;
+    let Some(progress) = file.meta.get("progress") else {
+        return Err(Error::data("this file holds weights only, not the state of a run")
+            .at(path.display().to_string())
+            .next("--init FILE to start from weights, --resume with a file of the checkpoints folder"));
+    };
+    let progress = serde_json::from_value(progress.clone())
+        .map_err(|e| Error::data("the checkpoint's metadata is not understood").at(path.display().to_string()).source(e))?;
+    let (weights, running) = weights::load(model, &file)?;
+    let mut optimizer = Vec::new();
+    for i in 0.. {
+        let prefix = format!("optimizer.{i}.");
+        if !file.tensors.keys().any(|n| n.starts_with(&prefix)) {
+            break;
+        }
+        optimizer.extend(weights::arena_from_file(&model.layout, &prefix, &file)?);
+    }
+    Ok((State { weights, running, optimizer }, progress))
+}
+
+/// The card in a file of ours, if it has one.
+pub fn card(file: &File) -> Option<ModelCard> {
+    file.meta.get("card").and_then(|c| serde_json::from_value(c.clone()).ok())
+}
+
+/// `checkpoints/<update>.safetensors` of a run, newest first.
+pub fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let numbered = |path: PathBuf| {
+        let update: u64 = path.file_name()?.to_str()?.strip_suffix(".safetensors")?.parse().ok()?;
+        Some((update, path))
+    };
+    let mut found: Vec<_> = entries.filter_map(|e| numbered(e.path())).collect();
+    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found
+}

@@ -1,0 +1,146 @@
+//! The safetensors container: our own writer, whose bytes are a pure function of the content, and a checked reader.
+//!
+//! Layout: u64 header length, JSON header padded with spaces to a multiple of 4096 bytes, tensors. Tensors are sorted by element
+//! size (largest first, so that every one is aligned) and then by name; metadata keys are sorted. The crate `safetensors` writes its
+//! metadata from a hash map, in an order that changes from run to run, which is why the writer is ours and only the reader is its.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use safetensors::{Dtype as StDtype, SafeTensors};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const HEADER_ALIGN: usize = 4096;
+/// Ours are about 100 KB; more is damage.
+const HEADER_LIMIT: u64 = 8 << 20;
+/// Our own metadata: the CRC of the JSON behind it, then the JSON.
+const META_KEY: &str = "imagenet_engine";
+
+/// One tensor to be written: little-endian elements, row-major.
+pub struct TensorOut {
+    pub name: String,
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+impl TensorOut {
+    pub fn f32(name: String, shape: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self { name, dtype: DType::F32, shape: shape.to_vec(), bytes }
+    }
+
+    pub fn i64_scalar(name: String, value: i64) -> Self {
+        Self { name, dtype: DType::I64, shape: Vec::new(), bytes: value.to_le_bytes().to_vec() }
+    }
+}
+
+/// Writes `tensors` with `meta` (a JSON object, to which the CRC-32C of every tensor is added) atomically to `path`.
+///
+/// # Errors
+/// `Write`.
+pub fn write(path: &Path, mut tensors: Vec<TensorOut>, mut meta: Map<String, Value>) -> Result<()> {
+    tensors.sort_by(|a, b| b.dtype.size().cmp(&a.dtype.size()).then_with(|| a.name.cmp(&b.name)));
+    let crcs: BTreeMap<_, _> = tensors.iter().map(|t| (t.name.as_str(), format!("{:08x}", crc32c::crc32c(&t.bytes)))).collect();
+    meta.insert("crc32c".into(), json!(crcs));
+    let meta = Value::Object(meta).to_string(); // serde_json's map is sorted: canonical
+    let meta = format!("{:08x} {meta}", crc32c::crc32c(meta.as_bytes()));
+
+    let mut header = Map::new();
+    header.insert("__metadata__".into(), json!({ "format": "pt", META_KEY: meta }));
+    let mut offset = 0;
+    for t in &tensors {
+        let dtype = match t.dtype {
+            DType::F64 => "F64",
+            DType::F32 => "F32",
+            DType::F16 => "F16",
+            DType::Bf16 => "BF16",
+            DType::I64 => "I64",
+        };
+        let end = offset + t.bytes.len();
+        header.insert(t.name.clone(), json!({ "dtype": dtype, "shape": t.shape, "data_offsets": [offset, end] }));
+        offset = end;
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize((8 + header.len()).next_multiple_of(HEADER_ALIGN) - 8, b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    let parts: Vec<&[u8]> = [&length[..], &header].into_iter().chain(tensors.iter().map(|t| t.bytes.as_slice())).collect();
+    write_atomically(path, &parts)
+}
+
+/// A tensor of a file.
+#[derive(Clone, Debug)]
+pub struct TensorIn {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// A file read and checked.
+pub struct File {
+    pub path: PathBuf,
+    /// By name as stored, less the prefixes that training wrappers add. I64 tensors (batch counters) are left out.
+    pub tensors: BTreeMap<String, TensorIn>,
+    /// Our own metadata; empty for files of others.
+    pub meta: Map<String, Value>,
+}
+
+/// Reads all of `path`.
+///
+/// # Errors
+/// `Data`: not a safetensors file, truncated, a tensor or the metadata differ from their CRC, an element type we do not read, values
+/// that are not finite.
+pub fn read(path: &Path) -> Result<File> {
+    let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
+    let damaged = |what: String| {
+        Error::data(what).at(path.display().to_string()).because("the file was cut short, altered, or is no safetensors file")
+    };
+    let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)).ok_or_else(|| damaged(format!("only {} bytes", bytes.len())))?;
+    if header > HEADER_LIMIT {
+        return Err(damaged(format!("byte 0: a header of {header} bytes, expected at most {HEADER_LIMIT}")));
+    }
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("header: {e}")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("header: {e}")))?;
+    let meta = match header.metadata().as_ref().and_then(|m| m.get(META_KEY)) {
+        Some(text) => parse_meta(text).ok_or_else(|| damaged("the metadata differs from its crc32c".into()))?,
+        None => Map::new(),
+    };
+    let crcs = meta.get("crc32c").and_then(Value::as_object);
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let offset = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        let place = |what: String| damaged(format!("tensor {name} at byte {offset}: {what}"));
+        if let Some(crcs) = crcs {
+            let found = format!("{:08x}", crc32c::crc32c(view.data()));
+            let expected = crcs.get(name).and_then(Value::as_str).unwrap_or("none");
+            if found != expected {
+                return Err(place(format!("crc32c {found}, expected {expected}")));
+            }
+        }
+        let dtype = match view.dtype() {
+            StDtype::F64 => DType::F64,
+            StDtype::F32 => DType::F32,
+            StDtype::F16 => DType::F16,
+            StDtype::BF16 => DType::Bf16,
+            StDtype::I64 => continue,
+            other => return Err(place(format!("element type {other:?} is not read"))),
+        };
+        let values = dtype.widen(view.data());
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(place(format!("element {i} is {}", values[i])));
+        }
+        let plain = ["module.", "_orig_mod.", "model."].iter().fold(name, |n, prefix| n.strip_prefix(prefix).unwrap_or(n));
+        tensors.insert(plain.to_owned(), TensorIn { shape: view.shape().to_vec(), values });
+    }
+    if let Some(missing) = crcs.and_then(|c| c.keys().find(|k| !k.ends_with("num_batches_tracked") && !tensors.contains_key(*k))) {
+        return Err(damaged(format!("tensor {missing} is gone")));
+    }
+    Ok(File { path: path.to_owned(), tensors, meta })
+}
+
+fn parse_meta(text: &str) -> Option<Map<String, Value>> {
+    let (crc, json) = text.split_once(' ')?;
+    (u32::from_str_radix(crc, 16).ok()? == crc32c::crc32c(json.as_bytes())).then_some(())?;
+    serde_json::from_str::<Value>(json).ok()?.as_object().cloned()
+}

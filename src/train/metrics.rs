@@ -1,0 +1,128 @@
+//! `metrics.jsonl`: one JSON object a line, `step`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
+//! the file of an interrupted run ends like that of one never interrupted.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    Step {
+        /// Counted from 0.
+        update: u64,
+        epoch: u64,
+        /// Of this update, before it is applied.
+        loss: f64,
+        lr: f64,
+        images_per_s: f64,
+        /// CRC-32C of the update's picture ids in order, as little-endian u64: equal orders show as equal numbers.
+        order: u32,
+    },
+    Eval {
+        /// Updates applied.
+        update: u64,
+        epoch: u64,
+        loss: f64,
+        top1: f64,
+        top5: f64,
+        images: u64,
+    },
+    End {
+        images_per_s: f64,
+        wall_s: f64,
+        best_top1: Option<f64>,
+    },
+}
+
+impl Event {
+    /// Whether a run that goes on after `updates` updates still owns this line.
+    fn precedes(&self, updates: u64) -> bool {
+        match self {
+            Self::Step { update, .. } => *update < updates,
+            Self::Eval { update, .. } => *update <= updates,
+            Self::End { .. } => false,
+        }
+    }
+}
+
+/// The file, open for appending.
+pub struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    /// Opens `path`, keeping only the lines before `updates` updates. A last line cut short by a crash is dropped.
+    ///
+    /// # Errors
+    /// `Write`; `Data` if a whole line of an existing file is none of ours.
+    pub fn open(path: &Path, updates: u64) -> Result<Self> {
+        let old = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(Error::reading(path, e)),
+        };
+        let mut kept = String::new();
+        for (i, line) in old.split_inclusive('\n').enumerate() {
+            let Some(line) = line.strip_suffix('\n') else { break };
+            let event: Event = serde_json::from_str(line)
+                .map_err(|e| Error::data("a line is no event of a run").at(format!("{}, line {}", path.display(), i + 1)).source(e))?;
+            if event.precedes(updates) {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+        if kept != old {
+            crate::files::write_atomically(path, &[kept.as_bytes()])?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::writing(path, e))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// # Errors
+    /// `Write`.
+    pub fn append(&mut self, event: &Event) -> Result<()> {
+        let mut line = serde_json::to_string(event).map_err(|e| Error::internal("an event does not serialise").source(e))?;
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(update: u64) -> Event {
+        Event::Step { update, epoch: 0, loss: 0.1 + update as f64, lr: 0.5, images_per_s: 1.0, order: 7 }
+    }
+
+    #[test]
+    fn resuming_rewinds_to_the_checkpoint_and_drops_a_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = Log::open(&path, 0).unwrap();
+        (0..4).for_each(|u| log.append(&step(u)).unwrap());
+        log.append(&Event::Eval { update: 4, epoch: 0, loss: 1.0, top1: 0.5, top5: 1.0, images: 9 }).unwrap();
+        log.append(&step(4)).unwrap();
+        log.file.write_all(b"{\"event\":\"st").unwrap();
+        Log::open(&path, 4).unwrap().append(&step(4)).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let events: Vec<Event> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(events.len(), 6);
+        assert_eq!(events[3], step(3));
+        assert!(matches!(events[4], Event::Eval { update: 4, .. }));
+        assert_eq!(events[5], step(4));
+    }
+
+    #[test]
+    fn a_file_of_someone_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(&path, "not ours\n").unwrap();
+        assert_eq!(Log::open(&path, 0).err().map(|e| e.exit_code()), Some(65));
+    }
+}

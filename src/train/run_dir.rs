@@ -1,0 +1,104 @@
+//! The folder of a run: config.toml, metrics.jsonl, checkpoints/, best.safetensors, last, model.safetensors. One process at a time.
+
+use crate::checkpoint::{self, ModelCard, Progress, State};
+use crate::error::{Error, Result};
+use crate::files::{link_atomically, write_atomically};
+use crate::models::Model;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+pub struct RunDir {
+    path: PathBuf,
+    /// Holds the lock until the run ends, however it ends.
+    _lock: File,
+}
+
+impl RunDir {
+    /// Creates `path` for a new run, or takes up the run there if `resume`.
+    ///
+    /// # Errors
+    /// `Write`: it holds another run and `resume` is not set, another process uses it, or it cannot be created.
+    pub fn open(path: &Path, resume: bool) -> Result<Self> {
+        if !resume && (path.join("config.toml").exists() || path.join("metrics.jsonl").exists()) {
+            return Err(Error::write("the output folder already holds a run")
+                .at(path.display().to_string())
+                .next("--resume auto to go on with it, or another --output"));
+        }
+        fs::create_dir_all(path.join("checkpoints")).map_err(|e| Error::writing(path, e))?;
+        Ok(Self { path: path.to_owned(), _lock: lock(path)? })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    pub fn model_file(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// # Errors
+    /// `Write`.
+    pub fn write_config(&self, toml: &str) -> Result<()> {
+        write_atomically(&self.path.join("config.toml"), &[toml.as_bytes()])
+    }
+
+    /// Writes `checkpoints/<update>.safetensors`, names it in `last`, makes it `best.safetensors` if it is, and only then removes
+    /// all but the newest `keep`.
+    ///
+    /// # Errors
+    /// `Write`, `NonFinite`.
+    pub fn save(&self, model: &Model, card: &ModelCard, state: &State, progress: &Progress, best: bool, keep: usize) -> Result<PathBuf> {
+        let name = format!("checkpoints/{:08}.safetensors", progress.update);
+        let path = self.path.join(&name);
+        checkpoint::save(&path, model, card, state, progress)?;
+        write_atomically(&self.path.join("last"), &[name.as_bytes(), b"\n"])?;
+        if best {
+            link_atomically(&path, &self.path.join("best.safetensors"))?;
+        }
+        for (_, old) in checkpoint::list(&self.path.join("checkpoints")).into_iter().skip(keep) {
+            fs::remove_file(&old).map_err(|e| Error::writing(&old, e))?;
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint that is whole. Damaged ones are renamed to `.corrupt` and told to `note`.
+    ///
+    /// # Errors
+    /// `Data` if there are checkpoints, but of another model; `Write` if a damaged one cannot be renamed.
+    pub fn newest(&self, model: &Model, note: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, State, Progress)>> {
+        for (_, path) in checkpoint::list(&self.path.join("checkpoints")) {
+            match checkpoint::load(&path, model) {
+                Ok((state, progress)) => return Ok(Some((path, state, progress))),
+                Err(error) => {
+                    let aside = path.with_extension("safetensors.corrupt");
+                    fs::rename(&path, &aside).map_err(|e| Error::writing(&path, e))?;
+                    note(format!("a damaged checkpoint was set aside as {}: {error}", aside.display()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open.map_err(|e| Error::writing(&path, e))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        return Err(Error::write("another process trains into this folder")
+            .at(folder.display().to_string())
+            .because(format!("process {} holds its lock", pid.trim()))
+            .next("wait for it, stop it, or choose another --output"));
+    }
+    let told = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    told.map_err(|e| Error::writing(&path, e))?;
+    Ok(file)
+}
