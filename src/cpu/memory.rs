@@ -1,0 +1,225 @@
+//! Buffers from a pool.
+//!
+//! A training step asks for the same sizes again and again. Dropped memory goes to a free list by size class (eight classes per
+//! octave, so at most 12.5% is wasted), and after the first step neither the allocator nor the kernel's page faults are involved.
+//! Memory is made of 64-byte lines: rows of activations then start on cache lines, and one list serves f32, f64 and bytes.
+
+use super::{Cpu, Real};
+use crate::backend::Memory;
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One cache line.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+#[derive(Default)]
+struct Free {
+    lists: HashMap<usize, Vec<Vec<Line>>>,
+    in_use: usize,
+    peak: usize,
+    held: usize,
+}
+
+/// The free list, shared by all handles of one device.
+#[derive(Clone, Default)]
+pub(super) struct Pool(Arc<Mutex<Free>>);
+
+/// `lines` rounded up to its size class.
+fn class(lines: usize) -> usize {
+    let step = (lines.next_power_of_two() / 16).max(1);
+    lines.div_ceil(step) * step
+}
+
+impl Pool {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // the counters stay meaningful even after a panic elsewhere
+    }
+
+    /// Memory for `bytes` bytes of unspecified content.
+    pub(super) fn take(&self, bytes: usize) -> Block {
+        let lines = class(bytes.div_ceil(64).max(1));
+        let mut free = self.lock();
+        free.in_use += lines * 64;
+        free.peak = free.peak.max(free.in_use);
+        let found = free.lists.get_mut(&lines).and_then(Vec::pop);
+        if found.is_none() {
+            free.held += lines * 64;
+        }
+        drop(free);
+        let lines = found.unwrap_or_else(|| vec![bytemuck::Zeroable::zeroed(); lines]);
+        Block { lines, pool: self.clone() }
+    }
+}
+
+/// Memory that goes back to its pool when dropped.
+pub(super) struct Block {
+    lines: Vec<Line>,
+    pool: Pool,
+}
+
+impl Block {
+    fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.lines)
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        let mut free = self.pool.lock();
+        free.in_use -= lines.len() * 64;
+        free.lists.entry(lines.len()).or_default().push(lines);
+    }
+}
+
+/// `len` elements of T.
+pub struct Buffer<T> {
+    block: Block,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Real> Buffer<T> {
+    pub(super) fn as_slice(&self) -> &[T] {
+        &bytemuck::cast_slice(self.block.bytes())[..self.len]
+    }
+    pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut bytemuck::cast_slice_mut(self.block.bytes_mut())[..self.len]
+    }
+}
+
+/// Raw bytes: from the pool, or handed over by the host.
+pub enum Bytes {
+    Pooled(PooledBytes),
+    Host(Vec<u8>),
+}
+
+/// `len` bytes from the pool.
+pub struct PooledBytes {
+    block: Block,
+    len: usize,
+}
+
+impl Bytes {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Pooled(p) => &p.block.bytes()[..p.len],
+            Self::Host(v) => v,
+        }
+    }
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Pooled(p) => &mut p.block.bytes_mut()[..p.len],
+            Self::Host(v) => v,
+        }
+    }
+}
+
+impl<T: Real> Cpu<T> {
+    /// Most bytes that buffers held at one time so far.
+    pub fn peak_bytes(&self) -> usize {
+        self.pool.lock().peak
+    }
+
+    /// Bytes taken from the operating system so far: in use or waiting on the free list.
+    pub fn held_bytes(&self) -> usize {
+        self.pool.lock().held
+    }
+
+    /// As [`Memory::empty`], for kernels' own use.
+    pub(super) fn scratch(&self, len: usize) -> Buffer<T> {
+        Buffer { block: self.pool.take(len * size_of::<T>()), len, element: PhantomData }
+    }
+}
+
+/// An error unless `got == want`; `op` and `what` name the culprit.
+pub(super) fn expect_len(op: &str, what: &str, got: usize, want: usize) -> Result<()> {
+    if got == want {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{what} has {got} elements, the problem needs {want}")).at(op.to_string()))
+}
+
+impl<T: Real> Memory for Cpu<T> {
+    type Buffer = Buffer<T>;
+    type Bytes = Bytes;
+    type Labels = Vec<u32>;
+    type Ref<'a> = &'a [T];
+    type Mut<'a> = &'a mut [T];
+
+    fn describe(&self) -> String {
+        format!("CPU, {}, {} threads", T::NAME, rayon::current_num_threads())
+    }
+
+    fn empty(&self, len: usize) -> Result<Buffer<T>> {
+        Ok(self.scratch(len))
+    }
+
+    fn zeros(&self, len: usize) -> Result<Buffer<T>> {
+        let mut buffer = self.scratch(len);
+        buffer.as_mut_slice().fill(T::ZERO);
+        Ok(buffer)
+    }
+
+    fn upload(&self, host: &[f32]) -> Result<Buffer<T>> {
+        let mut buffer = self.scratch(host.len());
+        self.write(host, buffer.as_mut_slice())?;
+        Ok(buffer)
+    }
+
+    fn write(&self, host: &[f32], dst: &mut [T]) -> Result<()> {
+        expect_len("write", "the destination", dst.len(), host.len())?;
+        dst.iter_mut().zip(host).for_each(|(d, &h)| *d = T::of_f32(h));
+        Ok(())
+    }
+
+    fn read(&self, src: &[T], host: &mut [f32]) -> Result<()> {
+        expect_len("read", "the destination", host.len(), src.len())?;
+        host.iter_mut().zip(src).for_each(|(h, &s)| *h = s.to_f32());
+        Ok(())
+    }
+
+    fn empty_bytes(&self, len: usize) -> Result<Bytes> {
+        Ok(Bytes::Pooled(PooledBytes { block: self.pool.take(len), len }))
+    }
+
+    fn upload_bytes(&self, host: Vec<u8>) -> Result<Bytes> {
+        Ok(Bytes::Host(host))
+    }
+
+    fn upload_labels(&self, host: &[u32]) -> Result<Vec<u32>> {
+        Ok(host.to_vec())
+    }
+
+    fn len(buffer: &Buffer<T>) -> usize {
+        buffer.len
+    }
+
+    fn view(buffer: &Buffer<T>, range: Range<usize>) -> &[T] {
+        &buffer.as_slice()[range]
+    }
+
+    fn view_mut(buffer: &mut Buffer<T>, range: Range<usize>) -> &mut [T] {
+        &mut buffer.as_mut_slice()[range]
+    }
+
+    fn upload_f64(&self, host: &[f64]) -> Result<Buffer<T>> {
+        let mut buffer = self.scratch(host.len());
+        buffer.as_mut_slice().iter_mut().zip(host).for_each(|(d, &h)| *d = T::of_f64(h));
+        Ok(buffer)
+    }
+
+    fn read_f64(&self, src: &[T], host: &mut [f64]) -> Result<()> {
+        expect_len("read", "the destination", host.len(), src.len())?;
+        host.iter_mut().zip(src).for_each(|(h, &s)| *h = s.to_f64());
+        Ok(())
+    }
+}

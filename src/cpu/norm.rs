@@ -1,0 +1,273 @@
+//! Batch normalisation. `y` is a matrix of `pixels` rows of `channels`; a tile is a block of whole rows.
+//!
+//! Forward: one pass takes, per tile and channel, the sums of `d = y - first row of the tile` and of `d^2`; the shift makes the
+//! second moment free of the mean, so f32 sums over a tile are enough. Tiles are combined in f64, in order, as in Chan, Golub and
+//! LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979). A second pass applies.
+//! Backward: one pass masks `d` and takes `sum d` and `sum d*(y-mean)`; a second writes `dy`. 3 + 4 passes over memory, the least
+//! without fusing into the convolutions.
+
+use super::memory::expect_len;
+use super::{Buffer, Cpu, Real, wide};
+use crate::backend::{Norm, NormProblem};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+
+/// Elements of a tile: 128 KiB of f32, so that a tile's sums stay in the first-level cache and its rows in the second.
+const TILE: usize = 1 << 15;
+
+/// Rows of a tile. From the shape alone.
+fn rows_per_tile(problem: &NormProblem) -> usize {
+    (TILE / problem.channels).clamp(16, 512)
+}
+
+fn check(op: &str, problem: &NormProblem, lens: &[(&str, usize, usize)]) -> Result<()> {
+    if problem.pixels < 2 || problem.channels == 0 {
+        return Err(Error::internal(format!("needs at least two pixels and one channel, got {problem:?}")).at(op.to_string()));
+    }
+    lens.iter().try_for_each(|&(what, got, want)| expect_len(op, what, got, want))
+}
+
+impl<T: Real> Norm for Cpu<T> {
+    fn norm_train(
+        &self,
+        problem: &NormProblem,
+        y: &[T],
+        gamma: &[T],
+        beta: &[T],
+        residual: Option<&[T]>,
+        running: &mut [T],
+        saved: &mut [T],
+        out: &mut [T],
+    ) -> Result<()> {
+        let (c, len) = (problem.channels, problem.pixels * problem.channels);
+        let lens = [
+            ("y", y.len(), len),
+            ("gamma", gamma.len(), c),
+            ("beta", beta.len(), c),
+            ("residual", residual.map_or(len, <[T]>::len), len),
+            ("running", running.len(), 2 * c),
+            ("saved", saved.len(), 2 * c),
+            ("out", out.len(), len),
+        ];
+        check("norm_train", problem, &lens)?;
+        let (mean, variance) = statistics(self, problem, y);
+        let count = problem.pixels as f64;
+        let (running_mean, running_variance) = running.split_at_mut(c);
+        let (saved_mean, saved_invstd) = saved.split_at_mut(c);
+        let step = |old: &mut T, new: f64| *old = T::of_f64(old.to_f64() + problem.momentum * (new - old.to_f64()));
+        for i in 0..c {
+            step(&mut running_mean[i], mean[i]);
+            step(&mut running_variance[i], variance[i] * count / (count - 1.0));
+            saved_mean[i] = T::of_f64(mean[i]);
+            saved_invstd[i] = T::of_f64(1.0 / (variance[i] + problem.eps).sqrt());
+        }
+        let (scale, shift) = coefficients(saved_mean, saved_invstd, gamma, beta);
+        apply(problem, y, saved_mean, &scale, &shift, residual, out);
+        Ok(())
+    }
+
+    fn norm_eval(
+        &self,
+        problem: &NormProblem,
+        y: &[T],
+        gamma: &[T],
+        beta: &[T],
+        residual: Option<&[T]>,
+        running: &[T],
+        out: &mut [T],
+    ) -> Result<()> {
+        let (c, len) = (problem.channels, problem.pixels * problem.channels);
+        let lens = [
+            ("y", y.len(), len),
+            ("gamma", gamma.len(), c),
+            ("beta", beta.len(), c),
+            ("residual", residual.map_or(len, <[T]>::len), len),
+            ("running", running.len(), 2 * c),
+            ("out", out.len(), len),
+        ];
+        check("norm_eval", &NormProblem { pixels: problem.pixels.max(2), ..*problem }, &lens)?; // one pixel is enough here
+        let (mean, variance) = running.split_at(c);
+        let invstd: Vec<T> = variance.iter().map(|v| T::of_f64(1.0 / (v.to_f64() + problem.eps).sqrt())).collect();
+        let (scale, shift) = coefficients(mean, &invstd, gamma, beta);
+        apply(problem, y, mean, &scale, &shift, residual, out);
+        Ok(())
+    }
+
+    fn norm_backward(
+        &self,
+        problem: &NormProblem,
+        d: &mut [T],
+        out: Option<&[T]>,
+        y: &[T],
+        gamma: &[T],
+        saved: &[T],
+        dgamma: &mut [T],
+        dbeta: &mut [T],
+        dy: &mut [T],
+        accumulate_params: bool,
+    ) -> Result<()> {
+        const OP: &str = "norm_backward";
+        let (c, len) = (problem.channels, problem.pixels * problem.channels);
+        let lens = [
+            ("d", d.len(), len),
+            ("out", out.map_or(len, <[T]>::len), len),
+            ("y", y.len(), len),
+            ("gamma", gamma.len(), c),
+            ("saved", saved.len(), 2 * c),
+            ("dgamma", dgamma.len(), c),
+            ("dbeta", dbeta.len(), c),
+            ("dy", dy.len(), len),
+        ];
+        check(OP, problem, &lens)?;
+        if problem.relu && out.is_none() {
+            return Err(Error::internal("the mask of the ReLU needs `out`").at(OP));
+        }
+        let mask = out.filter(|_| problem.relu);
+        let (mean, invstd) = saved.split_at(c);
+        let (sum_d, sum_dy) = backward_sums(self, problem, d, mask, y, mean);
+
+        // dy = gamma*invstd * (d - sum_d/N - (y-mean)*invstd^2*sum_dy/N), the coefficients folded per channel
+        let count = problem.pixels as f64;
+        let (mut a, mut b, mut e) = (vec![T::ZERO; c], vec![T::ZERO; c], vec![T::ZERO; c]);
+        for i in 0..c {
+            let inv = invstd[i].to_f64();
+            let scale = gamma[i].to_f64() * inv;
+            (a[i], b[i]) = (T::of_f64(scale), T::of_f64(-scale * inv * inv * sum_dy[i] / count));
+            e[i] = T::of_f64(-scale * sum_d[i] / count);
+            let (old_gamma, old_beta) = if accumulate_params { (dgamma[i].to_f64(), dbeta[i].to_f64()) } else { (0.0, 0.0) };
+            dgamma[i] = T::of_f64(old_gamma + sum_dy[i] * inv);
+            dbeta[i] = T::of_f64(old_beta + sum_d[i]);
+        }
+        let tile = rows_per_tile(problem) * c;
+        dy.par_chunks_mut(tile).zip(d.par_chunks(tile).zip(y.par_chunks(tile))).for_each(|(dy, (d, y))| {
+            wide(|| {
+                for (dy, (d, y)) in dy.chunks_exact_mut(c).zip(d.chunks_exact(c).zip(y.chunks_exact(c))) {
+                    let row = dy.iter_mut().zip(d.iter().zip(y));
+                    for ((dy, (&d, &y)), ((&a, &b), (&e, &mean))) in row.zip(a.iter().zip(&b).zip(e.iter().zip(mean))) {
+                        *dy = a * d + b * (y - mean) + e;
+                    }
+                }
+            });
+        });
+        Ok(())
+    }
+}
+
+/// `out = act((y - mean) * scale + shift [+ residual])`.
+fn coefficients<T: Real>(_mean: &[T], invstd: &[T], gamma: &[T], beta: &[T]) -> (Vec<T>, Vec<T>) {
+    (gamma.iter().zip(invstd).map(|(&g, &i)| g * i).collect(), beta.to_vec())
+}
+
+fn apply<T: Real>(problem: &NormProblem, y: &[T], mean: &[T], scale: &[T], shift: &[T], residual: Option<&[T]>, out: &mut [T]) {
+    let c = problem.channels;
+    let tile = rows_per_tile(problem) * c;
+    // NaN compares false with zero and passes the ReLU
+    let floor = |v: T| if problem.relu && v < T::ZERO { T::ZERO } else { v };
+    match residual {
+        None => out.par_chunks_mut(tile).zip(y.par_chunks(tile)).for_each(|(out, y)| {
+            wide(|| {
+                for (out, y) in out.chunks_exact_mut(c).zip(y.chunks_exact(c)) {
+                    let channel = mean.iter().zip(scale.iter().zip(shift));
+                    for ((out, &y), (&mean, (&scale, &shift))) in out.iter_mut().zip(y).zip(channel) {
+                        *out = floor((y - mean) * scale + shift);
+                    }
+                }
+            });
+        }),
+        Some(residual) => out.par_chunks_mut(tile).zip(y.par_chunks(tile).zip(residual.par_chunks(tile))).for_each(|(out, (y, res))| {
+            wide(|| {
+                for (out, (y, res)) in out.chunks_exact_mut(c).zip(y.chunks_exact(c).zip(res.chunks_exact(c))) {
+                    let channel = mean.iter().zip(scale.iter().zip(shift));
+                    for ((out, (&y, &res)), (&mean, (&scale, &shift))) in out.iter_mut().zip(y.iter().zip(res)).zip(channel) {
+                        *out = floor((y - mean) * scale + shift + res);
+                    }
+                }
+            });
+        }),
+    }
+}
+
+/// Mean and biased variance per channel.
+fn statistics<T: Real>(cpu: &Cpu<T>, problem: &NormProblem, y: &[T]) -> (Vec<f64>, Vec<f64>) {
+    let c = problem.channels;
+    let rows = rows_per_tile(problem);
+    let tiles = problem.pixels.div_ceil(rows);
+    let mut sums: Buffer<T> = cpu.scratch(tiles * 2 * c);
+    sums.as_mut_slice().par_chunks_exact_mut(2 * c).zip(y.par_chunks(rows * c)).for_each(|(sums, y)| {
+        wide(|| {
+            sums.fill(T::ZERO);
+            let (sum, square) = sums.split_at_mut(c);
+            let shift = &y[..c];
+            for y in y.chunks_exact(c) {
+                for ((sum, square), (&y, &shift)) in sum.iter_mut().zip(square.iter_mut()).zip(y.iter().zip(shift)) {
+                    let d = y - shift;
+                    *sum += d;
+                    *square += d * d;
+                }
+            }
+        });
+    });
+    let each = || sums.as_slice().chunks_exact(2 * c).zip(y.chunks(rows * c)).map(|(s, y)| (s, &y[..c], (y.len() / c) as f64));
+    let count = problem.pixels as f64;
+    let mut mean = vec![0.0; c];
+    for (sums, shift, rows) in each() {
+        for ((mean, sum), shift) in mean.iter_mut().zip(sums).zip(shift) {
+            *mean += sum.to_f64() + rows * shift.to_f64();
+        }
+    }
+    mean.iter_mut().for_each(|m| *m /= count);
+    let mut variance = vec![0.0; c];
+    for (sums, shift, rows) in each() {
+        let (sum, square) = sums.split_at(c);
+        for i in 0..c {
+            let own = sum[i].to_f64() / rows;
+            let off = shift[i].to_f64() + own - mean[i];
+            variance[i] += (square[i].to_f64() - own * sum[i].to_f64()).max(0.0) + rows * off * off;
+        }
+    }
+    variance.iter_mut().for_each(|v| *v /= count);
+    (mean, variance)
+}
+
+/// Masks `d` in place; sums of `d` and of `d * (y - mean)` per channel.
+fn backward_sums<T: Real>(
+    cpu: &Cpu<T>,
+    problem: &NormProblem,
+    d: &mut [T],
+    mask: Option<&[T]>,
+    y: &[T],
+    mean: &[T],
+) -> (Vec<f64>, Vec<f64>) {
+    let c = problem.channels;
+    let tile = rows_per_tile(problem) * c;
+    let tiles = d.len().div_ceil(tile);
+    let mut sums = cpu.scratch(tiles * 2 * c);
+    let work = sums.as_mut_slice().par_chunks_exact_mut(2 * c).zip(d.par_chunks_mut(tile).zip(y.par_chunks(tile)));
+    work.enumerate().for_each(|(i, (sums, (d, y)))| {
+        let mask = mask.map(|m| &m[i * tile..i * tile + d.len()]);
+        wide(|| {
+            sums.fill(T::ZERO);
+            let (sum_d, sum_dy) = sums.split_at_mut(c);
+            if let Some(mask) = mask {
+                for (d, &m) in d.iter_mut().zip(mask) {
+                    *d = if m > T::ZERO { *d } else { T::ZERO };
+                }
+            }
+            for (d, y) in d.chunks_exact(c).zip(y.chunks_exact(c)) {
+                let sums = sum_d.iter_mut().zip(sum_dy.iter_mut());
+                for ((sum_d, sum_dy), ((&d, &y), &mean)) in sums.zip(d.iter().zip(y).zip(mean)) {
+                    *sum_d += d;
+                    *sum_dy += d * (y - mean);
+                }
+            }
+        });
+    });
+    let (mut sum_d, mut sum_dy) = (vec![0.0; c], vec![0.0; c]);
+    for sums in sums.as_slice().chunks_exact(2 * c) {
+        for i in 0..c {
+            sum_d[i] += sums[i].to_f64();
+            sum_dy[i] += sums[c + i].to_f64();
+        }
+    }
+    (sum_d, sum_dy)
+}
