@@ -1,0 +1,219 @@
+//! Kernels of the CPU backend on the layers of a ResNet-50 step at 224: GFLOP/s, GB/s, and the sum as ms per picture.
+//!
+//! `cargo bench --bench kernels [-- --batch N] [-- --only NAME]`. Medians; the machine's noise shows in repeated runs.
+
+use imagenet_engine::backend::{Conv, Elementwise, Gemm, Memory, Norm, NormProblem, Pool, Update, UpdateRule};
+use imagenet_engine::cpu::Cpu;
+use imagenet_engine::shape::{ConvProblem, LinearProblem, PoolProblem};
+use std::hint::black_box;
+use std::time::Instant;
+
+type Buffer = <Cpu<f32> as Memory>::Buffer;
+
+/// Input extent, c, k, filter, stride, times per step. Padding is filter/2.
+const CONVS: [(usize, usize, usize, usize, usize, usize); 23] = [
+    (224, 3, 64, 7, 2, 1),
+    (56, 64, 64, 1, 1, 1),
+    (56, 256, 64, 1, 1, 2),
+    (56, 64, 64, 3, 1, 3),
+    (56, 64, 256, 1, 1, 4),
+    (56, 256, 128, 1, 1, 1),
+    (56, 128, 128, 3, 2, 1),
+    (56, 256, 512, 1, 2, 1),
+    (28, 128, 512, 1, 1, 4),
+    (28, 512, 128, 1, 1, 3),
+    (28, 128, 128, 3, 1, 3),
+    (28, 512, 256, 1, 1, 1),
+    (28, 256, 256, 3, 2, 1),
+    (28, 512, 1024, 1, 2, 1),
+    (14, 256, 1024, 1, 1, 6),
+    (14, 1024, 256, 1, 1, 5),
+    (14, 256, 256, 3, 1, 5),
+    (14, 1024, 512, 1, 1, 1),
+    (14, 512, 512, 3, 2, 1),
+    (14, 1024, 2048, 1, 2, 1),
+    (7, 512, 2048, 1, 1, 3),
+    (7, 2048, 512, 1, 1, 2),
+    (7, 512, 512, 3, 1, 2),
+];
+
+/// Extent, channels, residual, relu, times per step.
+const NORMS: [(usize, usize, bool, bool, usize); 14] = [
+    (112, 64, false, true, 1),
+    (56, 64, false, true, 6),
+    (56, 256, true, true, 3),
+    (56, 256, false, false, 1),
+    (56, 128, false, true, 1),
+    (28, 128, false, true, 7),
+    (28, 512, true, true, 4),
+    (28, 512, false, false, 1),
+    (28, 256, false, true, 1),
+    (14, 256, false, true, 11),
+    (14, 1024, true, true, 6),
+    (14, 1024, false, false, 1),
+    (7, 512, false, true, 6),
+    (7, 2048, true, true, 4),
+];
+
+/// Median seconds of one call: at least five calls and 60 ms after one to warm up.
+fn time(mut f: impl FnMut()) -> f64 {
+    f();
+    let mut all = Vec::new();
+    let begin = Instant::now();
+    while all.len() < 5 || (begin.elapsed().as_secs_f64() < 0.06 && all.len() < 50) {
+        let start = Instant::now();
+        f();
+        all.push(start.elapsed().as_secs_f64());
+    }
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn filled(cpu: &Cpu<f32>, len: usize) -> Buffer {
+    let host: Vec<f32> = (0..len).map(|i| ((i * 7919) % 257) as f32 / 128.0 - 1.0).collect();
+    cpu.upload(&host).expect("upload")
+}
+
+fn all(b: &Buffer) -> &[f32] {
+    Cpu::<f32>::all(b)
+}
+fn all_mut(b: &mut Buffer) -> &mut [f32] {
+    Cpu::<f32>::all_mut(b)
+}
+
+/// Seconds per step of all convolutions.
+fn convs(cpu: &Cpu<f32>, n: usize) -> f64 {
+    println!("{:<26} {:>5} {:>22} {:>22} {:>22}", "convolution", "times", "fprop GFLOP/s (ms)", "dgrad", "wgrad");
+    let (mut seconds, mut flops) = ([0.0; 3], [0.0; 3]);
+    for (i, (h, c, k, f, stride, times)) in CONVS.into_iter().enumerate() {
+        let pr = ConvProblem { n, h, w: h, c, k, r: f, s: f, stride, pad: f / 2 };
+        let (mut x, mut w, mut y) = (filled(cpu, pr.x_len()), filled(cpu, pr.w_len()), filled(cpu, pr.y_len()));
+        let flop = 2.0 * pr.macs() as f64;
+        let t = [
+            time(|| cpu.conv_fprop(&pr, all(&x), all(&w), all_mut(&mut y)).expect("fprop")),
+            // the first layer's input needs no gradient
+            if i == 0 { 0.0 } else { time(|| cpu.conv_dgrad(&pr, all(&y), all(&w), all_mut(&mut x), false).expect("dgrad")) },
+            time(|| cpu.conv_wgrad(&pr, all(&x), all(&y), all_mut(&mut w), true).expect("wgrad")),
+        ];
+        print!("{:<26} {times:>5}", format!("{h}x{h}x{c} -> {k}, {f}x{f}/{stride}"));
+        for (pass, t) in t.into_iter().enumerate() {
+            print!(" {:>13.0} ({:>6.2})", if t > 0.0 { flop / t / 1e9 } else { 0.0 }, t * 1e3);
+            seconds[pass] += t * times as f64;
+            flops[pass] += if t > 0.0 { flop * times as f64 } else { 0.0 };
+        }
+        println!();
+    }
+    print!("{:<26} {:>5}", "all", "");
+    for pass in 0..3 {
+        print!(" {:>12.0} ({:>7.1})", flops[pass] / seconds[pass] / 1e9, seconds[pass] * 1e3);
+    }
+    let (s, f): (f64, f64) = (seconds.iter().sum(), flops.iter().sum());
+    println!("\n{:<26} {:>5} {:>12.0} ({:>7.1})", "all passes", "", f / s / 1e9, s * 1e3);
+    s
+}
+
+/// Seconds per step of all batch norms.
+fn norms(cpu: &Cpu<f32>, n: usize) -> f64 {
+    println!("\n{:<26} {:>5} {:>22} {:>22}", "batch norm", "times", "forward GB/s (ms)", "backward");
+    let mut sum = [0.0; 2];
+    for (h, c, res, relu, times) in NORMS {
+        let pr = NormProblem { pixels: n * h * h, channels: c, eps: 1e-5, momentum: 0.1, relu };
+        let len = pr.pixels * c;
+        let (y, residual, mut out, mut d, mut dy) =
+            (filled(cpu, len), filled(cpu, len), filled(cpu, len), filled(cpu, len), filled(cpu, len));
+        let (gamma, beta) = (filled(cpu, c), filled(cpu, c));
+        let (mut running, mut saved, mut dgamma, mut dbeta) = (filled(cpu, 2 * c), filled(cpu, 2 * c), filled(cpu, c), filled(cpu, c));
+        let forward = time(|| {
+            let (running, saved) = (all_mut(&mut running), all_mut(&mut saved));
+            cpu.norm_train(&pr, all(&y), all(&gamma), all(&beta), res.then(|| all(&residual)), running, saved, all_mut(&mut out))
+                .expect("norm");
+        });
+        let backward = time(|| {
+            let (dgamma, dbeta) = (all_mut(&mut dgamma), all_mut(&mut dbeta));
+            let mask = relu.then(|| all(&out));
+            cpu.norm_backward(&pr, all_mut(&mut d), mask, all(&y), all(&gamma), all(&saved), dgamma, dbeta, all_mut(&mut dy), true)
+                .expect("norm");
+        });
+        let bytes = 4e-9 * len as f64;
+        let (f, b) = (bytes * (3.0 + f64::from(u8::from(res))), bytes * (5.0 + 2.0 * f64::from(u8::from(relu))));
+        let name = format!("{h}x{h}x{c}{}{}", if res { " +res" } else { "" }, if relu { " relu" } else { "" });
+        println!("{name:<26} {times:>5} {:>13.1} ({:>6.2}) {:>13.1} ({:>6.2})", f / forward, forward * 1e3, b / backward, backward * 1e3);
+        sum[0] += forward * times as f64;
+        sum[1] += backward * times as f64;
+    }
+    println!("{:<26} {:>5} {:>13} ({:>6.1}) {:>13} ({:>6.1})", "all", "", "", sum[0] * 1e3, "", sum[1] * 1e3);
+    sum[0] + sum[1]
+}
+
+#[derive(Clone, Copy)]
+struct Sgd;
+impl UpdateRule for Sgd {
+    const NAME: &'static str = "sgd";
+    const STATE: usize = 1;
+    fn update(&self, p: f32, g: f32, state: &mut [f32], h: &imagenet_engine::backend::Hyper) -> f32 {
+        state[0] = h.momentum * state[0] + g + h.weight_decay * p;
+        p - h.lr * state[0]
+    }
+}
+
+/// Seconds per step of everything else.
+fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
+    println!("\n{:<26} {:>5} {:>22}", "other", "times", "GB/s (ms)");
+    let mut sum = 0.0;
+    let mut line = |name: &str, times: f64, bytes: f64, t: f64| {
+        println!("{name:<26} {times:>5} {:>13.1} ({:>6.2})", bytes * 1e-9 / t, t * 1e3);
+        sum += t * times;
+    };
+    let pr = PoolProblem { n, h: 112, w: 112, c: 64, window: 3, stride: 2, pad: 1 };
+    let (mut x, mut y, mut position) = (filled(cpu, pr.x_len()), filled(cpu, pr.y_len()), cpu.empty_bytes(pr.y_len()).expect("bytes"));
+    let bytes = (4 * pr.x_len() + 5 * pr.y_len()) as f64;
+    line("max pool", 1.0, bytes, time(|| cpu.max_pool(&pr, all(&x), all_mut(&mut y), &mut position).expect("pool")));
+    let back = time(|| cpu.max_pool_backward(&pr, all(&y), &position, all_mut(&mut x), false).expect("pool"));
+    line("max pool backward", 1.0, bytes, back);
+    let len = n * 49 * 2048;
+    let (mut x, mut y) = (filled(cpu, len), filled(cpu, n * 2048));
+    line("average pool", 1.0, 4.0 * len as f64, time(|| cpu.average_pool(n, 49, 2048, all(&x), all_mut(&mut y)).expect("pool")));
+    let back = time(|| cpu.average_pool_backward(n, 49, 2048, all(&y), all_mut(&mut x), false).expect("pool"));
+    line("average pool backward", 1.0, 4.0 * len as f64, back);
+    let pr = LinearProblem { n, c: 2048, k: 1000 };
+    let (x, mut w, mut bias, mut out) = (filled(cpu, n * 2048), filled(cpu, 2_048_000), filled(cpu, 1000), filled(cpu, n * 1000));
+    let bytes = 4.0 * 2_048_000.0;
+    line("linear", 1.0, bytes, time(|| cpu.linear_fprop(&pr, all(&x), all(&w), all(&bias), all_mut(&mut out)).expect("linear")));
+    line("linear dgrad", 1.0, bytes, time(|| cpu.linear_dgrad(&pr, all(&out), all(&w), all_mut(&mut y), false).expect("linear")));
+    let wgrad = time(|| cpu.linear_wgrad(&pr, all(&x), all(&out), all_mut(&mut w), all_mut(&mut bias), true).expect("linear"));
+    line("linear wgrad", 1.0, bytes, wgrad);
+    let count = 25_557_032;
+    let (mut p, g, mut state) = (filled(cpu, count), filled(cpu, count), filled(cpu, count));
+    let mut schedule = cpu.schedule(&[0.1], &[0.9], 0).expect("schedule");
+    let groups = imagenet_engine::backend::ParamGroups(vec![(count, 1e-4)]);
+    let update = time(|| cpu.update(&Sgd, &mut schedule, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
+    line("sgd, 25.6 M parameters", 1.0, 20.0 * count as f64, update);
+    // gradients of the sixteen residual branches meet; with dgrad's accumulate none of these is needed, so they do not count
+    let len = n * 56 * 56 * 256;
+    let (a, b, mut out) = (filled(cpu, len), filled(cpu, len), filled(cpu, len));
+    line("add 56x56x256", 0.0, 12.0 * len as f64, time(|| cpu.add(all(&a), all(&b), all_mut(&mut out)).expect("add")));
+    line("relu 56x56x256", 0.0, 8.0 * len as f64, time(|| cpu.relu(all(&a), all_mut(&mut out)).expect("relu")));
+    black_box(&out);
+    sum
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let value = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
+    let n = value("--batch").and_then(|v| v.parse().ok()).unwrap_or(16);
+    let only = value("--only").map(String::as_str);
+    let cpu = Cpu::<f32>::new();
+    println!("{}, ResNet-50 at 224, batch {n}\n", cpu.describe());
+    let mut parts = Vec::new();
+    for (name, f) in [("conv", convs as fn(&Cpu<f32>, usize) -> f64), ("norm", norms), ("other", rest)] {
+        if only.is_none_or(|o| o == name) {
+            parts.push((name, f(&cpu, n)));
+        }
+    }
+    let total: f64 = parts.iter().map(|p| p.1).sum();
+    println!();
+    for (name, seconds) in &parts {
+        println!("{name:<6} {:>7.1} ms/img", seconds * 1e3 / n as f64);
+    }
+    println!("step   {:>7.1} ms/img = {:.2} img/s of kernels", total * 1e3 / n as f64, n as f64 / total);
+}
