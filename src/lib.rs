@@ -1,3 +1,37 @@
+//! `imagenet-engine` trains ResNets from scratch on ImageNet.
+//!
+//! # The grid
+//! Rows are *subjects* (`conv`, `gemm`, `norm`, `pool`, `elementwise`, `loss`, `update`, `augment`), columns are *floors*. The same word
+//! names the file in every column: `find . -name 'conv*'` shows the whole job of changing convolution.
+//!
+//! # The floors: imports go downward only
+//! | floor | modules | may use |
+//! |---|---|---|
+//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] | std |
+//! | 1 | [`backend`]: what a device must compute, traits only | 0 |
+//! | 2 | [`cpu`], [`cuda`]: how it is computed | 0-1, never each other |
+//! | 3 | [`tensor`], [`autograd`] | 0-1 |
+//! | 4 | [`ops`]: one differentiable op a file | 0-1, 3 |
+//! | 5 | [`nn`], [`optim`] | 0-1, 3-4 |
+//! | 6 | [`models`] | 0, 3-5 |
+//! | side | [`data`]: shards, packing, order, loading | 0, and of 1 what an upload needs |
+//! | 7 | [`checkpoint`], [`train`] | 0-1, 3-6, data |
+//! | 8 | [`cli`], `main` | all; the only place that names a device |
+//!
+//! Everything above floor 2 is generic in `B: Backend`. `tests/architecture.rs` holds the tree to this table.
+//!
+//! # Where does it go
+//! | new thing | touches |
+//! |---|---|
+//! | op from existing primitives | `ops/x.rs`, a line in `ops/mod.rs`, its gradcheck |
+//! | primitive with a kernel | six files of one name: kernel, `backend`, `cpu`, `cuda`, `ops`, test |
+//! | optimizer | `optim/x.rs`, a line in `optim/mod.rs`, `kernels/x.cu` |
+//! | schedule | `schedule.rs` |
+//! | ResNet depth | one row in `models/resnet.rs` |
+//! | dataset source | `data/source/x.rs`, a line |
+//! | knob | one field in `train/config.rs` |
+//! | subcommand | `cli/x.rs`, a line in `cli/mod.rs` |
+
 pub mod autograd;
 pub mod backend;
 pub mod checkpoint;

@@ -39,7 +39,7 @@ pub trait Memory: Clone + Send + Sync + 'static {
     fn view_mut(buffer: &mut Self::Buffer, range: Range<usize>) -> Self::Mut<'_>;
 
     /// The first `at` elements and the rest.
-    fn split_mut(view: Self::Mut<'_>, at: usize) -> (Self::Mut<'_>, Self::Mut<'_>);
+    fn split_mut<'a>(view: Self::Mut<'a>, at: usize) -> (Self::Mut<'a>, Self::Mut<'a>);
 
     fn all(buffer: &Self::Buffer) -> Self::Ref<'_> {
         Self::view(buffer, 0..Self::len(buffer))

@@ -18,6 +18,18 @@ pub enum ProgressMode {
     None,
 }
 
+impl ProgressMode {
+    /// What `Auto` comes to here.
+    #[must_use]
+    pub fn resolve(self) -> Self {
+        match self {
+            Self::Auto if std::io::stderr().is_terminal() => Self::Bar,
+            Self::Auto => Self::Plain,
+            other => other,
+        }
+    }
+}
+
 /// A [`Progress`] on stderr.
 pub struct Terminal {
     mode: ProgressMode,
@@ -26,12 +38,7 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn new(mode: ProgressMode) -> Self {
-        let mode = match mode {
-            ProgressMode::Auto if std::io::stderr().is_terminal() => ProgressMode::Bar,
-            ProgressMode::Auto => ProgressMode::Plain,
-            other => other,
-        };
-        Self { mode, bar: Mutex::new(ProgressBar::hidden()) }
+        Self { mode: mode.resolve(), bar: Mutex::new(ProgressBar::hidden()) }
     }
 
     fn bar(&self) -> ProgressBar {

@@ -211,6 +211,10 @@ impl<T: Real> Memory for Cpu<T> {
         &mut buffer.as_mut_slice()[range]
     }
 
+    fn split_mut<'a>(view: Self::Mut<'a>, at: usize) -> (Self::Mut<'a>, Self::Mut<'a>) {
+        view.split_at_mut(at.min(view.len()))
+    }
+
     fn upload_f64(&self, host: &[f64]) -> Result<Buffer<T>> {
         let mut buffer = self.scratch(host.len());
         buffer.as_mut_slice().iter_mut().zip(host).for_each(|(d, &h)| *d = T::of_f64(h));

@@ -25,10 +25,10 @@ pub struct LearnerOptions {
 }
 
 /// Pictures as stored, and how each becomes an input of `size` x `size`.
-pub struct Pictures<'a> {
+pub struct Pictures {
     pub pixels: Vec<u8>,
-    pub views: &'a [PictureView],
-    pub labels: &'a [u32],
+    pub views: Vec<PictureView>,
+    pub labels: Vec<u32>,
     pub size: usize,
     pub mean: [f32; 3],
     pub std: [f32; 3],
@@ -84,8 +84,8 @@ impl<B: Backend> Learner<B> {
     ///
     /// # Errors
     /// Those of the device, and of pictures too small for the network.
-    pub fn accumulate(&mut self, pictures: Pictures<'_>, profile: Option<&mut Profile>) -> Result<BatchMetrics> {
-        let labels = self.backend.upload_labels(pictures.labels)?;
+    pub fn accumulate(&mut self, pictures: Pictures, profile: Option<&mut Profile>) -> Result<BatchMetrics> {
+        let labels = self.backend.upload_labels(&pictures.labels)?;
         let mut tape = Tape::training(&self.backend, &self.weights, &mut self.running).profiled(profile);
         let x = input(&self.backend, pictures)?;
         tape.lap("augment", false);
@@ -111,7 +111,7 @@ impl<B: Backend> Learner<B> {
     ///
     /// # Errors
     /// As [`Self::accumulate`].
-    pub fn score(&self, pictures: Pictures<'_>) -> Result<BatchMetrics> {
+    pub fn score(&self, pictures: Pictures) -> Result<BatchMetrics> {
         score(&self.backend, &self.model, &self.weights, &self.running, pictures)
     }
 
@@ -137,9 +137,9 @@ pub fn score<B: Backend>(
     model: &Model,
     weights: &B::Buffer,
     running: &B::Buffer,
-    pictures: Pictures<'_>,
+    pictures: Pictures,
 ) -> Result<BatchMetrics> {
-    let labels = backend.upload_labels(pictures.labels)?;
+    let labels = backend.upload_labels(&pictures.labels)?;
     let mut tape = Tape::evaluation(backend, weights, running);
     let x = input(backend, pictures)?;
     let logits = model.forward(&mut tape, &x)?;
@@ -156,7 +156,7 @@ pub fn logits<B: Backend>(
     model: &Model,
     weights: &B::Buffer,
     running: &B::Buffer,
-    pictures: Pictures<'_>,
+    pictures: Pictures,
 ) -> Result<Vec<f32>> {
     let mut tape = Tape::evaluation(backend, weights, running);
     let x = input(backend, pictures)?;
@@ -166,11 +166,11 @@ pub fn logits<B: Backend>(
     Ok(host)
 }
 
-fn input<B: Backend>(backend: &B, pictures: Pictures<'_>) -> Result<Value<B>> {
+fn input<B: Backend>(backend: &B, pictures: Pictures) -> Result<Value<B>> {
     let (n, size) = (pictures.views.len(), pictures.size);
     let shape = Shape::new([n, size, size, 3]);
     let mut x = backend.empty(shape.len())?;
     let bytes = backend.upload_bytes(pictures.pixels)?;
-    backend.augment(&bytes, pictures.views, size, pictures.mean, pictures.std, B::all_mut(&mut x))?;
+    backend.augment(&bytes, &pictures.views, size, pictures.mean, pictures.std, B::all_mut(&mut x))?;
     Ok(Value::constant(Tensor::new(x, shape)))
 }

@@ -1,0 +1,89 @@
+//! Where a run starts: fresh, from given weights, or from a checkpoint.
+
+use super::config::Config;
+use super::run_dir::RunDir;
+use crate::checkpoint::{self, Progress, State, safetensors, weights};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use serde_json::Value;
+use std::path::Path;
+
+/// Settings that decide which pictures an update sees. A run that goes on must not change them.
+const ORDER: [&str; 6] = ["seed", "batch-size", "grad-accum", "shuffle", "limit-train-batches", "model"];
+
+/// The state to start from, and how far it is.
+///
+/// # Errors
+/// `Data`: a checkpoint or weight file that is damaged or of another model. `Usage`: settings or pictures that differ from the
+/// checkpoint's where they must not.
+pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, note: &mut dyn FnMut(String)) -> Result<(State, Progress)> {
+    let found = match config.resume.as_deref() {
+        None => None,
+        Some("auto") => dir.newest(model, note)?,
+        Some(path) => {
+            let path = Path::new(path);
+            let (state, progress) = checkpoint::load(path, model)?;
+            Some((path.to_owned(), state, progress))
+        }
+    };
+    let settings = serde_json::to_value(config).map_err(|e| Error::internal("settings do not serialise").source(e))?;
+    let Some((path, state, mut progress)) = found else {
+        let state = match &config.init {
+            Some(path) => {
+                let (weights, running) = weights::load(model, &safetensors::read(path)?)?;
+                note(format!("weights from {}", path.display()));
+                State { weights, running, optimizer: Vec::new() }
+            }
+            None => State {
+                weights: model.layout.init(config.seed),
+                running: model.layout.init_running(),
+                optimizer: Vec::new(),
+            },
+        };
+        return Ok((state, Progress { dataset_id: dataset_id.to_owned(), config: settings, ..Progress::default() }));
+    };
+    if progress.dataset_id != dataset_id {
+        return Err(Error::usage("the training pictures are not those of the checkpoint")
+            .at(format!("{}: dataset {}, checkpoint {}", config.data, dataset_id, progress.dataset_id))
+            .because("another --data, or it was packed again with other options")
+            .next("the same --data; or --init FILE to start a new run from the weights"));
+    }
+    for (key, was, is) in differences(&progress.config, &settings) {
+        let flag = format!("--{key}");
+        if ORDER.contains(&key.as_str()) {
+            return Err(Error::usage(format!("{flag} is {is}, but the checkpoint's run had {was}"))
+                .at(path.display().to_string())
+                .because("it decides which pictures an update sees")
+                .next(format!("{flag} {was}; or --init FILE to start a new run from the weights")));
+        }
+        note(format!("{flag} is now {is}; the checkpoint's run had {was}"));
+    }
+    note(format!("going on from {} after {} updates", path.display(), progress.update));
+    progress.config = settings;
+    Ok((state, progress))
+}
+
+/// `(key, was, is)` of the settings that differ.
+fn differences(was: &Value, is: &Value) -> Vec<(String, String, String)> {
+    let empty = serde_json::Map::new();
+    let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
+    let mut keys: Vec<_> = was.keys().chain(is.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let show = |v: Option<&Value>| v.map_or("unset".to_owned(), Value::to_string);
+    let differing = keys.into_iter().filter(|k| was.get(*k) != is.get(*k));
+    differing.map(|k| (k.clone(), show(was.get(k)), show(is.get(k)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_difference_is_seen() {
+        let found = differences(&json!({"a": 1, "b": 2, "c": 3}), &json!({"a": 1, "b": 4, "d": 5}));
+        let expected = [("b", "2", "4"), ("c", "3", "unset"), ("d", "unset", "5")];
+        assert_eq!(found, expected.map(|(a, b, c)| (a.into(), b.into(), c.into())));
+    }
+}

@@ -1,0 +1,286 @@
+//! The loop: updates, evaluation at the end of an epoch, checkpoints, and a clean stop when asked.
+//!
+//! At the end of an epoch the order is: evaluate, save, look whether to stop. A stop that arrives earlier saves without evaluating;
+//! the checkpoint remembers that, and the run that goes on from it evaluates first. So the losses, the evaluations and the final
+//! bytes are those of a run never stopped.
+
+use super::config::Config;
+use super::metrics::{Event, Log};
+use super::plan::Plan;
+use super::run_dir::RunDir;
+use super::step::{Learner, Pictures};
+use super::{eval, resume};
+use crate::backend::Backend;
+use crate::checkpoint::{self, ModelCard, Progress};
+use crate::data::{self, Batch, Loader, Source};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The pictures of a run.
+#[derive(Clone)]
+pub struct Datasets {
+    pub train: Arc<dyn Source>,
+    pub val: Option<Arc<dyn Source>>,
+}
+
+/// What happens, for whoever shows it.
+pub enum Notice<'a> {
+    /// Before the first update: the plan, and how many updates are done already.
+    Plan(&'a Plan, u64),
+    /// Every update, logged or not.
+    Update { update: u64, epoch: u64, loss: f64, lr: f64, images_per_s: f64, logged: bool },
+    /// `done` of `total` validation batches.
+    Evaluating { done: u64, total: u64 },
+    Event(&'a Event),
+    Saved(PathBuf),
+    Line(String),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    /// False if it was stopped and can be resumed.
+    pub complete: bool,
+    pub updates: u64,
+    pub images_per_s: f64,
+    pub last_eval: Option<eval::Score>,
+    pub best_top1: Option<f64>,
+}
+
+/// Trains as `config` says.
+///
+/// # Errors
+/// Any; a non-finite loss stops the run before the update is applied.
+pub fn run<B: Backend>(
+    backend: B,
+    config: &Config,
+    data: &Datasets,
+    dir: &RunDir,
+    stop: &AtomicBool,
+    notice: &mut dyn FnMut(Notice<'_>),
+) -> Result<Finish> {
+    let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
+    let plan = Plan::new(config, data.train.len())?;
+    let card = ModelCard {
+        model: config.model.clone(),
+        classes: data.train.classes().to_vec(),
+        val_crop_size: config.val_crop_size,
+        resize: data.train.short_side(),
+        mean: data::MEAN,
+        std: data::STD,
+    };
+    let (state, progress) = resume::start(config, &model, dir, &data.train.id(), &mut |line| notice(Notice::Line(line)))?;
+    dir.write_config(&config.to_toml()?)?;
+    let log = Log::open(&dir.metrics(), progress.update)?;
+    let options = plan.learner_options(config, &model);
+    let learner = Learner::new(backend, model, options, &state, progress.update)?;
+    drop(state);
+    notice(Notice::Plan(&plan, progress.update));
+    let run = Run { config, data, dir, stop, notice, plan, card, log, learner, progress, saved: None, last_eval: None };
+    run.all()
+}
+
+struct Run<'a, B: Backend> {
+    config: &'a Config,
+    data: &'a Datasets,
+    dir: &'a RunDir,
+    stop: &'a AtomicBool,
+    notice: &'a mut dyn FnMut(Notice<'_>),
+    plan: Plan,
+    card: ModelCard,
+    log: Log,
+    learner: Learner<B>,
+    progress: Progress,
+    /// Updates done when the newest checkpoint was written, and where.
+    saved: Option<(u64, PathBuf)>,
+    last_eval: Option<eval::Score>,
+}
+
+impl<B: Backend> Run<'_, B> {
+    fn all(mut self) -> Result<Finish> {
+        let began = Instant::now();
+        let mut training = Speed::default();
+        let mut logged = Speed::default();
+        self.evaluate_if_due()?;
+        let mut batches = self.batches()?;
+        while self.progress.update < self.plan.last_update && !self.stopped() {
+            let start = Instant::now();
+            let update = self.progress.update;
+            let (loss, order) = self.update(&mut batches)?;
+            let images = (self.config.batch_size * self.config.grad_accum) as u64;
+            training.add(images, start.elapsed());
+            logged.add(images, start.elapsed());
+            self.report(update, loss, order, &mut logged)?;
+            let end_of_epoch = self.progress.update.is_multiple_of(self.plan.updates_per_epoch);
+            if end_of_epoch {
+                self.evaluate_if_due()?;
+            }
+            let due = self.config.save_every.map_or(end_of_epoch, |n| self.progress.update.is_multiple_of(n));
+            if due {
+                self.save()?;
+            }
+        }
+        drop(batches);
+        let complete = self.progress.update >= self.plan.last_update;
+        if complete {
+            self.evaluate_if_due()?;
+        }
+        // A stop during the last evaluation leaves it to the run that goes on.
+        let complete = complete && !(self.evaluation_due() && self.stopped());
+        self.save()?;
+        if complete {
+            let state = self.learner.state()?;
+            checkpoint::save_weights(&self.dir.model_file(), self.learner.model(), &self.card, &state, self.progress.update)?;
+            let wall_s = began.elapsed().as_secs_f64();
+            self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1: self.progress.best_top1 })?;
+        }
+        Ok(Finish {
+            complete,
+            updates: self.progress.update,
+            images_per_s: training.rate(),
+            last_eval: self.last_eval,
+            best_top1: self.progress.best_top1,
+        })
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The training batches from where the run stands to its end.
+    fn batches(&self) -> Result<Loader> {
+        let accum = self.config.grad_accum as u64;
+        let (epoch, update) = (self.progress.update / self.plan.updates_per_epoch, self.progress.update % self.plan.updates_per_epoch);
+        data::train_loader(
+            &self.data.train,
+            &data::TrainOrder {
+                seed: self.config.seed,
+                shuffle: self.config.shuffle == super::config::Shuffle::Full,
+                batch_size: self.config.batch_size,
+                batches_per_epoch: self.plan.updates_per_epoch * accum,
+                crop: eval::train_crop(self.config),
+                start: (epoch, update * accum),
+                end: (self.plan.last_update / self.plan.updates_per_epoch, self.plan.last_update % self.plan.updates_per_epoch * accum),
+            },
+        )
+    }
+
+    /// One update. Returns its mean loss and the CRC of its picture ids.
+    fn update(&mut self, batches: &mut Loader) -> Result<(f64, u32)> {
+        let (mut loss, mut rows, mut order) = (0.0, 0, 0);
+        for _ in 0..self.config.grad_accum {
+            let batch = batches.next().ok_or_else(|| Error::internal("the loader ended before the run"))??;
+            for id in &batch.ids {
+                order = crc32c::crc32c_append(order, &id.to_le_bytes());
+            }
+            let ids = batch.ids.clone();
+            let metrics = self.learner.accumulate(pictures(batch, self.config.train_crop_size), None)?;
+            if !metrics.loss.is_finite() {
+                return Err(self.non_finite(metrics.loss, &ids));
+            }
+            loss += metrics.loss;
+            rows += metrics.rows;
+        }
+        self.learner.apply()?;
+        self.progress.update += 1;
+        Ok((loss / rows.max(1) as f64, order))
+    }
+
+    fn non_finite(&self, loss: f64, ids: &[u64]) -> Error {
+        let shown: Vec<String> = ids.iter().take(8).map(u64::to_string).collect();
+        let good = self.saved.as_ref().map_or("none of this session".to_owned(), |(_, path)| path.display().to_string());
+        Error::non_finite(format!("the loss is {loss}"))
+            .at(format!("update {}, pictures {}{}", self.progress.update, shown.join(","), if ids.len() > 8 { ",..." } else { "" }))
+            .because("the training diverged, most often from too high a learning rate")
+            .next(format!("a lower --lr or a longer --warmup-epochs; last good checkpoint: {good}"))
+    }
+
+    fn report(&mut self, update: u64, loss: f64, order: u32, speed: &mut Speed) -> Result<()> {
+        let (epoch, lr, images_per_s) = (self.plan.epoch_of(update), self.plan.schedule.lr(update), speed.rate());
+        let is_logged = update.is_multiple_of(self.config.log_interval) || update + 1 == self.plan.last_update;
+        if is_logged {
+            self.log.append(&Event::Step { update, epoch, loss, lr, images_per_s, order })?;
+            *speed = Speed::default();
+        }
+        (self.notice)(Notice::Update { update, epoch, loss, lr, images_per_s, logged: is_logged });
+        Ok(())
+    }
+
+    fn emit(&mut self, event: Event) -> Result<()> {
+        self.log.append(&event)?;
+        (self.notice)(Notice::Event(&event));
+        Ok(())
+    }
+
+    /// Whether an evaluation belongs to where the run stands and has not been made.
+    fn evaluation_due(&self) -> bool {
+        let done = self.progress.update;
+        let epochs = done / self.plan.updates_per_epoch;
+        let at_interval = done > 0 && done.is_multiple_of(self.plan.updates_per_epoch) && epochs.is_multiple_of(self.config.val_interval);
+        let wanted = at_interval || done == self.plan.last_update;
+        self.data.val.is_some() && wanted && self.progress.evaluated != Some(done)
+    }
+
+    fn evaluate_if_due(&mut self) -> Result<()> {
+        let Some(val) = self.data.val.clone().filter(|_| self.evaluation_due()) else { return Ok(()) };
+        let learner = &self.learner;
+        let options = eval::Options::of(self.config);
+        let score = eval::run(&val, &options, self.stop, self.notice, |batch| learner.score(pictures(batch, options.crop_size)))?;
+        let Some(score) = score else { return Ok(()) }; // stopped half-way
+        let update = self.progress.update;
+        let epoch = self.plan.epoch_of(update.saturating_sub(1));
+        self.progress.evaluated = Some(update);
+        self.last_eval = Some(score);
+        let best = self.progress.best_top1.is_none_or(|b| score.top1 > b);
+        if best {
+            self.progress.best_top1 = Some(score.top1);
+        }
+        self.emit(Event::Eval { update, epoch, loss: score.loss, top1: score.top1, top5: score.top5, images: score.images })?;
+        if best {
+            self.save_as(true)?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.saved.as_ref().is_some_and(|(update, _)| *update == self.progress.update) {
+            return Ok(());
+        }
+        self.save_as(false)
+    }
+
+    fn save_as(&mut self, best: bool) -> Result<()> {
+        let state = self.learner.state()?;
+        let path = self.dir.save(self.learner.model(), &self.card, &state, &self.progress, best, self.config.checkpoint_hist)?;
+        self.saved = Some((self.progress.update, path.clone()));
+        (self.notice)(Notice::Saved(path));
+        Ok(())
+    }
+}
+
+/// What a batch is to the step.
+pub fn pictures(batch: Batch, size: usize) -> Pictures {
+    Pictures { pixels: batch.pixels, views: batch.views, labels: batch.labels, size, mean: data::MEAN, std: data::STD }
+}
+
+/// Pictures over time.
+#[derive(Default)]
+struct Speed {
+    images: u64,
+    time: Duration,
+}
+
+impl Speed {
+    fn add(&mut self, images: u64, time: Duration) {
+        self.images += images;
+        self.time += time;
+    }
+
+    fn rate(&self) -> f64 {
+        if self.time.is_zero() { 0.0 } else { self.images as f64 / self.time.as_secs_f64() }
+    }
+}
