@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand, each with its `Args` and a `run`.
 
+pub mod pack;
 pub mod progress;
+pub mod verify;
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -36,8 +38,8 @@ struct Cli {
 #[derive(Subcommand)]
 #[allow(clippy::large_enum_variant)]
 enum Command {
-    /// (placeholder)
-    Nothing,
+    Pack(pack::Args),
+    Verify(verify::Args),
 }
 
 /// Parses `args` (the program's name first) and runs the command.
@@ -46,8 +48,9 @@ enum Command {
 /// Those of the command; a wrong flag ends the process in clap, with code 2.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     let cli = Cli::parse_from(args);
-    std::panic::catch_unwind(|| match cli.command {
-        Command::Nothing => Ok(Outcome::Done),
+    std::panic::catch_unwind(|| match &cli.command {
+        Command::Pack(args) => pack::run(args),
+        Command::Verify(args) => verify::run(args),
     })
     .unwrap_or_else(|_| {
         Err(Error::internal("the program ran into a bug of its own (message above)").next("please report it with the command line"))

@@ -1,1 +1,33 @@
-//! Pictures on disk.
+//! Pictures on disk and on their way into a batch.
+//!
+//! Packing: `source` lists, `plan` fixes what goes where, `decode` and `resize` make pixels, `shard_writer` writes, `manifest` commits.
+//! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` makes batches. `format` is the bytes.
+
+pub mod crop;
+pub mod dataset;
+pub mod decode;
+pub mod demo;
+pub mod format;
+pub mod loader;
+pub mod manifest;
+mod map;
+pub mod order;
+pub mod pack;
+pub mod plan;
+pub mod publish;
+pub mod resize;
+pub mod shard;
+pub mod shard_writer;
+pub mod source;
+pub mod synthetic;
+pub mod verify;
+
+pub use crop::CropPolicy;
+pub use dataset::{Dataset, Picture};
+pub use loader::{Batch, Loader, LoaderOptions, Source};
+pub use manifest::Split;
+
+/// ImageNet's channel means, in [0, 1], with which training and evaluation normalise (as torchvision).
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// ImageNet's channel standard deviations.
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];

@@ -1,0 +1,139 @@
+//! `pack`: from a folder of pictures to shards.
+
+use super::Outcome;
+use super::progress::{ProgressMode, Terminal};
+use crate::data::manifest::Split;
+use crate::data::pack::{BAD_IMAGES, OnBad, PackEnd, PackOptions, pack};
+use crate::data::plan::{DEFAULT_SHUFFLE_SEED, PlanOptions};
+use crate::data::resize::Fit;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EncodingArg {
+    Raw,
+    Jpeg,
+}
+
+/// Decode and resize pictures once, into checked shards that training reads at full speed
+///
+/// PATH holds one folder per class, pictures at any depth below it. If PATH has a folder named as the split, that one is taken.
+/// The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The pictures: PATH/<class>/*.jpg, or PATH/<split>/<class>/*.jpg (.jpg, .jpeg, .png in any case; types are found by content)
+    #[arg(long, value_name = "PATH")]
+    pub input: PathBuf,
+    /// Folder for the shards of this split; made if missing, never overwritten
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Which split this is; train is stored in a permuted order, val in the order of names
+    #[arg(long, value_enum, default_value = "train")]
+    pub split: Split,
+    /// How pixels are stored: raw RGB bytes
+    #[arg(long, value_enum, default_value = "raw")]
+    pub encoding: EncodingArg,
+    /// Short side in pixels after resizing (0 keeps every picture at its size)
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub resize: u32,
+    /// short: keep the whole picture, its short side N (longer than 8:1 is cut to its middle); square: and of that the centre N x N
+    #[arg(long, value_enum, default_value = "short")]
+    pub fit: Fit,
+    /// Pictures in each shard file
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub records_per_shard: u64,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub jobs: usize,
+    /// Pictures that cannot be read: fail at the first, skip any number, or skip up to limit=FRACTION of all; they are listed in
+    /// bad_images.jsonl, and the exit code is 3 when some were skipped
+    #[arg(long, value_name = "fail|skip|limit=FRACTION", default_value = "limit=0.0001", value_parser = parse_on_bad)]
+    pub on_bad: OnBad,
+    /// Seed of the stored order; given for val, it is permuted too [default: 1 for train, none for val]
+    #[arg(long, value_name = "N")]
+    pub shuffle_seed: Option<u64>,
+    /// Largest picture to decode, in megapixels; the header is looked at before memory is taken
+    #[arg(long, value_name = "MEGAPIXELS", default_value_t = 64.0)]
+    pub max_size: f64,
+    /// What to show meanwhile
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressMode,
+}
+
+fn parse_on_bad(text: &str) -> std::result::Result<OnBad, String> {
+    let fraction = text.strip_prefix("limit=").and_then(|f| f.parse::<f64>().ok()).filter(|f| (0.0..=1.0).contains(f));
+    match (text, fraction) {
+        ("fail", _) => Ok(OnBad::Fail),
+        ("skip", _) => Ok(OnBad::Skip),
+        (_, Some(fraction)) => Ok(OnBad::Limit(fraction)),
+        _ => Err("expected fail, skip, or limit=FRACTION with a fraction from 0 to 1".to_owned()),
+    }
+}
+
+/// # Errors
+/// Those of [`pack`].
+pub fn run(args: &Args) -> Result<Outcome> {
+    if args.encoding == EncodingArg::Jpeg {
+        return Err(Error::usage("--encoding jpeg is not there yet")
+            .because("this version stores raw pixels only")
+            .next("leave --encoding out, or say --encoding raw"));
+    }
+    if !(args.max_size > 0.0) {
+        return Err(Error::usage("--max-size must be above 0 megapixels"));
+    }
+    let plan = PlanOptions {
+        split: args.split,
+        size: args.resize,
+        fit: args.fit,
+        records_per_shard: args.records_per_shard,
+        shuffle_seed: args.shuffle_seed.or((args.split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
+        max_pixels: (args.max_size * 1e6).round() as u64,
+    };
+    let options = PackOptions { input: args.input.clone(), output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
+    let terminal = Terminal::new(args.progress);
+    let stop = stop_on_signals()?;
+    let end = pack(&options, &terminal, &stop)?;
+    let PackEnd::Finished(report) = end else {
+        terminal.finish();
+        terminal.note("stopped; finished shards are kept. Run the same command to go on.");
+        return Ok(Outcome::Stopped);
+    };
+    let m = &report.manifest;
+    let bytes: u64 = m.shards.iter().map(|s| s.bytes).sum();
+    println!(
+        "{}: {} pictures of {} classes in {} shards, {:.1} MB, dataset {}",
+        args.output.display(),
+        m.records,
+        m.classes.len(),
+        m.shards.len(),
+        bytes as f64 / 1e6,
+        &m.dataset_id[..16]
+    );
+    if report.kept > 0 {
+        println!("{} shards of an earlier run were kept", report.kept);
+    }
+    if report.bad.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    println!("{} pictures could not be read and were left out: see {}", report.bad.len(), args.output.join(BAD_IMAGES).display());
+    Ok(Outcome::SkippedImages)
+}
+
+/// A flag that SIGINT and SIGTERM set; the second signal ends the process at once.
+///
+/// # Errors
+/// `Internal` when the handlers cannot be installed.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // Order matters: the exit looks at the flag before the second handler sets it.
+        signal_hook::flag::register_conditional_shutdown(signal, 75, stop.clone())
+            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+            .map_err(|e| Error::internal("cannot install a signal handler").source(e))?;
+    }
+    Ok(stop)
+}

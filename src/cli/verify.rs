@@ -1,0 +1,72 @@
+//! `verify`: is every byte still as it was packed?
+
+use super::Outcome;
+use super::progress::{ProgressMode, Terminal};
+use crate::data::verify::{Depth, repair, verify};
+use crate::error::{Error, Result};
+use std::path::PathBuf;
+
+/// Check a packed folder: structure, checksums of every record and file
+///
+/// Prints a line for each damage: file, record, global id, source name and byte. Exit code 0 when all is well, 65 otherwise.
+/// `sha256sum -c SHA256SUMS` inside the folder checks the same files without this program.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A folder with dataset.json
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Only headers, indexes, footers and the manifest
+    #[arg(long, group = "depth")]
+    pub quick: bool,
+    /// Every record's CRC32C and every file's SHA-256 (the default)
+    #[arg(long, group = "depth")]
+    pub full: bool,
+    /// And decode every compressed record (raw ones have nothing to decode)
+    #[arg(long, group = "depth")]
+    pub decode: bool,
+    /// Make damaged shards again from the pictures they were packed from
+    #[arg(long, value_name = "PATH", conflicts_with = "quick")]
+    pub repair_from: Option<PathBuf>,
+    /// What to show meanwhile
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressMode,
+}
+
+/// # Errors
+/// `Data` when something is damaged and was not repaired.
+pub fn run(args: &Args) -> Result<Outcome> {
+    let depth = match (args.quick, args.decode) {
+        (true, _) => Depth::Quick,
+        (_, true) => Depth::Decode,
+        _ => Depth::Full,
+    };
+    let terminal = Terminal::new(args.progress);
+    let mut report = verify(&args.dir, depth, &terminal)?;
+    for line in &report.damage {
+        println!("{line}");
+    }
+    if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
+        let stop = super::pack::stop_on_signals()?;
+        let repaired = repair(&args.dir, source, &report.damaged_shards, &terminal, &stop)?;
+        println!("{repaired} shards made again from {}", source.display());
+        report = verify(&args.dir, depth, &terminal)?;
+        for line in &report.damage {
+            println!("{line}");
+        }
+    }
+    if report.damage.is_empty() {
+        let how = if depth == Depth::Quick { "structure" } else { "every byte" };
+        println!("ok: {} pictures in {} shards, {:.1} MB ({how})", report.records, report.shards, report.bytes as f64 / 1e6);
+        return Ok(Outcome::Done);
+    }
+    let next = format!("imagenet-engine verify {} --repair-from PICTURES, or pack again", args.dir.display());
+    Err(Error::data(format!(
+        "{} damages in {} of {} shards (listed above)",
+        report.damage.len(),
+        report.damaged_shards.len(),
+        report.shards
+    ))
+    .at(args.dir.display().to_string())
+    .because("the files changed after packing (disk or copy error)")
+    .next(next))
+}

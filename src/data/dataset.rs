@@ -1,0 +1,171 @@
+//! A packed folder, opened: the manifest and its shards, cross-checked.
+
+use super::format::Encoding;
+use super::manifest::{Manifest, Split};
+use super::shard::Shard;
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// One picture: HWC RGB u8.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// `width * height * 3` bytes.
+    pub pixels: &'a [u8],
+    pub width: u32,
+    pub height: u32,
+    pub label: u32,
+    /// Its place in the packing order; the augmentation is keyed by it. Not contiguous where pictures were left out.
+    pub global_id: u64,
+    /// Source-relative, with `/`.
+    pub name: &'a str,
+}
+
+/// An opened packed folder.
+#[derive(Debug)]
+pub struct Dataset {
+    dir: PathBuf,
+    manifest: Manifest,
+    shards: Vec<Shard>,
+    classes: Vec<String>,
+    /// First record of each shard, and the total.
+    starts: Vec<usize>,
+}
+
+impl Dataset {
+    /// Opens `dir`, which holds `dataset.json` and its shards, and checks everything but the pixels.
+    ///
+    /// # Errors
+    /// `Data`: which file, where in it, what was expected and what was found.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let manifest = Manifest::read(dir)?;
+        let classes: Vec<String> = manifest.classes.iter().map(|c| c.name.clone()).collect();
+        let mut starts = vec![0];
+        let mut shards = Vec::with_capacity(manifest.shards.len());
+        let mut per_class = vec![0u64; classes.len()];
+        for (i, listed) in manifest.shards.iter().enumerate() {
+            let shard = Shard::open(&dir.join(&listed.name))?;
+            let h = &shard.header;
+            let encoding = Encoding::from_byte(h.encoding).map_or("", Encoding::name);
+            for (what, expected, found) in [
+                ("dataset_id", manifest.dataset_id.clone(), super::format::hex(&h.dataset_id)),
+                ("shard_index", i.to_string(), h.shard_index.to_string()),
+                ("shard_count", manifest.shards.len().to_string(), h.shard_count.to_string()),
+                ("record_count", listed.records.to_string(), h.record_count.to_string()),
+                ("first_global_id", listed.first_global_id.to_string(), h.first_global_id.to_string()),
+                ("file_len", listed.bytes.to_string(), h.file_len.to_string()),
+                ("encoding", manifest.encoding.clone(), encoding.to_owned()),
+                (
+                    "classes",
+                    format!("{} names", classes.len()),
+                    if shard.classes == classes { format!("{} names", classes.len()) } else { "others".into() },
+                ),
+            ] {
+                if expected != found {
+                    return Err(Error::data(format!("{}: {what}: dataset.json says {expected}, the shard says {found}", listed.name))
+                        .at(shard.path().display().to_string())
+                        .because("shards of different packs are mixed in this folder, or a file was damaged")
+                        .next("imagenet-engine verify --full DIR"));
+                }
+            }
+            for entry in &shard.entries {
+                per_class[entry.label as usize] += 1;
+            }
+            starts.push(starts[i] + shard.entries.len());
+            shards.push(shard);
+        }
+        for (class, &found) in manifest.classes.iter().zip(&per_class) {
+            if class.records != found {
+                let what = format!("class {}: dataset.json says {} pictures, the shards hold {found}", class.name, class.records);
+                return Err(Error::data(what).at(dir.display().to_string()).next("imagenet-engine verify --full DIR"));
+            }
+        }
+        Ok(Self { dir: dir.to_owned(), manifest, shards, classes, starts })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.starts[self.shards.len()]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Class names; the index is the label.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    pub fn split(&self) -> Split {
+        self.manifest.split
+    }
+
+    /// Per channel, in [0, 1], measured over all stored pixels. (Training normalises with ImageNet's constants, [`super::MEAN`].)
+    pub fn mean(&self) -> [f64; 3] {
+        self.manifest.mean
+    }
+
+    /// As [`Dataset::mean`].
+    pub fn std(&self) -> [f64; 3] {
+        self.manifest.std
+    }
+
+    /// SHA-256 of the pack plan, hexadecimal.
+    pub fn dataset_id(&self) -> &str {
+        &self.manifest.dataset_id
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// Shard and record of picture `i`.
+    fn locate(&self, i: usize) -> Result<(&Shard, usize)> {
+        if i >= self.len() {
+            return Err(Error::internal(format!("picture {i} of {}", self.len())).at(self.dir.display().to_string()));
+        }
+        let shard = self.starts.partition_point(|&s| s <= i) - 1;
+        Ok((&self.shards[shard], i - self.starts[shard]))
+    }
+
+    /// Picture `i` (below [`Dataset::len`]), in the stored order, borrowed from the memory map.
+    ///
+    /// # Errors
+    /// `Data` when its bytes are damaged or the file was cut; `Internal` when `i` is too large.
+    pub fn record(&self, i: usize) -> Result<Picture<'_>> {
+        let (shard, r) = self.locate(i)?;
+        let pixels = shard.payload(r)?;
+        Ok(Picture { pixels, ..self.without_pixels(shard, r) })
+    }
+
+    /// Picture `i` without its pixels.
+    ///
+    /// # Errors
+    /// `Internal` when `i` is too large.
+    pub fn describe(&self, i: usize) -> Result<Picture<'_>> {
+        self.locate(i).map(|(shard, r)| self.without_pixels(shard, r))
+    }
+
+    /// Appends the pixels of picture `i` to `out`, by `pread`: a file cut while in use is an error and never a signal.
+    ///
+    /// # Errors
+    /// As [`Dataset::record`].
+    pub fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
+        let (shard, r) = self.locate(i)?;
+        shard.copy_payload(r, out)
+    }
+
+    fn without_pixels<'a>(&self, shard: &'a Shard, r: usize) -> Picture<'a> {
+        let e = &shard.entries[r];
+        let (width, height) = (e.width.into(), e.height.into());
+        Picture { pixels: &[], width, height, label: e.label, global_id: e.global_id, name: shard.record_name(r) }
+    }
+}

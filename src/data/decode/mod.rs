@@ -1,0 +1,152 @@
+//! One picture file to RGB u8, as Pillow's `Image.open(f).convert("RGB")` gives it, or a reason why not.
+//!
+//! The type is found in the content, never in the name. The size is read from the header and held against the limit before any
+//! memory is taken. A picture that is cut or damaged is refused, also where a lenient decoder would fill in the rest. Panics of a
+//! decoder are caught and become reasons; their text does not reach stderr.
+
+mod jpeg;
+mod png;
+
+use super::format::flags;
+use std::cell::Cell;
+use std::sync::Once;
+
+/// Default limit of a picture's pixels: 64 megapixels (192 MB of RGB).
+pub const DEFAULT_MAX_PIXELS: u64 = 64_000_000;
+
+/// A decoded picture, HWC RGB, `width * height * 3` bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rgb {
+    pub width: u32,
+    pub height: u32,
+    pub pixels: Vec<u8>,
+    /// Bits of [`flags`].
+    pub flags: u8,
+}
+
+/// The type of a file, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Jpeg,
+    Png,
+    /// A known type that is not read.
+    Other(&'static str),
+    Unknown,
+    Empty,
+}
+
+/// What the first bytes of a file say about its type.
+pub fn sniff(bytes: &[u8]) -> Kind {
+    let iso = |brand: &[u8]| bytes.len() >= 12 && &bytes[4..8] == b"ftyp" && bytes[8..12].starts_with(brand);
+    match bytes {
+        [] => Kind::Empty,
+        [0xFF, 0xD8, 0xFF, ..] => Kind::Jpeg,
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Kind::Png,
+        [b'G', b'I', b'F', b'8', ..] => Kind::Other("GIF"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::Other("WebP"),
+        [b'B', b'M', ..] => Kind::Other("BMP"),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Kind::Other("TIFF"),
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Kind::Other("JPEG XL"),
+        [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] => Kind::Other("JPEG 2000"),
+        [0x1F, 0x8B, ..] => Kind::Other("gzip"),
+        [b'P', b'K', 3, 4, ..] => Kind::Other("zip"),
+        _ if iso(b"avif") => Kind::Other("AVIF"),
+        _ if iso(b"hei") || iso(b"mif1") => Kind::Other("HEIF"),
+        _ => Kind::Unknown,
+    }
+}
+
+/// Width and height as the header says, without decoding.
+///
+/// # Errors
+/// Why the file is no picture that can be read.
+pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
+    match sniff(bytes) {
+        Kind::Jpeg => jpeg::Layout::read(bytes).map(|l| (u32::from(l.width), u32::from(l.height))),
+        Kind::Png => png::size(bytes),
+        Kind::Other(name) => Err(format!("{name} is not supported (JPEG and PNG are)")),
+        Kind::Unknown => Err("not a picture: its first bytes are of no known type".to_owned()),
+        Kind::Empty => Err("the file is empty".to_owned()),
+    }
+}
+
+/// Decodes a JPEG or PNG of at most `max_pixels` pixels.
+///
+/// # Errors
+/// Why not, in words for `bad_images.jsonl`.
+pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
+    let (width, height) = size(bytes)?;
+    if width == 0 || height == 0 {
+        return Err(format!("the header says {width}x{height} pixels"));
+    }
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(format!("{width}x{height} pixels, above the limit of {max_pixels} (--max-size)"));
+    }
+    if width > u32::from(u16::MAX) || height > u32::from(u16::MAX) {
+        return Err(format!("{width}x{height} pixels: a side is above 65535"));
+    }
+    let rgb = quietly(|| match sniff(bytes) {
+        Kind::Png => png::decode(bytes),
+        _ => jpeg::decode(bytes, true),
+    })?;
+    if (rgb.width, rgb.height) != (width, height) || rgb.pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
+        return Err(format!("decoded to {}x{}, the header says {width}x{height}", rgb.width, rgb.height));
+    }
+    Ok(rgb)
+}
+
+/// [`decode`] of a JPEG with the decoder's SIMD code switched off: the oracle of "the same bytes on every machine".
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_jpeg_scalar(bytes: &[u8]) -> Result<Rgb, String> {
+    quietly(|| jpeg::decode(bytes, false))
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a decoder; a panic becomes an error and prints nothing. Panics elsewhere are reported as before.
+fn quietly<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                before(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    QUIET.set(false);
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("the decoder gave up on it ({})", text.unwrap_or("no reason given")))
+    })
+}
+
+/// One gray byte to three equal ones.
+fn expand_gray(gray: &[u8]) -> Vec<u8> {
+    gray.iter().flat_map(|&v| [v, v, v]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_decoder_is_a_reason() {
+        let error = quietly::<()>(|| std::panic::panic_any("index 9 of 8".to_owned())).unwrap_err();
+        assert!(error.contains("index 9 of 8"));
+    }
+
+    #[test]
+    fn types_by_content() {
+        assert_eq!(sniff(b"RIFF1234WEBPVP8 "), Kind::Other("WebP"));
+        assert_eq!(sniff(b"GIF89a"), Kind::Other("GIF"));
+        assert_eq!(sniff(b"hello"), Kind::Unknown);
+        assert!(size(b"").unwrap_err().contains("empty"));
+    }
+}

@@ -1,0 +1,139 @@
+//! `dataset.json`: what a packed folder holds. Written last, so its presence says that the folder is complete; and `SHA256SUMS`, with
+//! which coreutils can verify the folder without this program.
+
+use super::format::{ChannelSums, shard_name};
+use super::publish::write_whole;
+use super::shard_writer::ShardSummary;
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+pub const MANIFEST: &str = "dataset.json";
+pub const SUMS: &str = "SHA256SUMS";
+/// A manifest is text of a few hundred bytes per shard and class; anything above this is not one.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Which part of a data set a folder holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    #[default]
+    Train,
+    Val,
+}
+
+impl Split {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Class {
+    pub name: String,
+    pub records: u64,
+}
+
+/// The contents of `dataset.json`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Manifest {
+    pub format_version: u32,
+    /// SHA-256 of the pack plan, hexadecimal.
+    pub dataset_id: String,
+    pub split: Split,
+    pub encoding: String,
+    pub records: u64,
+    /// Pictures of the plan that could not be read and were left out.
+    pub skipped: u64,
+    pub classes: Vec<Class>,
+    /// Per channel, in [0, 1], from `sums`.
+    pub mean: [f64; 3],
+    pub std: [f64; 3],
+    pub sums: ChannelSums,
+    pub shards: Vec<ShardSummary>,
+    /// What was asked for, and with which decoder and filter it was made.
+    pub options: serde_json::Value,
+}
+
+impl Manifest {
+    /// Canonical JSON: sorted keys, two spaces, a newline at the end.
+    ///
+    /// # Errors
+    /// `Internal`; cannot happen for this type.
+    pub fn to_json(&self) -> Result<String> {
+        let value = serde_json::to_value(self).and_then(|v| serde_json::to_string_pretty(&v));
+        value.map(|s| s + "\n").map_err(|e| Error::internal(e.to_string()))
+    }
+
+    /// Reads `dir/dataset.json`.
+    ///
+    /// # Errors
+    /// `Data` when it is missing (naming the folders below that have one), unreadable, or contradicts itself.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST);
+        let metadata = std::fs::metadata(&path).map_err(|e| missing(dir, e))?;
+        if metadata.len() > MAX_BYTES {
+            return Err(Error::data(format!("{} bytes are too many for a {MANIFEST}", metadata.len())).at(path.display().to_string()));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        let damaged = |what: String| {
+            Error::data(what)
+                .at(path.display().to_string())
+                .because("the file was changed or damaged after packing")
+                .next("sha256sum -c SHA256SUMS in that folder, then pack again")
+        };
+        let manifest: Self = serde_json::from_str(&text).map_err(|e| damaged(format!("{MANIFEST} cannot be understood: {e}")))?;
+        if manifest.format_version != 1 {
+            return Err(damaged(format!("{MANIFEST}: format_version: expected 1, found {}", manifest.format_version)));
+        }
+        let total = |f: fn(&ShardSummary) -> u64| manifest.shards.iter().try_fold(0u64, |sum, s| sum.checked_add(f(s)));
+        let in_classes = manifest.classes.iter().try_fold(0u64, |sum, c| sum.checked_add(c.records));
+        if total(|s| s.records) != Some(manifest.records) || in_classes != Some(manifest.records) {
+            return Err(damaged(format!("{MANIFEST}: records: {} is not the sum over shards and over classes", manifest.records)));
+        }
+        let count = manifest.shards.len() as u32;
+        for (i, shard) in manifest.shards.iter().enumerate() {
+            let expected = shard_name(manifest.split.name(), i as u32, count);
+            if shard.name != expected {
+                return Err(damaged(format!("{MANIFEST}: shards[{i}].name: expected {expected}, found {}", shard.name)));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Writes `SHA256SUMS` and then, as the last file, `dataset.json`.
+    ///
+    /// # Errors
+    /// `Write`; an existing `dataset.json` is not replaced.
+    pub fn publish(&self, dir: &Path) -> Result<()> {
+        let json = self.to_json()?;
+        let mut sums: String = self.shards.iter().map(|s| format!("{}  {}\n", s.sha256, s.name)).collect();
+        sums += &format!("{}  {MANIFEST}\n", super::format::hex(&Sha256::digest(json.as_bytes())));
+        let tag = &self.dataset_id[..self.dataset_id.len().min(8)];
+        write_whole(dir, SUMS, tag, sums.as_bytes(), true)?;
+        super::publish::failpoint("before-manifest");
+        write_whole(dir, MANIFEST, tag, json.as_bytes(), false)
+    }
+}
+
+fn missing(dir: &Path, e: std::io::Error) -> Error {
+    let path = dir.join(MANIFEST);
+    if e.kind() != std::io::ErrorKind::NotFound {
+        return Error::reading(&path, e);
+    }
+    let below: Vec<String> =
+        ["train", "val"].iter().map(|s| dir.join(s)).filter(|d| d.join(MANIFEST).is_file()).map(|d| d.display().to_string()).collect();
+    let error = Error::data(format!("no packed data set here ({MANIFEST} is missing)")).at(dir.display().to_string());
+    if !below.is_empty() {
+        return error.because("each split has its own folder").next(format!("give {}", below.join(" or ")));
+    }
+    if !dir.is_dir() {
+        return error.because("no such folder").next("imagenet-engine pack --input PICTURES --output DIR");
+    }
+    error
+        .because("it is no packed folder, or packing did not finish")
+        .next("run the same pack command again to finish it, or: imagenet-engine pack --input PICTURES --output DIR")
+}

@@ -1,0 +1,36 @@
+//! The one place that maps a file: read-only, and only the DATA section of a shard.
+
+use super::format::Range;
+use memmap2::{Mmap, MmapOptions};
+use std::fs::File;
+
+/// A mapped byte range of a file.
+#[derive(Debug)]
+pub struct Map(Option<Mmap>);
+
+impl Map {
+    /// Maps `range` of `file`. An empty range maps nothing.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    #[allow(unsafe_code)]
+    pub fn new(file: &File, range: Range) -> std::io::Result<Self> {
+        if range.len == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: a map is sound as long as nobody changes the file while its bytes are borrowed. Finished shards are never written
+        // again by this program (they are created under another name and renamed); a foreign program that cuts one between the
+        // length check of `Shard::payload` and the use of the bytes causes SIGBUS, one that overwrites bytes is found by CRC only
+        // before the first use. The loader does not borrow: it copies with pread.
+        let map = unsafe { MmapOptions::new().offset(range.off).len(range.len as usize).map(file)? };
+        // Advice may be refused; reading works without it.
+        let _ = map.advise(memmap2::Advice::Random);
+        Ok(Self(Some(map)))
+    }
+
+    /// `len` bytes from `offset` on, counted from the start of the range.
+    pub fn get(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let start = usize::try_from(offset).ok()?;
+        self.0.as_ref()?.get(start..start.checked_add(len)?)
+    }
+}

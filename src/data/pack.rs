@@ -1,0 +1,436 @@
+//! From a folder of pictures to shards: plan, decode and resize in parallel, write in order, publish.
+//!
+//! Pictures are taken in chunks: while one chunk is decoded by all threads, the one before it is written by one of them; while a shard
+//! is hashed and flushed, the next is begun. Memory is bounded by two chunks of stored pictures and one decoded picture per thread.
+//! The bytes depend on the plan alone (see [`super::plan`]); any number of threads gives the same files.
+//!
+//! A pack that was stopped or killed goes on where it was: finished shards of the same plan are kept (and checked by their SHA-256).
+
+use super::decode;
+use super::format::{ChannelSums, hex, shard_name};
+use super::manifest::{Class, MANIFEST, Manifest};
+use super::plan::{Item, Plan, PlanOptions};
+use super::publish::{Lock, failpoint, remove_temporaries, write_whole};
+use super::resize::Scaler;
+use super::shard::Shard;
+use super::shard_writer::{Meta, Record, ShardSummary, ShardWriter};
+use super::verify::hash_shard;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The report of pictures that were left out, one JSON object a line.
+pub const BAD_IMAGES: &str = "bad_images.jsonl";
+
+/// `--on-bad`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OnBad {
+    /// The first bad picture ends the pack.
+    Fail,
+    /// Any number is left out.
+    Skip,
+    /// Left out up to this fraction of all pictures.
+    Limit(f64),
+}
+
+impl Default for OnBad {
+    fn default() -> Self {
+        Self::Limit(0.0001)
+    }
+}
+
+/// What to pack, how, and where to.
+#[derive(Clone, Debug)]
+pub struct PackOptions {
+    pub input: PathBuf,
+    pub output: PathBuf,
+    pub plan: PlanOptions,
+    pub on_bad: OnBad,
+    /// Threads; 0 takes one per core.
+    pub jobs: usize,
+}
+
+/// A picture that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BadPicture {
+    pub path: String,
+    pub size: u64,
+    pub sha256: String,
+    pub error: String,
+    pub action: String,
+}
+
+/// How a pack ended, unless it failed.
+#[derive(Clone, Debug)]
+pub enum PackEnd {
+    Finished(PackReport),
+    /// `stop` was set; running the same again goes on. Shards finished so far are kept.
+    Stopped,
+}
+
+#[derive(Clone, Debug)]
+pub struct PackReport {
+    pub manifest: Manifest,
+    pub bad: Vec<BadPicture>,
+    /// Shards that an earlier run had finished.
+    pub kept: usize,
+    pub notes: Vec<String>,
+}
+
+/// Packs. `stop` may be set at any time from another thread.
+///
+/// # Errors
+/// `Usage` for impossible options; `Write` when the output is there already, locked or cannot be written; `Data` for an unreadable
+/// source or too many bad pictures, which are then listed in `bad_images.jsonl`, and no `dataset.json` is left.
+pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<PackEnd> {
+    options.plan.check()?;
+    let dir = &options.output;
+    refuse_existing(dir)?;
+    if !options.input.is_dir() {
+        return Err(Error::data("no such folder").at(options.input.display().to_string()).next("check --input"));
+    }
+    std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
+    let _lock = Lock::take(dir)?;
+    refuse_existing(dir)?;
+    remove_temporaries(dir)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|e| Error::internal(e.to_string()))?;
+    let Some(plan) = pool.install(|| Plan::make(&options.input, &options.plan, progress, stop))? else { return Ok(PackEnd::Stopped) };
+    for note in &plan.notes {
+        progress.note(&format!("note: {note}"));
+    }
+    let done = finished_shards(dir, &plan)?;
+    let missing = (0..plan.shard_count()).filter(|&s| done[s as usize].is_none());
+    check_space(dir, plan.estimated_bytes(missing))?;
+
+    progress.start("packing", plan.items.len() as u64);
+    let mut run = Run { plan: &plan, dir, pool: &pool, progress, stop, stop_at_bad: options.on_bad == OnBad::Fail, bad: Vec::new() };
+    let shards = run.shards(done)?;
+    progress.finish();
+    let mut bad = run.bad;
+    if options.on_bad == OnBad::Fail {
+        bad.truncate(1); // how many more were seen by then depends on the number of threads
+    }
+    let limit = match options.on_bad {
+        OnBad::Fail => 0,
+        OnBad::Skip => usize::MAX,
+        OnBad::Limit(fraction) => (plan.items.len() as f64 * fraction.clamp(0.0, 1.0)).floor() as usize,
+    };
+    let action = if bad.len() > limit { "failed" } else { "skipped" };
+    let bad: Vec<BadPicture> = bad.into_iter().map(|b| BadPicture { action: action.to_owned(), ..b }).collect();
+    report_bad(dir, &plan, &bad)?;
+    if bad.len() > limit {
+        return Err(too_many_bad(dir, &plan, &bad, options.on_bad));
+    }
+    let Some(shards) = shards else { return Ok(PackEnd::Stopped) };
+    let manifest = manifest(&plan, &shards, bad.len() as u64)?;
+    if manifest.records == 0 {
+        return Err(Error::data("not one picture could be read").at(dir.join(BAD_IMAGES).display().to_string()));
+    }
+    manifest.publish(dir)?;
+    let kept = shards.iter().filter(|s| s.kept).count();
+    Ok(PackEnd::Finished(PackReport { manifest, bad, kept, notes: plan.notes.clone() }))
+}
+
+/// Makes shard `index` of `plan` in `dir` anew. `false` when `stop` was set.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_shard(dir: &Path, plan: &Plan, index: u32, progress: &dyn Progress, stop: &AtomicBool) -> Result<bool> {
+    let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::internal(e.to_string()))?;
+    let mut run = Run { plan, dir, pool: &pool, progress, stop, stop_at_bad: false, bad: Vec::new() };
+    match run.fill(index)? {
+        Some((writer, _)) => writer.finish().map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// A finished shard and what the manifest needs of it.
+struct Done {
+    summary: ShardSummary,
+    sums: ChannelSums,
+    per_class: Vec<u64>,
+    /// The global ids that it holds, for a shard of an earlier run.
+    ids: Vec<u64>,
+    kept: bool,
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    dir: &'a Path,
+    pool: &'a rayon::ThreadPool,
+    progress: &'a dyn Progress,
+    stop: &'a AtomicBool,
+    stop_at_bad: bool,
+    bad: Vec<BadPicture>,
+}
+
+type Outcome = std::result::Result<(Record, ChannelSums), BadPicture>;
+
+impl Run<'_> {
+    /// All shards in order; `None` when stopped, or at the first bad picture where that ends it.
+    fn shards(&mut self, done: Vec<Option<Done>>) -> Result<Option<Vec<Done>>> {
+        std::thread::scope(|scope| {
+            let mut shards = Vec::with_capacity(done.len());
+            // The shard whose hashing and flushing goes on beside the decoding of the next one.
+            type Closing<'s> = (std::thread::ScopedJoinHandle<'s, Result<(ShardSummary, ChannelSums)>>, Vec<u64>);
+            let mut closing: Option<Closing<'_>> = None;
+            let close = |closing: Option<Closing<'_>>, shards: &mut Vec<Done>| -> Result<()> {
+                let Some((handle, per_class)) = closing else { return Ok(()) };
+                let (summary, sums) = handle.join().unwrap_or_else(|_| Err(Error::internal("the thread that finishes a shard died")))?;
+                shards.push(Done { summary, sums, per_class, ids: Vec::new(), kept: false });
+                Ok(())
+            };
+            for (index, kept) in done.into_iter().enumerate() {
+                if let Some(kept) = kept {
+                    close(closing.take(), &mut shards)?;
+                    self.recheck_missing(index as u32, &kept)?;
+                    shards.push(kept);
+                    if self.stop_at_bad && !self.bad.is_empty() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                let Some((writer, per_class)) = self.fill(index as u32)? else { return Ok(None) };
+                close(closing.take(), &mut shards)?;
+                closing = Some((scope.spawn(move || writer.finish()), per_class));
+            }
+            close(closing, &mut shards)?;
+            Ok(Some(shards))
+        })
+    }
+
+    /// A shard of an earlier run: its pictures are done, the ones it lacks are tried again for their reasons.
+    fn recheck_missing(&mut self, index: u32, kept: &Done) -> Result<()> {
+        let mut ids = kept.ids.iter().copied().peekable();
+        let mut scaler = Scaler::default();
+        for id in self.plan.ids(index) {
+            if ids.next_if_eq(&(id as u64)).is_none() {
+                match one(self.plan, id, &mut scaler)? {
+                    Err(bad) => self.bad.push(bad),
+                    Ok(_) => {
+                        return Err(Error::data("a finished shard lacks a picture that can be read")
+                            .at(format!("{}: {}", kept.summary.name, self.plan.items[id].path))
+                            .next("remove that shard and run the same command again"));
+                    }
+                }
+            }
+            self.progress.advance(1);
+        }
+        Ok(())
+    }
+
+    /// All records of one shard, written; the shard is not yet closed. `None` when stopped.
+    fn fill(&mut self, index: u32) -> Result<Option<(ShardWriter, Vec<u64>)>> {
+        let mut writer = ShardWriter::create(self.dir, self.plan.shard(index))?;
+        let mut per_class = vec![0u64; self.plan.classes.len()];
+        let ids: Vec<usize> = self.plan.ids(index).collect();
+        // Pictures kept at their own size may be large: fewer at a time.
+        let chunk = self.pool.current_num_threads() * if self.plan.options.size == 0 { 2 } else { 32 };
+        let (plan, stop, progress) = (self.plan, self.stop, self.progress);
+        let decode = |ids: &[usize]| -> Result<Vec<Outcome>> {
+            let each = |scaler: &mut Scaler, &id: &usize| {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Error::internal("stopped"));
+                }
+                progress.advance(1);
+                one(plan, id, scaler)
+            };
+            ids.par_iter().with_max_len(1).map_init(Scaler::default, each).collect()
+        };
+        let mut write = |outcomes: Vec<Outcome>, bad: &mut Vec<BadPicture>| -> Result<()> {
+            for outcome in outcomes {
+                match outcome {
+                    Ok((record, sums)) => {
+                        writer.append(&record, &sums)?;
+                        per_class[record.label as usize] += 1;
+                    }
+                    Err(picture) => bad.push(picture),
+                }
+            }
+            Ok(())
+        };
+        let mut before = Vec::new();
+        for ids in ids.chunks(chunk).chain([&[][..]]) {
+            let bad = &mut self.bad;
+            let last = std::mem::take(&mut before);
+            let (decoded, written) = self.pool.install(|| rayon::join(|| decode(ids), || write(last, bad)));
+            written?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            before = decoded?;
+            if self.stop_at_bad && !self.bad.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some((writer, per_class)))
+    }
+}
+
+/// One picture: read, decoded, resized.
+fn one(plan: &Plan, id: usize, scaler: &mut Scaler) -> Result<Outcome> {
+    let item: &Item = &plan.items[id];
+    let path = plan.root.join(&item.path);
+    let bytes = std::fs::read(&path).map_err(|e| Error::reading(&path, e))?;
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    if sha256 != item.sha256 {
+        return Err(Error::data("a picture changed while it was being packed")
+            .at(path.display().to_string())
+            .next("wait until the source is at rest and run the same command again"));
+    }
+    let decoded = decode::decode(&bytes, plan.options.max_pixels).and_then(|picture| {
+        let original = (picture.width as u16, picture.height as u16);
+        scaler.fit(picture, plan.options.size, plan.options.fit).map(|p| (p, original))
+    });
+    Ok(match decoded {
+        Ok((picture, original)) => {
+            let sums = ChannelSums::of(&picture.pixels);
+            let mut source_sha = [0; 8];
+            source_sha.copy_from_slice(&sha256[..8]);
+            let record = Record {
+                width: picture.width as u16,
+                height: picture.height as u16,
+                original,
+                flags: picture.flags,
+                label: item.label,
+                global_id: id as u64,
+                name: item.path.clone(),
+                source_sha,
+                pixels: picture.pixels,
+            };
+            Ok((record, sums))
+        }
+        Err(error) => Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&sha256), error, action: String::new() }),
+    })
+}
+
+fn refuse_existing(dir: &Path) -> Result<()> {
+    if dir.join(MANIFEST).exists() {
+        return Err(Error::write("refusing to overwrite a packed data set")
+            .at(dir.join(MANIFEST).display().to_string())
+            .next("choose another --output, or remove that folder first"));
+    }
+    Ok(())
+}
+
+/// The shards that an earlier run of the same plan finished, by index.
+fn finished_shards(dir: &Path, plan: &Plan) -> Result<Vec<Option<Done>>> {
+    let mut done: Vec<Option<Done>> = (0..plan.shard_count()).map(|_| None).collect();
+    for entry in std::fs::read_dir(dir).map_err(|e| Error::reading(dir, e))? {
+        let path = entry.map_err(|e| Error::reading(dir, e))?.path();
+        if path.extension().is_none_or(|e| e != "ies") {
+            continue;
+        }
+        let other = |what: String| {
+            Error::write(what).at(path.display().to_string()).next("choose another --output, or remove the .ies files of the other pack")
+        };
+        let shard = Shard::open(&path).map_err(|e| other("a damaged shard is in the way".into()).source(e))?;
+        let meta: Meta =
+            serde_json::from_str(&shard.meta).map_err(|e| other("a shard of another program is in the way".into()).source(e))?;
+        if shard.header.dataset_id != plan.dataset_id {
+            let ours = plan.options.canonical();
+            let differs = ours.as_object().and_then(|o| o.iter().find(|(k, v)| meta.options.get(k.as_str()) != Some(v)));
+            let why = differs.map_or_else(
+                || "the source pictures are others".to_owned(),
+                |(k, v)| format!("{k} was {}, now {v}", meta.options.get(k.as_str()).unwrap_or(&serde_json::Value::Null)),
+            );
+            return Err(other(format!("the folder holds shards of another pack: {why}")));
+        }
+        let index = shard.header.shard_index;
+        let sha256 = hash_shard(&shard)?;
+        let mut per_class = vec![0u64; plan.classes.len()];
+        for e in &shard.entries {
+            per_class[e.label as usize] += 1;
+        }
+        let summary = ShardSummary {
+            name: shard_name(plan.options.split.name(), index, plan.shard_count()),
+            bytes: shard.header.file_len,
+            records: shard.header.record_count,
+            first_global_id: shard.header.first_global_id,
+            sha256,
+        };
+        if shard.file_name() != summary.name || shard.classes != *plan.classes {
+            return Err(other("a shard does not bear its own name".into()));
+        }
+        let ids = shard.entries.iter().map(|e| e.global_id).collect();
+        done[index as usize] = Some(Done { summary, sums: meta.sums, per_class, ids, kept: true });
+    }
+    Ok(done)
+}
+
+fn check_space(dir: &Path, needed: u64) -> Result<()> {
+    let Ok(stat) = rustix::fs::statvfs(dir) else { return Ok(()) };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if needed > free {
+        return Err(Error::write(format!("the shards need {needed} bytes, {free} are free"))
+            .at(dir.display().to_string())
+            .next("free some space, choose another --output, or a smaller --resize"));
+    }
+    Ok(())
+}
+
+/// Writes (or removes) `bad_images.jsonl`.
+fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
+    if bad.is_empty() {
+        // One of an earlier run would be wrong now; usually there is none.
+        let _ = std::fs::remove_file(dir.join(BAD_IMAGES));
+        return Ok(());
+    }
+    let mut text = String::new();
+    for picture in bad {
+        text += &serde_json::to_string(picture).map_err(|e| Error::internal(e.to_string()))?;
+        text.push('\n');
+    }
+    failpoint("before-bad-images");
+    write_whole(dir, BAD_IMAGES, &hex(&plan.dataset_id[..4]), text.as_bytes(), true)
+}
+
+fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) -> Error {
+    let first = &bad[0];
+    let list = dir.join(BAD_IMAGES).display().to_string();
+    let place = plan.root.join(&first.path).display().to_string();
+    if on_bad == OnBad::Fail {
+        return Error::data(format!("a picture cannot be read: {}", first.error))
+            .at(place)
+            .because("--on-bad fail stops at the first one")
+            .next(format!("see {list}; --on-bad skip leaves such pictures out"));
+    }
+    let allowed = if let OnBad::Limit(f) = on_bad {
+        format!("--on-bad limit={f} allows {}", (plan.items.len() as f64 * f).floor())
+    } else {
+        String::new()
+    };
+    Error::data(format!("{} of {} pictures cannot be read; {allowed}", bad.len(), plan.items.len()))
+        .at(format!("{place} and others, all in {list}"))
+        .because(format!("the first one: {}", first.error))
+        .next("look at that list; then run again with --on-bad skip, or a larger limit (finished shards are kept)")
+}
+
+fn manifest(plan: &Plan, shards: &[Done], skipped: u64) -> Result<Manifest> {
+    let mut sums = ChannelSums::default();
+    let mut classes: Vec<Class> = plan.classes.iter().map(|name| Class { name: name.clone(), records: 0 }).collect();
+    for shard in shards {
+        sums.add(&shard.sums);
+        for (class, n) in classes.iter_mut().zip(&shard.per_class) {
+            class.records += n;
+        }
+    }
+    let (mean, std) = sums.mean_std();
+    Ok(Manifest {
+        format_version: 1,
+        dataset_id: hex(&plan.dataset_id),
+        split: plan.options.split,
+        encoding: plan.options.encoding().name().to_owned(),
+        records: shards.iter().map(|s| s.summary.records).sum(),
+        skipped,
+        classes,
+        mean,
+        std,
+        sums,
+        shards: shards.iter().map(|s| s.summary.clone()).collect(),
+        options: plan.options.canonical(),
+    })
+}

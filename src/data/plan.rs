@@ -1,0 +1,203 @@
+//! The plan of a pack: what goes where, fixed before the first picture is decoded.
+//!
+//! Every file is read once for its SHA-256 and its header; the pictures are put into their packed order; the position there is the
+//! global id, and each run of `records_per_shard` positions is a shard. So file names, shard limits and the dataset id depend on the
+//! source bytes and the options alone, never on timing or threads. A picture that turns out unreadable leaves its position empty: its
+//! id leaves the plan, all others stay. Hashing is a pass of its own because the id stands in every header, and because it lets a
+//! second run of an interrupted pack know at once which shards it may keep; it costs one more read of the source (3% of the time of
+//! decoding from the page cache).
+
+use super::decode;
+use super::format::{Encoding, hex};
+use super::manifest::Split;
+use super::order::{Order, Shuffle};
+use super::resize::{Fit, MAX_ASPECT, stored_size};
+use super::shard_writer::ShardPlan;
+use super::source::image_folder;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What decides the bytes of a pack, beside the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    pub split: Split,
+    /// Short side in pixels; 0 keeps every picture as it is.
+    pub size: u32,
+    pub fit: Fit,
+    pub records_per_shard: u64,
+    /// Seed of the packed order; `None` keeps the order of names.
+    pub shuffle_seed: Option<u64>,
+    /// Larger pictures count as bad.
+    pub max_pixels: u64,
+}
+
+/// The seed of the packed order unless another is given.
+pub const DEFAULT_SHUFFLE_SEED: u64 = 1;
+/// The packed order takes its keys from an epoch that training never reaches, so that equal seeds do not meet.
+const PACK_EPOCH: u32 = (1 << 28) - 1;
+
+impl PlanOptions {
+    /// The defaults of `pack` for a split.
+    pub fn new(split: Split) -> Self {
+        let shuffle_seed = (split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED);
+        Self { split, size: 256, fit: Fit::Short, records_per_shard: 4096, shuffle_seed, max_pixels: decode::DEFAULT_MAX_PIXELS }
+    }
+
+    /// # Errors
+    /// `Usage` for values outside what the format can hold.
+    pub fn check(&self) -> Result<()> {
+        let most = u32::from(u16::MAX) / MAX_ASPECT;
+        if self.size > most {
+            return Err(Error::usage(format!("--resize {}: at most {most}", self.size)));
+        }
+        if self.size == 0 && self.fit == Fit::Square {
+            return Err(Error::usage("--fit square needs a size").next("add --resize 256"));
+        }
+        if self.records_per_shard == 0 || self.records_per_shard > 1 << 24 {
+            return Err(Error::usage(format!("--records-per-shard {}: from 1 to {}", self.records_per_shard, 1 << 24)));
+        }
+        if self.max_pixels == 0 || self.max_pixels > 1_000_000_000 {
+            return Err(Error::usage("--max-size: from 1 pixel to 1000 megapixels"));
+        }
+        Ok(())
+    }
+
+    pub fn encoding(&self) -> Encoding {
+        match self.fit {
+            Fit::Square => Encoding::RawFixed,
+            Fit::Short => Encoding::RawVar,
+        }
+    }
+
+    /// What META and `dataset.json` say about how the shards were made; part of the dataset id.
+    pub fn canonical(&self) -> serde_json::Value {
+        serde_json::json!({
+            "colors": "RGB u8 HWC, as Pillow convert(\"RGB\"), EXIF orientation not applied",
+            "decoder": "zune-jpeg 0.5.15, png 0.18",
+            "encoding": self.encoding().name(),
+            "filter": "bilinear antialiased, fast_image_resize 6.1",
+            "fit": self.fit,
+            "max_pixels": self.max_pixels,
+            "records_per_shard": self.records_per_shard,
+            "resize": self.size,
+            "shuffle_seed": self.shuffle_seed,
+            "source": "image_folder",
+            "split": self.split,
+            "version": 1,
+        })
+    }
+}
+
+/// One picture of the plan.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub path: String,
+    pub label: u32,
+    pub bytes: u64,
+    pub sha256: [u8; 32],
+    /// Of the stored picture, where the header could be read.
+    pub stored: Option<(u32, u32)>,
+}
+
+/// The whole plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub root: PathBuf,
+    pub options: PlanOptions,
+    pub classes: Arc<Vec<String>>,
+    /// In the packed order: the index is the global id.
+    pub items: Vec<Item>,
+    pub dataset_id: [u8; 32],
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Lists and hashes the source. `None` when `stop` was set meanwhile.
+    ///
+    /// # Errors
+    /// `Data` when the source cannot be read, `Usage` for impossible options.
+    pub fn make(input: &Path, options: &PlanOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<Option<Self>> {
+        options.check()?;
+        if !input.is_dir() {
+            return Err(Error::data("no such folder").at(input.display().to_string()).next("check --input"));
+        }
+        let below = input.join(options.split.name());
+        let root = if below.is_dir() { below } else { input.to_owned() };
+        let listing = image_folder::list(&root)?;
+        progress.start("reading", listing.files.len() as u64);
+        let hash = |file: &super::source::SourceFile| -> Result<Option<Item>> {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let path = root.join(&file.path);
+            let bytes = std::fs::read(&path).map_err(|e| Error::reading(&path, e))?;
+            let allowed = |&(w, h): &(u32, u32)| u64::from(w) * u64::from(h) <= options.max_pixels && w > 0 && h > 0;
+            let stored = decode::size(&bytes).ok().filter(allowed).map(|(w, h)| stored_size(w, h, options.size, options.fit));
+            progress.advance(1);
+            let sha256 = Sha256::digest(&bytes).into();
+            Ok(Some(Item { path: file.path.clone(), label: file.label, bytes: bytes.len() as u64, sha256, stored }))
+        };
+        let items: Option<Vec<Item>> = listing.files.par_iter().map(hash).collect::<Result<_>>()?;
+        progress.finish();
+        let Some(sorted) = items else { return Ok(None) };
+
+        let mut id = Sha256::new();
+        id.update(options.canonical().to_string());
+        for class in &listing.classes {
+            id.update(format!("\nclass {class}"));
+        }
+        for item in &sorted {
+            id.update(format!("\n{} {} {}", hex(&item.sha256), item.bytes, item.path));
+        }
+        let items = match options.shuffle_seed {
+            None => sorted,
+            Some(seed) => {
+                let order = Order::new(sorted.len() as u64, seed, Shuffle::Full).epoch(PACK_EPOCH);
+                (0..sorted.len()).map(|p| sorted[order.at(p as u64) as usize].clone()).collect()
+            }
+        };
+        let classes = Arc::new(listing.classes);
+        Ok(Some(Self { root, options: options.clone(), classes, items, dataset_id: id.finalize().into(), notes: listing.notes }))
+    }
+
+    pub fn shard_count(&self) -> u32 {
+        (self.items.len() as u64).div_ceil(self.options.records_per_shard) as u32
+    }
+
+    /// The global ids of one shard.
+    pub fn ids(&self, shard: u32) -> std::ops::Range<usize> {
+        let first = (u64::from(shard) * self.options.records_per_shard) as usize;
+        first..self.items.len().min(first + self.options.records_per_shard as usize)
+    }
+
+    /// What the writer of one shard needs.
+    pub fn shard(&self, shard: u32) -> ShardPlan {
+        let ids = self.ids(shard);
+        let side = if self.options.encoding() == Encoding::RawFixed { self.options.size as u16 } else { 0 };
+        ShardPlan {
+            split: self.options.split.name().to_owned(),
+            dataset_id: self.dataset_id,
+            index: shard,
+            count: self.shard_count(),
+            first_global_id: ids.start as u64,
+            capacity: ids.len() as u64,
+            names_capacity: self.items[ids].iter().map(|i| i.path.len() as u64).sum(),
+            encoding: self.options.encoding(),
+            fixed: (side, side),
+            classes: self.classes.clone(),
+            options: self.options.canonical(),
+        }
+    }
+
+    /// Bytes that the shards will take, near enough for a look at the free disk.
+    pub fn estimated_bytes(&self, shards: impl Iterator<Item = u32>) -> u64 {
+        let align = self.options.encoding().align();
+        let record = |i: &Item| i.stored.map_or(0, |(w, h)| (u64::from(w) * u64::from(h) * 3).next_multiple_of(align) + 128);
+        shards.map(|s| self.items[self.ids(s)].iter().map(record).sum::<u64>() + 32_768).sum()
+    }
+}
