@@ -59,7 +59,7 @@ fn main() {
 fn find_nvcc() -> Option<PathBuf> {
     let below = |root: PathBuf| root.join("bin").join("nvcc");
     let named = env::var_os("NVCC").map(PathBuf::from);
-    let roots = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(|v| env::var_os(v)).map(|v| below(v.into()));
+    let roots = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(|v| below(v.into()));
     let tree = env::var_os("CARGO_MANIFEST_DIR").map(|d| below(Path::new(&d).join(".cuda")));
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path: Vec<_> = env::split_paths(&path).map(|p| p.join("nvcc")).collect();

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 /// The floors: a module may use those named.
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
-        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" => &["error", "shape", "dtype", "rng", "schedule", "progress", "files"],
+        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" => {
+            &["error", "shape", "dtype", "rng", "schedule", "progress", "files"]
+        }
         "backend" => &["error", "shape", "dtype", "rng", "schedule"],
         "cpu" | "cuda" | "dry" => &["error", "shape", "dtype", "rng", "schedule", "backend"],
         "tensor" | "autograd" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd"],
@@ -18,12 +20,45 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "data" => &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "backend"],
         "checkpoint" => &["error", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
         "train" => &[
-            "error", "shape", "dtype", "rng", "schedule", "progress", "files", "backend", "tensor", "autograd", "ops", "nn", "optim", "models", "data",
+            "error",
+            "shape",
+            "dtype",
+            "rng",
+            "schedule",
+            "progress",
+            "files",
+            "backend",
+            "tensor",
+            "autograd",
+            "ops",
+            "nn",
+            "optim",
+            "models",
+            "data",
             "checkpoint",
         ],
         "cli" | "main" | "lib" => &[
-            "error", "shape", "dtype", "rng", "schedule", "progress", "files", "backend", "cpu", "cuda", "dry", "tensor", "autograd", "ops", "nn",
-            "optim", "models", "data", "checkpoint", "train", "cli",
+            "error",
+            "shape",
+            "dtype",
+            "rng",
+            "schedule",
+            "progress",
+            "files",
+            "backend",
+            "cpu",
+            "cuda",
+            "dry",
+            "tensor",
+            "autograd",
+            "ops",
+            "nn",
+            "optim",
+            "models",
+            "data",
+            "checkpoint",
+            "train",
+            "cli",
         ],
         _ => &[],
     }
@@ -124,7 +159,8 @@ fn the_import_reader_sees_every_form() {
 #[test]
 fn files_stay_readable() {
     let mut long: BTreeMap<String, usize> = BTreeMap::new();
-    for source in sources("src", &["rs"]).into_iter().chain(sources("kernels", &["cu", "cuh", "h", "cpp"])).chain(sources("tests", &["rs"])) {
+    for source in sources("src", &["rs"]).into_iter().chain(sources("kernels", &["cu", "cuh", "h", "cpp"])).chain(sources("tests", &["rs"]))
+    {
         if source.lines > MOST_LINES {
             long.insert(source.path, source.lines);
         }

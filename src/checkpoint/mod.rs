@@ -100,7 +100,15 @@ fn check_finite(model: &Model, state: &State, path: &Path) -> Result<()> {
 /// # Errors
 /// `Data`: damaged, another model, or a weight file without the state of a run.
 pub fn load(path: &Path, model: &Model) -> Result<(State, Progress)> {
-    let file = safetensors::read(path)?;
+    unpack(&safetensors::read(path)?, model)
+}
+
+/// As [`load`], from a file that has been read and found undamaged.
+///
+/// # Errors
+/// `Data`: another model, or a weight file without the state of a run.
+pub fn unpack(file: &File, model: &Model) -> Result<(State, Progress)> {
+    let path = &file.path;
     let Some(progress) = file.meta.get("progress") else {
         return Err(Error::data("this file holds weights only, not the state of a run")
             .at(path.display().to_string())
@@ -108,14 +116,14 @@ pub fn load(path: &Path, model: &Model) -> Result<(State, Progress)> {
     };
     let progress = serde_json::from_value(progress.clone())
         .map_err(|e| Error::data("the checkpoint's metadata is not understood").at(path.display().to_string()).source(e))?;
-    let (weights, running) = weights::load(model, &file)?;
+    let (weights, running) = weights::load(model, file)?;
     let mut optimizer = Vec::new();
     for i in 0.. {
         let prefix = format!("optimizer.{i}.");
         if !file.tensors.keys().any(|n| n.starts_with(&prefix)) {
             break;
         }
-        optimizer.extend(weights::arena_from_file(&model.layout, &prefix, &file)?);
+        optimizer.extend(weights::arena_from_file(&model.layout, &prefix, file)?);
     }
     Ok((State { weights, running, optimizer }, progress))
 }
@@ -133,6 +141,6 @@ pub fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
         Some((update, path))
     };
     let mut found: Vec<_> = entries.filter_map(|e| numbered(e.path())).collect();
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(update, _)| std::cmp::Reverse(*update));
     found
 }

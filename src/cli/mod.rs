@@ -1,11 +1,22 @@
 //! The command line: one file per subcommand, each with its `Args` and a `run`.
 
-pub mod pack;
+mod bench;
+mod date;
+mod device;
+mod doctor;
+mod eval;
+mod pack;
+mod predict;
 pub mod progress;
-pub mod verify;
+mod signals;
+mod train;
+mod train_report;
+mod verify;
+mod weights;
 
 use crate::error::{Error, Result};
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 
 /// How a command that did not fail ended.
@@ -36,10 +47,22 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant)] // one value per process
 enum Command {
+    /// Turn a folder of pictures into shards, once
     Pack(pack::Args),
+    /// Read shards back and check every byte
     Verify(verify::Args),
+    /// Train a network
+    Train(train::Args),
+    /// Exact accuracy of weights on packed pictures
+    Eval(eval::Args),
+    /// The classes of pictures
+    Predict(predict::Args),
+    /// How fast this machine does the work
+    Bench(bench::Args),
+    /// What this machine has, and what to fix
+    Doctor(doctor::Args),
 }
 
 /// Parses `args` (the program's name first) and runs the command.
@@ -47,12 +70,22 @@ enum Command {
 /// # Errors
 /// Those of the command; a wrong flag ends the process in clap, with code 2.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
-    let cli = Cli::parse_from(args);
-    std::panic::catch_unwind(|| match &cli.command {
+    let matches = Cli::command().get_matches_from(args);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let typed = |id: &str| {
+        let of_command = matches.subcommand().map(|(_, m)| m);
+        of_command.is_some_and(|m| m.try_contains_id(id).unwrap_or(false) && m.value_source(id) == Some(ValueSource::CommandLine))
+    };
+    let command = std::panic::AssertUnwindSafe(|| match &cli.command {
         Command::Pack(args) => pack::run(args),
         Command::Verify(args) => verify::run(args),
-    })
-    .unwrap_or_else(|_| {
+        Command::Train(args) => train::run(args.clone(), typed),
+        Command::Eval(args) => eval::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Doctor(args) => doctor::run(args),
+    });
+    std::panic::catch_unwind(command).unwrap_or_else(|_| {
         Err(Error::internal("the program ran into a bug of its own (message above)").next("please report it with the command line"))
     })
 }

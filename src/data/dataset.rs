@@ -114,6 +114,11 @@ impl Dataset {
         self.manifest.std
     }
 
+    /// Short side the pictures were resized to when packed; 256 where the manifest does not say.
+    pub fn resize(&self) -> usize {
+        self.manifest.options.get("resize").and_then(serde_json::Value::as_u64).map_or(256, |v| v as usize)
+    }
+
     /// SHA-256 of the pack plan, hexadecimal.
     pub fn dataset_id(&self) -> &str {
         &self.manifest.dataset_id

@@ -77,6 +77,8 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Leave out the last batch of an epoch when it is not full. Training does, evaluation does not.
     pub drop_last: bool,
+    /// Use only the first so many batches of each epoch.
+    pub limit: Option<u64>,
     /// Start with this batch of the first epoch.
     pub first_batch: u64,
     pub epochs: Range<u32>,
@@ -91,19 +93,44 @@ impl LoaderOptions {
     pub fn train(batch_size: usize, crop_size: u32, scale: (f64, f64), seed: u64, epochs: u32) -> Self {
         let policy = CropPolicy::standard(scale);
         let shuffle = Shuffle::Full;
-        Self { batch_size, crop_size, policy, shuffle, seed, drop_last: true, first_batch: 0, epochs: 0..epochs, prefetch: 3, threads: 1 }
+        Self {
+            batch_size,
+            crop_size,
+            policy,
+            shuffle,
+            seed,
+            drop_last: true,
+            limit: None,
+            first_batch: 0,
+            epochs: 0..epochs,
+            prefetch: 3,
+            threads: 1,
+        }
     }
 
     /// One pass over every picture as stored, centre crops.
     pub fn eval(batch_size: usize, crop_size: u32) -> Self {
         let (policy, shuffle) = (CropPolicy::Centre, Shuffle::None);
-        Self { batch_size, crop_size, policy, shuffle, seed: 0, drop_last: false, first_batch: 0, epochs: 0..1, prefetch: 3, threads: 1 }
+        Self {
+            batch_size,
+            crop_size,
+            policy,
+            shuffle,
+            seed: 0,
+            drop_last: false,
+            limit: None,
+            first_batch: 0,
+            epochs: 0..1,
+            prefetch: 3,
+            threads: 1,
+        }
     }
 
     /// Batches in one epoch of `len` pictures.
     pub fn batches_per_epoch(&self, len: usize) -> u64 {
         let size = self.batch_size.max(1);
-        if self.drop_last { (len / size) as u64 } else { len.div_ceil(size) as u64 }
+        let all = if self.drop_last { (len / size) as u64 } else { len.div_ceil(size) as u64 };
+        self.limit.map_or(all, |limit| limit.min(all))
     }
 }
 

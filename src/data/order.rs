@@ -12,7 +12,7 @@ pub const ORDER_VERSION: u32 = 1;
 const ROUNDS: usize = 6;
 
 /// `--shuffle`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shuffle {
     /// A new permutation of everything each epoch.

@@ -2,6 +2,7 @@
 //!
 //! Precedence: defaults, then the preset of the data (`demo` is small), then `--config`, then flags.
 
+use crate::data::order::Shuffle;
 use crate::error::{Error, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -38,15 +39,6 @@ choices!(
         /// Random resized crop and horizontal flip
         Standard,
         /// Centre crop, no flip
-        None,
-    }
-);
-choices!(
-    /// `--shuffle`
-    Shuffle {
-        /// A new permutation of all pictures every epoch
-        Full,
-        /// Packed order
         None,
     }
 );

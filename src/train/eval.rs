@@ -3,7 +3,8 @@
 use super::config::{Augment, Config};
 use super::trainer::Notice;
 use crate::backend::BatchMetrics;
-use crate::data::{self, Batch, CropPolicy, Source};
+use crate::data::crop::CropPolicy;
+use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,10 +33,10 @@ impl Options {
 }
 
 /// How `config` crops training pictures.
-pub fn train_crop(config: &Config) -> CropPolicy {
+pub fn crop_policy(config: &Config) -> CropPolicy {
     match config.augment {
-        Augment::Standard => CropPolicy::RandomResized { scale: (config.rrc_scale[0], config.rrc_scale[1]) },
-        Augment::None => CropPolicy::Centre { size: config.train_crop_size as u32 },
+        Augment::Standard => CropPolicy::standard((config.rrc_scale[0], config.rrc_scale[1])),
+        Augment::None => CropPolicy::Centre,
     }
 }
 
@@ -50,11 +51,13 @@ pub fn run(
     notice: &mut dyn FnMut(Notice<'_>),
     score: impl Fn(Batch) -> Result<BatchMetrics>,
 ) -> Result<Option<Score>> {
-    let all = source.len().div_ceil(options.batch_size as u64);
-    let total = options.limit_batches.map_or(all, |limit| limit.min(all));
+    if source.is_empty() {
+        return Err(Error::data("there are no validation pictures").next("imagenet-engine inspect DIR"));
+    }
+    let loader = LoaderOptions { limit: options.limit_batches, ..LoaderOptions::eval(options.batch_size, options.crop_size as u32) };
+    let total = loader.batches_per_epoch(source.len());
     let mut sum = BatchMetrics::default();
-    let batches = data::eval_loader(source, options.batch_size, options.crop_size as u32)?;
-    for (done, batch) in (0..total).zip(batches) {
+    for (done, batch) in (0..total).zip(Loader::new(source.clone(), &loader)?) {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -64,9 +67,6 @@ pub fn run(
         sum.top5 += m.top5;
         sum.rows += m.rows;
         notice(Notice::Evaluating { done: done + 1, total });
-    }
-    if sum.rows == 0 {
-        return Err(Error::data("there are no validation pictures").next("imagenet-engine inspect DIR"));
     }
     let rows = sum.rows as f64;
     Ok(Some(Score { loss: sum.loss / rows, top1: sum.top1 as f64 / rows, top5: sum.top5 as f64 / rows, images: sum.rows }))

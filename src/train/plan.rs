@@ -34,7 +34,7 @@ impl Plan {
             return Err(Error::usage(format!("{pictures} training pictures do not fill one update of {per_update}"))
                 .at("--batch-size")
                 .because("each epoch drops the last pictures that make no whole batch")
-                .next(format!("--batch-size {}", pictures.max(1).min(64))));
+                .next(format!("--batch-size {}", pictures.clamp(1, 64))));
         }
         let total_updates = config.epochs * updates_per_epoch;
         let peak = config.peak_lr();

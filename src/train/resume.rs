@@ -34,11 +34,7 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
                 note(format!("weights from {}", path.display()));
                 State { weights, running, optimizer: Vec::new() }
             }
-            None => State {
-                weights: model.layout.init(config.seed),
-                running: model.layout.init_running(),
-                optimizer: Vec::new(),
-            },
+            None => State { weights: model.layout.init(config.seed), running: model.layout.init_running(), optimizer: Vec::new() },
         };
         return Ok((state, Progress { dataset_id: dataset_id.to_owned(), config: settings, ..Progress::default() }));
     };

@@ -73,8 +73,9 @@ impl RunDir {
     /// `Data` if there are checkpoints, but of another model; `Write` if a damaged one cannot be renamed.
     pub fn newest(&self, model: &Model, note: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, State, Progress)>> {
         for (_, path) in checkpoint::list(&self.path.join("checkpoints")) {
-            match checkpoint::load(&path, model) {
-                Ok((state, progress)) => return Ok(Some((path, state, progress))),
+            match checkpoint::safetensors::read(&path) {
+                // A file that is whole but of another model is not damage, and stays where it is.
+                Ok(file) => return checkpoint::unpack(&file, model).map(|(state, progress)| Some((path, state, progress))),
                 Err(error) => {
                     let aside = path.with_extension("safetensors.corrupt");
                     fs::rename(&path, &aside).map_err(|e| Error::writing(&path, e))?;

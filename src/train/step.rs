@@ -132,13 +132,7 @@ impl<B: Backend> Learner<B> {
 ///
 /// # Errors
 /// Those of the device.
-pub fn score<B: Backend>(
-    backend: &B,
-    model: &Model,
-    weights: &B::Buffer,
-    running: &B::Buffer,
-    pictures: Pictures,
-) -> Result<BatchMetrics> {
+pub fn score<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, running: &B::Buffer, pictures: Pictures) -> Result<BatchMetrics> {
     let labels = backend.upload_labels(&pictures.labels)?;
     let mut tape = Tape::evaluation(backend, weights, running);
     let x = input(backend, pictures)?;
@@ -151,13 +145,7 @@ pub fn score<B: Backend>(
 ///
 /// # Errors
 /// Those of the device.
-pub fn logits<B: Backend>(
-    backend: &B,
-    model: &Model,
-    weights: &B::Buffer,
-    running: &B::Buffer,
-    pictures: Pictures,
-) -> Result<Vec<f32>> {
+pub fn logits<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, running: &B::Buffer, pictures: Pictures) -> Result<Vec<f32>> {
     let mut tape = Tape::evaluation(backend, weights, running);
     let x = input(backend, pictures)?;
     let y = model.forward(&mut tape, &x)?;

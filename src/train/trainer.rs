@@ -12,7 +12,8 @@ use super::step::{Learner, Pictures};
 use super::{eval, resume};
 use crate::backend::Backend;
 use crate::checkpoint::{self, ModelCard, Progress};
-use crate::data::{self, Batch, Loader, Source};
+use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
+use crate::data::{self};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 pub struct Datasets {
     pub train: Arc<dyn Source>,
     pub val: Option<Arc<dyn Source>>,
+    /// Short side the pictures were resized to when packed; `predict` does the same.
+    pub resize: usize,
 }
 
 /// What happens, for whoever shows it.
@@ -32,9 +35,19 @@ pub enum Notice<'a> {
     /// Before the first update: the plan, and how many updates are done already.
     Plan(&'a Plan, u64),
     /// Every update, logged or not.
-    Update { update: u64, epoch: u64, loss: f64, lr: f64, images_per_s: f64, logged: bool },
+    Update {
+        update: u64,
+        epoch: u64,
+        loss: f64,
+        lr: f64,
+        images_per_s: f64,
+        logged: bool,
+    },
     /// `done` of `total` validation batches.
-    Evaluating { done: u64, total: u64 },
+    Evaluating {
+        done: u64,
+        total: u64,
+    },
     Event(&'a Event),
     Saved(PathBuf),
     Line(String),
@@ -64,12 +77,12 @@ pub fn run<B: Backend>(
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Finish> {
     let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
-    let plan = Plan::new(config, data.train.len())?;
+    let plan = Plan::new(config, data.train.len() as u64)?;
     let card = ModelCard {
         model: config.model.clone(),
         classes: data.train.classes().to_vec(),
         val_crop_size: config.val_crop_size,
-        resize: data.train.short_side(),
+        resize: data.resize,
         mean: data::MEAN,
         std: data::STD,
     };
@@ -152,28 +165,28 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// The training batches from where the run stands to its end.
-    fn batches(&self) -> Result<Loader> {
-        let accum = self.config.grad_accum as u64;
-        let (epoch, update) = (self.progress.update / self.plan.updates_per_epoch, self.progress.update % self.plan.updates_per_epoch);
-        data::train_loader(
-            &self.data.train,
-            &data::TrainOrder {
-                seed: self.config.seed,
-                shuffle: self.config.shuffle == super::config::Shuffle::Full,
-                batch_size: self.config.batch_size,
-                batches_per_epoch: self.plan.updates_per_epoch * accum,
-                crop: eval::train_crop(self.config),
-                start: (epoch, update * accum),
-                end: (self.plan.last_update / self.plan.updates_per_epoch, self.plan.last_update % self.plan.updates_per_epoch * accum),
-            },
-        )
+    fn batches(&self) -> Result<Option<Loader>> {
+        if self.progress.update >= self.plan.last_update {
+            return Ok(None);
+        }
+        let (accum, per_epoch) = (self.config.grad_accum as u64, self.plan.updates_per_epoch);
+        let done = self.progress.update;
+        let options = LoaderOptions {
+            policy: eval::crop_policy(self.config),
+            shuffle: self.config.shuffle,
+            limit: Some(per_epoch * accum),
+            first_batch: done % per_epoch * accum,
+            epochs: (done / per_epoch) as u32..self.config.epochs as u32,
+            ..LoaderOptions::train(self.config.batch_size, self.config.train_crop_size as u32, (0.08, 1.0), self.config.seed, 0)
+        };
+        Loader::new(self.data.train.clone(), &options).map(Some)
     }
 
     /// One update. Returns its mean loss and the CRC of its picture ids.
-    fn update(&mut self, batches: &mut Loader) -> Result<(f64, u32)> {
+    fn update(&mut self, batches: &mut Option<Loader>) -> Result<(f64, u32)> {
         let (mut loss, mut rows, mut order) = (0.0, 0, 0);
         for _ in 0..self.config.grad_accum {
-            let batch = batches.next().ok_or_else(|| Error::internal("the loader ended before the run"))??;
+            let batch = batches.as_mut().and_then(Iterator::next).ok_or_else(|| Error::internal("the loader ended before the run"))??;
             for id in &batch.ids {
                 order = crc32c::crc32c_append(order, &id.to_le_bytes());
             }

@@ -38,7 +38,13 @@ fn param(index: usize, start: usize, len: usize) -> Param {
 }
 
 fn norm_params(channels: usize) -> NormParams {
-    NormParams { gamma: param(0, 0, channels), beta: param(1, channels, channels), running: Slot(0..2 * channels), eps: 1e-5, momentum: 0.1 }
+    NormParams {
+        gamma: param(0, 0, channels),
+        beta: param(1, channels, channels),
+        running: Slot(0..2 * channels),
+        eps: 1e-5,
+        momentum: 0.1,
+    }
 }
 
 #[test]

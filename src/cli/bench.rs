@@ -1,0 +1,148 @@
+//! `bench`: how fast this machine does the work.
+
+use super::Outcome;
+use super::device::{Device, open_device, set_threads};
+use crate::autograd::Profile;
+use crate::checkpoint::State;
+use crate::cpu::Cpu;
+use crate::data::loader::{Loader, LoaderOptions, Source};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use crate::train::config::Config;
+use crate::train::plan::Plan;
+use crate::train::step::Learner;
+use crate::train::trainer;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum What {
+    /// The whole training step on synthetic pictures
+    Step(StepArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct StepArgs {
+    #[arg(long, default_value = "auto")]
+    device: String,
+    #[arg(long, default_value = "resnet50")]
+    model: String,
+    #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+    /// Side of the pictures
+    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
+    train_crop_size: usize,
+    /// Steps timed, after two that are not
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+/// # Errors
+/// Those of the step; `Write` for the files.
+pub fn run(args: &Args) -> Result<Outcome> {
+    match &args.what {
+        What::Step(step) => bench_step(step),
+    }
+}
+
+/// Augmentation from raw bytes, forward, loss, backward and SGD, as `train` does them; the median step counts.
+fn bench_step(args: &StepArgs) -> Result<Outcome> {
+    set_threads(args.threads)?;
+    let device = open_device(&args.device)?;
+    let batch = args.batch_size as usize;
+    let config = Config {
+        model: args.model.clone(),
+        batch_size: batch,
+        train_crop_size: args.train_crop_size,
+        warmup_epochs: Some(0.0),
+        lr: Some(0.01),
+        ..Config::default()
+    };
+    let source: Arc<dyn Source> = Arc::new(super::train::synthetic(args.train_crop_size, config.seed));
+    let model = Model::new(&config.model, source.classes().len(), false)?;
+    let plan = Plan::new(&config, source.len() as u64)?;
+    let state = State { weights: model.layout.init(config.seed), running: model.layout.init_running(), optimizer: Vec::new() };
+    let parameters = model.layout.len();
+    let Device::Cpu = device;
+    let options = plan.learner_options(&config, &model);
+    let mut learner = Learner::new(Cpu::<f32>::new(), model, options, &state, 0)?;
+    let steps = u64::from(args.steps) + 2;
+    let options = LoaderOptions::train(batch, args.train_crop_size as u32, (0.08, 1.0), config.seed, 1);
+    let loader = Loader::new(source, &options)?.take(steps as usize);
+    let (mut times, mut profile, mut update_s) = (Vec::new(), Profile::default(), 0.0);
+    for (i, batch) in loader.enumerate() {
+        let pictures = trainer::pictures(batch?, args.train_crop_size);
+        let start = Instant::now();
+        let timed = i >= 2;
+        let metrics = learner.accumulate(pictures, timed.then_some(&mut profile))?;
+        let before_update = Instant::now();
+        learner.apply()?;
+        if !metrics.loss.is_finite() {
+            return Err(Error::non_finite("the loss is not finite").at(format!("step {i}")));
+        }
+        if timed {
+            update_s += before_update.elapsed().as_secs_f64();
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let (median, count) = (times[times.len() / 2], times.len() as f64);
+    let rate = batch as f64 / median;
+    let total: f64 = times.iter().sum();
+    let mut kernels: Vec<_> = profile
+        .rows()
+        .iter()
+        .map(|r| (format!("{}.{}", r.op, if r.backward { "backward" } else { "forward" }), r.calls as f64 / count, r.total.as_secs_f64()))
+        .collect();
+    kernels.push(("update".into(), 1.0, update_s));
+
+    println!(
+        "{} {parameters} parameters, {}x{}, batch {batch}, {}",
+        args.model,
+        args.train_crop_size,
+        args.train_crop_size,
+        device.describe()
+    );
+    println!(
+        "{rate:.2} images/s (median of {} steps: {:.1} ms, min {:.1}, max {:.1})",
+        times.len(),
+        1e3 * median,
+        1e3 * times[0],
+        1e3 * times[times.len() - 1]
+    );
+    println!("{:<24} {:>6} {:>10} {:>7}", "op", "calls", "ms/step", "share");
+    for (name, calls, seconds) in &kernels {
+        println!("{name:<24} {calls:>6.0} {:>10.2} {:>6.1}%", 1e3 * seconds / count, 100.0 * seconds / total);
+    }
+    let rows: Vec<_> = kernels
+        .iter()
+        .map(|(name, calls, s)| json!({ "name": name, "calls": calls, "ms_per_step": 1e3 * s / count, "share": s / total }))
+        .collect();
+    if let Some(path) = &args.json {
+        let out = json!({ "images_per_s": rate, "batch": batch, "device": device.describe(), "precision": "fp32", "model": args.model,
+            "crop_size": args.train_crop_size, "median_s": median, "min_s": times[0], "max_s": times[times.len() - 1], "kernels": rows });
+        crate::files::write_atomically(path, &[format!("{out}\n").as_bytes()])?;
+    }
+    if let Some(path) = &args.csv {
+        let mut text = String::from("name,calls,ms_per_step,share\n");
+        for (name, calls, s) in &kernels {
+            text.push_str(&format!("{name},{calls},{},{}\n", 1e3 * s / count, s / total));
+        }
+        crate::files::write_atomically(path, &[text.as_bytes()])?;
+    }
+    Ok(Outcome::Done)
+}

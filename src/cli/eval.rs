@@ -1,0 +1,77 @@
+//! `eval`: exact top-1, top-5 and loss of weights on packed pictures.
+
+use super::Outcome;
+use super::device::{Device, open_device, set_threads};
+use super::progress::ProgressMode;
+use super::signals;
+use super::train_report::Report;
+use super::weights::Weights;
+use crate::backend::Memory;
+use crate::cpu::Cpu;
+use crate::data::Dataset;
+use crate::data::loader::Source;
+use crate::error::{Error, Result};
+use crate::train::eval::{self, Options};
+use crate::train::{step, trainer};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Packed pictures
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Weights: model.safetensors of a run, a checkpoint, or torchvision's weights as safetensors
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// The network [default: what the file says]
+    #[arg(long)]
+    model: Option<String>,
+    /// Side of the pictures [default: what the file says, else 224]
+    #[arg(long, value_name = "PIXELS")]
+    val_crop_size: Option<usize>,
+    #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+    /// Use only the first N batches
+    #[arg(long, value_name = "N")]
+    limit_val_batches: Option<u64>,
+    #[arg(long, default_value = "auto")]
+    device: String,
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    progress: ProgressMode,
+}
+
+/// # Errors
+/// `Data`: weights or pictures that cannot be read or do not fit each other.
+pub fn run(args: &Args) -> Result<Outcome> {
+    set_threads(args.threads)?;
+    let Device::Cpu = open_device(&args.device)?;
+    let dataset: Arc<dyn Source> = Arc::new(Dataset::open(&args.data)?);
+    let weights = Weights::open(&args.weights, args.model.as_deref(), Some(dataset.classes()))?;
+    let backend = Cpu::<f32>::new();
+    let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
+    let crop_size = args.val_crop_size.unwrap_or(weights.card.val_crop_size);
+    let options = Options { batch_size: args.batch_size as usize, crop_size, limit_batches: args.limit_val_batches };
+    let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
+    let score = eval::run(&dataset, &options, &stop, &mut |n| report.show(n), |batch| {
+        step::score(&backend, &weights.model, &w, &r, trainer::pictures(batch, crop_size))
+    })?;
+    let Some(score) = score else { return Ok(Outcome::Stopped) };
+    if args.json {
+        let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,
+            "model": weights.model.name, "val_crop_size": crop_size });
+        println!("{json}");
+    } else {
+        let (top1, top5) = (100.0 * score.top1, 100.0 * score.top5);
+        println!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {crop_size}x{crop_size}", score.loss, score.images);
+    }
+    if !score.loss.is_finite() {
+        return Err(Error::non_finite("the loss is not finite").at(args.weights.display().to_string()));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,84 @@
+//! `predict`: the classes of pictures, prepared as at evaluation.
+
+use super::Outcome;
+use super::device::{Device, open_device, set_threads};
+use super::weights::Weights;
+use crate::backend::{Memory, PictureView};
+use crate::cpu::Cpu;
+use crate::data::crop::centre_crop;
+use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
+use crate::data::resize::{Fit, Scaler};
+use crate::error::{Error, Result};
+use crate::train::step::{self, Pictures};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Weights: model.safetensors of a run, a checkpoint, or torchvision's weights as safetensors
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// JPEG or PNG files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Classes shown for each picture
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
+    /// One JSON object a picture and line
+    #[arg(long)]
+    json: bool,
+    /// The network [default: what the file says]
+    #[arg(long)]
+    model: Option<String>,
+    #[arg(long, default_value = "auto")]
+    device: String,
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// # Errors
+/// `Data`: weights or a picture that cannot be read.
+pub fn run(args: &Args) -> Result<Outcome> {
+    set_threads(args.threads)?;
+    let Device::Cpu = open_device(&args.device)?;
+    let weights = Weights::open(&args.weights, args.model.as_deref(), None)?;
+    let backend = Cpu::<f32>::new();
+    let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
+    for path in &args.images {
+        let pictures = prepare(path, &weights)?;
+        let logits = step::logits(&backend, &weights.model, &w, &r, pictures)?;
+        let ranked = rank(&logits);
+        let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
+        if args.json {
+            let top: Vec<_> = top.map(|(class, p, logit)| json!({ "class": class, "probability": p, "logit": logit })).collect();
+            println!("{}", json!({ "image": path, "top": top }));
+        } else {
+            println!("{}", path.display());
+            top.for_each(|(class, p, _)| println!("  {:6.2}%  {class}", 100.0 * p));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Decodes, resizes the short side as the training pictures were packed, and takes the centre.
+fn prepare(path: &Path, weights: &Weights) -> Result<Pictures> {
+    let card = &weights.card;
+    let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
+    let unreadable =
+        |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG or PNG picture, or a damaged one");
+    let picture = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
+    let picture = Scaler::default().fit(picture, card.resize as u32, Fit::Short).map_err(unreadable)?;
+    let crop = centre_crop(picture.width, picture.height, card.val_crop_size as u32);
+    let view = PictureView { offset: 0, width: picture.width, height: picture.height, crop };
+    Ok(Pictures { pixels: picture.pixels, views: vec![view], labels: vec![0], size: card.val_crop_size, mean: card.mean, std: card.std })
+}
+
+/// Classes with their softmax probabilities, the likeliest first.
+fn rank(logits: &[f32]) -> Vec<(usize, f64)> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f64> = logits.iter().map(|&v| f64::from(v - highest).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    let mut ranked: Vec<_> = weights.into_iter().map(|w| w / sum).enumerate().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranked
+}

@@ -1,0 +1,202 @@
+//! `train`: settles the settings, opens or makes the pictures, trains, and says where everything is.
+
+use super::Outcome;
+use super::device::{Device, open_device, set_threads};
+use super::progress::ProgressMode;
+use super::signals;
+use super::train_report::Report;
+use crate::cpu::Cpu;
+use crate::data::demo;
+use crate::data::loader::Source;
+use crate::data::synthetic::Synthetic;
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use crate::train::config::{Config, Precision};
+use crate::train::plan::Plan;
+use crate::train::run_dir::RunDir;
+use crate::train::trainer::{self, Datasets, Finish};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const DEMO_TRAIN: usize = 4000;
+const DEMO_VAL: usize = 800;
+const DEMO_SEED: u64 = 1;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub config: Config,
+    /// What the terminal shows
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, help_heading = "Run")]
+    pub progress: ProgressMode,
+}
+
+/// Trains. `given` tells which flags were typed.
+///
+/// # Errors
+/// See [`trainer::run`].
+pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
+    let progress = args.progress;
+    let mut flags = args.config;
+    resume_with_its_own_settings(&mut flags)?;
+    let config = Config::resolve(flags, given)?;
+    set_threads(config.threads)?;
+    let device = open_device(&config.device)?;
+    if config.precision == Some(Precision::Bf16) {
+        return Err(Error::usage("the CPU trains in fp32 only").at("--precision bf16").next("--precision fp32"));
+    }
+    let output = config.output.clone().unwrap_or_else(|| default_output(&config));
+    if config.dry_run {
+        return dry_run(&config, &device, &output);
+    }
+    let dir = RunDir::open(&output, config.resume.is_some())?;
+    let report = Report::new(progress);
+    let datasets = open(&config, &output, &report)?;
+    let stop = signals::stop_on_signal()?;
+    let Device::Cpu = device;
+    let finish = trainer::run(Cpu::<f32>::new(), &config, &datasets, &dir, &stop, &mut |notice| report.show(notice))?;
+    report.end();
+    Ok(tell(&config, &output, &finish))
+}
+
+/// `--resume auto` without `--config` starts from the settings the run was started with.
+fn resume_with_its_own_settings(flags: &mut Config) -> Result<()> {
+    if flags.resume.is_none() {
+        return Ok(());
+    }
+    let Some(output) = &flags.output else {
+        return Err(Error::usage("--resume needs to know the run")
+            .at("--output")
+            .next("train --resume auto --output DIR, DIR being the run's folder"));
+    };
+    let own = output.join("config.toml");
+    if flags.config.is_none() && own.exists() {
+        flags.config = Some(own);
+    }
+    Ok(())
+}
+
+fn default_output(config: &Config) -> PathBuf {
+    let base = format!("runs/{}-{}", super::date::today(), config.model);
+    let taken = |p: &PathBuf| p.exists();
+    let numbered = (2..).map(|i| PathBuf::from(format!("{base}-{i}")));
+    std::iter::once(PathBuf::from(&base)).chain(numbered).find(|p| !taken(p)).unwrap_or_else(|| base.into())
+}
+
+fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets> {
+    let mut data = match config.data.as_str() {
+        "demo" => {
+            let folder = output.join("demo");
+            write_demo(&folder, report)?;
+            let (train, val) = (Dataset::open(&folder.join("train"))?, Dataset::open(&folder.join("val"))?);
+            Datasets { train: Arc::new(train), val: Some(Arc::new(val)), resize: demo::SIDE as usize }
+        }
+        "synthetic" => {
+            Datasets { train: Arc::new(synthetic(config.train_crop_size, config.seed)), val: None, resize: config.train_crop_size }
+        }
+        dir => {
+            let train = Dataset::open(Path::new(dir))?;
+            Datasets { resize: train.resize(), train: Arc::new(train), val: None }
+        }
+    };
+    if let Some(val) = &config.val {
+        data.val = Some(Arc::new(Dataset::open(val)?));
+    }
+    let names = |s: &Arc<dyn Source>| s.classes().to_vec();
+    match &data.val {
+        Some(val) if names(val) != names(&data.train) => Err(Error::data("training and validation pictures have different classes")
+            .at(format!("{} and {}", config.data, config.val.as_deref().unwrap_or(Path::new("demo")).display()))
+            .because(format!("{} classes here, {} there, or other names", data.train.classes().len(), val.classes().len()))
+            .next("pack both splits of the same dataset")),
+        None if config.data != "synthetic" => {
+            report.line("no --val: nothing will be evaluated");
+            Ok(data)
+        }
+        _ => Ok(data),
+    }
+}
+
+/// Random pixels the shape of ImageNet packed at 256 for a crop of 224: as many pictures, as many classes.
+pub fn synthetic(crop_size: usize, seed: u64) -> Synthetic {
+    let side = (crop_size as u32 * 8).div_ceil(7);
+    Synthetic::new(1_281_167, side, side, 1000, seed)
+}
+
+/// Draws and packs the demo's pictures, unless an earlier run left them there.
+fn write_demo(folder: &Path, report: &Report) -> Result<()> {
+    for (split, count) in [(Split::Train, DEMO_TRAIN), (Split::Val, DEMO_VAL)] {
+        let dir = folder.join(split.name());
+        if Dataset::open(&dir).is_ok() {
+            continue;
+        }
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).map_err(|e| Error::writing(&dir, e))?; // left half-written by a killed run
+        }
+        report.line(&format!("drawing {count} pictures of {} classes into {}", demo::CLASSES.len(), dir.display()));
+        demo::write(&dir, split, count, DEMO_SEED)?;
+    }
+    Ok(())
+}
+
+fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
+    let (pictures, classes) = match config.data.as_str() {
+        "demo" => (DEMO_TRAIN, demo::CLASSES.len()),
+        "synthetic" => (synthetic(config.train_crop_size, 0).len(), 1000),
+        dir => {
+            let dataset = Dataset::open(Path::new(dir))?;
+            (Source::len(&dataset), Source::classes(&dataset).len())
+        }
+    };
+    if let Some(val) = &config.val {
+        Dataset::open(val)?;
+    }
+    let model = Model::new(&config.model, classes, config.zero_init_residual)?;
+    let plan = Plan::new(config, pictures as u64)?;
+    println!("{}", config.to_toml()?.trim_end());
+    println!();
+    println!("device        {}", device.describe());
+    println!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
+    println!("pictures      {pictures} for training");
+    println!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
+    let s = &plan.schedule;
+    let (first, last) = (s.lr(0), s.lr(plan.last_update.saturating_sub(1)));
+    println!("learning rate {first:e} at update 0, {:e} at update {}, {last:e} at the last", s.peak, s.warmup);
+    println!("output        {} (nothing written)", output.display());
+    Ok(Outcome::Done)
+}
+
+/// The last lines: what was reached, where it lies, what to type next.
+fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
+    let run = output.display();
+    if !finish.complete {
+        println!("stopped after {} updates; everything needed to go on is in {run}", finish.updates);
+        println!("next: imagenet-engine train --resume auto --output {run}");
+        return Outcome::Stopped;
+    }
+    if let Some(score) = &finish.last_eval {
+        println!(
+            "validation: top-1 {:.2}%, top-5 {:.2}%, loss {:.4} over {} pictures",
+            100.0 * score.top1,
+            100.0 * score.top5,
+            score.loss,
+            score.images
+        );
+    }
+    println!("{} updates at {:.1} images/s; the run lies in {run}", finish.updates, finish.images_per_s);
+    let val = match (&config.val, config.data.as_str()) {
+        (Some(val), _) => Some(val.clone()),
+        (None, "demo") => Some(output.join("demo").join("val")),
+        _ => None,
+    };
+    match val {
+        Some(val) => println!(
+            "next: imagenet-engine eval --data {} --weights {} --model {}",
+            val.display(),
+            output.join("model.safetensors").display(),
+            config.model
+        ),
+        None => println!("next: imagenet-engine predict --weights {} PICTURE", output.join("model.safetensors").display()),
+    }
+    Outcome::Done
+}

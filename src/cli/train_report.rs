@@ -1,0 +1,89 @@
+//! A run on the terminal: a bar where there is one, a line now and then where there is not. Everything goes to stderr.
+
+use super::progress::{ProgressMode, Terminal};
+use crate::progress::Progress;
+use crate::train::metrics::Event;
+use crate::train::trainer::Notice;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::cell::RefCell;
+use std::time::Duration;
+
+pub struct Report {
+    terminal: Terminal,
+    mode: ProgressMode,
+    bar: RefCell<Option<ProgressBar>>,
+    total: RefCell<u64>,
+}
+
+impl Report {
+    pub fn new(mode: ProgressMode) -> Self {
+        let mode = mode.resolve();
+        Self { terminal: Terminal::new(mode), mode, bar: RefCell::new(None), total: RefCell::new(0) }
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        match &*self.bar.borrow() {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => self.terminal.note(text),
+        }
+    }
+
+    pub fn show(&self, notice: Notice<'_>) {
+        match notice {
+            Notice::Plan(plan, done) => {
+                *self.total.borrow_mut() = plan.last_update;
+                self.line(&format!(
+                    "{} updates, {} an epoch; learning rate {:e} to {:e} at update {}, then to {:e}",
+                    plan.last_update,
+                    plan.updates_per_epoch,
+                    plan.schedule.lr(0),
+                    plan.schedule.peak,
+                    plan.schedule.warmup,
+                    plan.schedule.lr(plan.total_updates)
+                ));
+                if self.mode == ProgressMode::Bar {
+                    self.start_bar(plan.last_update, done);
+                }
+            }
+            Notice::Update { update, epoch, loss, lr, images_per_s, logged } => {
+                if let Some(bar) = &*self.bar.borrow() {
+                    bar.set_position(update + 1);
+                    bar.set_message(format!("epoch {epoch} loss {loss:.4} lr {lr:.3e} {images_per_s:.0} img/s"));
+                } else if logged {
+                    let total = *self.total.borrow();
+                    self.line(&format!("update {update}/{total} epoch {epoch} loss {loss:.4} lr {lr:.4e} {images_per_s:.1} img/s"));
+                }
+            }
+            Notice::Evaluating { done, total } => {
+                if let Some(bar) = &*self.bar.borrow() {
+                    bar.set_message(format!("evaluating {done}/{total}"));
+                }
+            }
+            Notice::Event(Event::Eval { epoch, loss, top1, top5, images, .. }) => self.line(&format!(
+                "epoch {epoch} validation: top-1 {:.2}% top-5 {:.2}% loss {loss:.4} ({images} images)",
+                100.0 * top1,
+                100.0 * top5
+            )),
+            Notice::Event(_) | Notice::Saved(_) => {}
+            Notice::Line(text) => self.line(&text),
+        }
+    }
+
+    fn start_bar(&self, total: u64, done: u64) {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} ETA {eta}") {
+            bar.set_style(style);
+        }
+        bar.set_position(done);
+        bar.reset_eta();
+        bar.enable_steady_tick(Duration::from_millis(250));
+        *self.bar.borrow_mut() = Some(bar);
+    }
+
+    pub fn end(&self) {
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A weight file and the model it belongs to, for `eval` and `predict`.
+
+use crate::checkpoint::{self, ModelCard, safetensors, weights};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::models::Model;
+use std::path::Path;
+
+pub struct Weights {
+    pub model: Model,
+    pub card: ModelCard,
+    pub weights: Vec<f32>,
+    pub running: Vec<f32>,
+}
+
+impl Weights {
+    /// Reads `path`. The model's name comes from `name` or the file; the class names from the file, else from `classes`, else they
+    /// are numbers.
+    ///
+    /// # Errors
+    /// `Usage` if nobody names the model; `Data` if the file is damaged, of another model, or knows other classes than `classes`.
+    pub fn open(path: &Path, name: Option<&str>, classes: Option<&[String]>) -> Result<Self> {
+        let file = safetensors::read(path)?;
+        let own = checkpoint::card(&file);
+        let Some(name) = name.map(str::to_owned).or_else(|| own.as_ref().map(|c| c.model.clone())) else {
+            return Err(Error::usage("the weight file does not say which model it is for")
+                .at(path.display().to_string())
+                .next("--model resnet50, or whichever it is"));
+        };
+        let outputs = file.tensors.get("fc.bias").map_or(0, |t| t.shape.iter().product());
+        if outputs == 0 {
+            return Err(Error::data("tensor fc.bias is missing")
+                .at(path.display().to_string())
+                .because("these are no weights of a ResNet with torchvision's names"));
+        }
+        let model = Model::new(&name, outputs, false)?;
+        let (weights, running) = weights::load(&model, &file)?;
+        let mut card = own.unwrap_or_else(|| ModelCard {
+            model: name.clone(),
+            val_crop_size: 224,
+            resize: 256,
+            mean: data::MEAN,
+            std: data::STD,
+            ..ModelCard::default()
+        });
+        if let Some(classes) = classes {
+            let same = card.classes.is_empty() && classes.len() == outputs || card.classes == classes;
+            if !same {
+                return Err(Error::data("the weights and the pictures have different classes")
+                    .at(path.display().to_string())
+                    .because(format!("{outputs} classes in the weights, {} in the pictures, or other names", classes.len()))
+                    .next("pictures packed from the dataset the weights were trained on"));
+            }
+        }
+        if card.classes.is_empty() {
+            card.classes = classes.map_or_else(|| (0..outputs).map(|i| i.to_string()).collect(), <[String]>::to_vec);
+        }
+        Ok(Self { model, card, weights, running })
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line as a user meets it: wrong flags, missing and damaged input, and what is told about each.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn engine(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_imagenet-engine")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Fails with `code`, says every one of `words`, and shows no panic.
+fn refuses(args: &[&str], code: i32, words: &[&str]) {
+    let output = engine(args);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    for word in words {
+        assert!(text.contains(word), "{args:?} should say '{word}': {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn wrong_usage_is_code_2_and_names_the_flag() {
+    refuses(&["train", "--epoch", "3"], 2, &["--epoch"]);
+    refuses(&["train", "--dry-run", "--model", "resnet51"], 2, &["resnet51", "resnet50"]);
+    refuses(&["train", "--dry-run", "--device", "tpu"], 2, &["tpu", "cuda"]);
+    refuses(&["train", "--dry-run", "--precision", "bf16"], 2, &["bf16"]);
+    refuses(&["train", "--dry-run", "--epochs", "0"], 2, &["--epochs"]);
+    refuses(&["train", "--dry-run", "--lr", "0"], 2, &["--lr"]);
+    refuses(&["train", "--dry-run", "--warmup-epochs", "99"], 2, &["--warmup-epochs"]);
+    refuses(&["train", "--dry-run", "--batch-size", "1000000"], 2, &["--batch-size"]);
+    refuses(&["train", "--resume", "auto"], 2, &["--output"]);
+    refuses(&["eval", "--data", "x"], 2, &["--weights"]);
+    refuses(&["nonsense"], 2, &["nonsense"]);
+}
+
+#[test]
+fn missing_input_is_code_65_and_names_the_path() {
+    refuses(&["train", "--data", "/nowhere/at/all", "--dry-run"], 65, &["/nowhere/at/all"]);
+    refuses(&["train", "--config", "/nowhere.toml"], 65, &["/nowhere.toml"]);
+    refuses(&["predict", "--weights", "/nowhere.safetensors", "x.png"], 65, &["/nowhere.safetensors"]);
+    refuses(&["verify", "/nowhere/at/all"], 65, &["/nowhere/at/all"]);
+    refuses(&["inspect", "/nowhere/at/all"], 65, &["/nowhere/at/all"]);
+}
+
+#[test]
+fn files_that_are_no_weights_are_code_65() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("x.png");
+    std::fs::write(&picture, b"").unwrap();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 102400000\n".as_slice();
+    for (name, bytes) in [("empty", &b""[..]), ("lfs", pointer), ("html", b"<!DOCTYPE html><html>not found</html>"), ("huge", &[0xFF; 64])]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        refuses(&["predict", "--weights", path.to_str().unwrap(), picture.to_str().unwrap()], 65, &[path.to_str().unwrap()]);
+    }
+    refuses(&["predict", "--weights", folder.path().to_str().unwrap(), picture.to_str().unwrap()], 65, &["cannot read"]);
+}
+
+/// Only where there is no GPU: elsewhere the backend itself decides.
+#[test]
+fn a_gpu_that_is_not_there_is_code_71() {
+    if Path::new("/dev/nvidia0").exists() {
+        println!("this machine has a GPU: not tested here");
+        return;
+    }
+    refuses(&["train", "--dry-run", "--device", "cuda"], 71, &["cause", "--device cpu"]);
+    assert_eq!(engine(&["doctor"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_dry_run_tells_the_plan_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"))
+        .args(["train", "--dry-run", "--epochs", "2"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for word in ["epochs = 2", "resnet18", "updates", "learning rate"] {
+        assert!(text.contains(word), "{text}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn help_lists_the_contract() {
+    let text = String::from_utf8_lossy(&engine(&["train", "--help"]).stdout).into_owned();
+    for flag in [
+        "--data",
+        "--val",
+        "--model",
+        "--epochs",
+        "--max-steps",
+        "--batch-size",
+        "--grad-accum",
+        "--lr-base",
+        "--lr-base-size",
+        "--lr",
+        "--sched",
+        "--warmup-epochs",
+        "--warmup-lr",
+        "--min-lr",
+        "--opt",
+        "--momentum",
+        "--nesterov",
+        "--weight-decay",
+        "--norm-weight-decay",
+        "--bias-weight-decay",
+        "--label-smoothing",
+        "--zero-init-residual",
+        "--train-crop-size",
+        "--val-crop-size",
+        "--augment",
+        "--rrc-scale",
+        "--shuffle",
+        "--seed",
+        "--device",
+        "--precision",
+        "--threads",
+        "--output",
+        "--resume",
+        "--init",
+        "--save-every",
+        "--checkpoint-hist",
+        "--val-interval",
+        "--config",
+        "--dry-run",
+        "--limit-train-batches",
+        "--limit-val-batches",
+        "--log-interval",
+        "--progress",
+    ] {
+        assert!(text.contains(flag), "{flag}");
+    }
+}

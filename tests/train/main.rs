@@ -1,0 +1,3 @@
+//! Whole training runs: against PyTorch, against themselves when killed and resumed, and on bad input.
+
+mod parity;
