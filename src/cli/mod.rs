@@ -5,12 +5,14 @@ mod date;
 mod device;
 mod doctor;
 mod eval;
+mod inspect;
 mod pack;
 mod predict;
 pub mod progress;
 mod signals;
 mod train;
 mod train_report;
+mod unpack;
 mod verify;
 mod weights;
 
@@ -53,6 +55,10 @@ enum Command {
     Pack(pack::Args),
     /// Read shards back and check every byte
     Verify(verify::Args),
+    /// Say what is in packed shards; a contact sheet
+    Inspect(inspect::Args),
+    /// Turn shards back into pictures
+    Unpack(unpack::Args),
     /// Train a network
     Train(train::Args),
     /// Exact accuracy of weights on packed pictures
@@ -79,6 +85,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     let command = std::panic::AssertUnwindSafe(|| match &cli.command {
         Command::Pack(args) => pack::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Unpack(args) => unpack::run(args),
         Command::Train(args) => train::run(args.clone(), typed),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),

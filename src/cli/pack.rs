@@ -2,8 +2,9 @@
 
 use super::Outcome;
 use super::progress::{ProgressMode, Terminal};
+use crate::data::bad::{BAD_IMAGES, OnBad};
 use crate::data::manifest::Split;
-use crate::data::pack::{BAD_IMAGES, OnBad, PackEnd, PackOptions, pack};
+use crate::data::pack::{PackEnd, PackOptions, pack};
 use crate::data::plan::{DEFAULT_SHUFFLE_SEED, PlanOptions};
 use crate::data::resize::Fit;
 use crate::error::{Error, Result};

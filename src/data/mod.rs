@@ -3,10 +3,12 @@
 //! Packing: `source` lists, `plan` fixes what goes where, `decode` and `resize` make pixels, `shard_writer` writes, `manifest` commits.
 //! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` makes batches. `format` is the bytes.
 
+pub mod bad;
 pub mod crop;
 pub mod dataset;
 pub mod decode;
 pub mod demo;
+mod font;
 pub mod format;
 pub mod loader;
 pub mod manifest;
@@ -16,10 +18,13 @@ pub mod pack;
 pub mod plan;
 pub mod publish;
 pub mod resize;
+mod resume;
 pub mod shard;
 pub mod shard_writer;
+pub mod sheet;
 pub mod source;
 pub mod synthetic;
+pub mod unpack;
 pub mod verify;
 
 pub use crop::CropPolicy;

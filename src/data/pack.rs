@@ -6,41 +6,21 @@
 //!
 //! A pack that was stopped or killed goes on where it was: finished shards of the same plan are kept (and checked by their SHA-256).
 
+use super::bad::{BAD_IMAGES, BadPicture, OnBad, report_bad, too_many_bad};
 use super::decode;
-use super::format::{ChannelSums, hex, shard_name};
+use super::format::{ChannelSums, hex};
 use super::manifest::{Class, MANIFEST, Manifest};
 use super::plan::{Item, Plan, PlanOptions};
-use super::publish::{Lock, failpoint, remove_temporaries, write_whole};
+use super::publish::{Lock, remove_temporaries};
 use super::resize::Scaler;
-use super::shard::Shard;
-use super::shard_writer::{Meta, Record, ShardSummary, ShardWriter};
-use super::verify::hash_shard;
+use super::resume::{Done, finished_shards};
+use super::shard_writer::{Record, ShardSummary, ShardWriter};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// The report of pictures that were left out, one JSON object a line.
-pub const BAD_IMAGES: &str = "bad_images.jsonl";
-
-/// `--on-bad`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum OnBad {
-    /// The first bad picture ends the pack.
-    Fail,
-    /// Any number is left out.
-    Skip,
-    /// Left out up to this fraction of all pictures.
-    Limit(f64),
-}
-
-impl Default for OnBad {
-    fn default() -> Self {
-        Self::Limit(0.0001)
-    }
-}
 
 /// What to pack, how, and where to.
 #[derive(Clone, Debug)]
@@ -51,16 +31,6 @@ pub struct PackOptions {
     pub on_bad: OnBad,
     /// Threads; 0 takes one per core.
     pub jobs: usize,
-}
-
-/// A picture that was left out.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct BadPicture {
-    pub path: String,
-    pub size: u64,
-    pub sha256: String,
-    pub error: String,
-    pub action: String,
 }
 
 /// How a pack ended, unless it failed.
@@ -145,16 +115,6 @@ pub fn pack_shard(dir: &Path, plan: &Plan, index: u32, progress: &dyn Progress, 
         Some((writer, _)) => writer.finish().map(|_| true),
         None => Ok(false),
     }
-}
-
-/// A finished shard and what the manifest needs of it.
-struct Done {
-    summary: ShardSummary,
-    sums: ChannelSums,
-    per_class: Vec<u64>,
-    /// The global ids that it holds, for a shard of an earlier run.
-    ids: Vec<u64>,
-    kept: bool,
 }
 
 struct Run<'a> {
@@ -316,51 +276,6 @@ fn refuse_existing(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The shards that an earlier run of the same plan finished, by index.
-fn finished_shards(dir: &Path, plan: &Plan) -> Result<Vec<Option<Done>>> {
-    let mut done: Vec<Option<Done>> = (0..plan.shard_count()).map(|_| None).collect();
-    for entry in std::fs::read_dir(dir).map_err(|e| Error::reading(dir, e))? {
-        let path = entry.map_err(|e| Error::reading(dir, e))?.path();
-        if path.extension().is_none_or(|e| e != "ies") {
-            continue;
-        }
-        let other = |what: String| {
-            Error::write(what).at(path.display().to_string()).next("choose another --output, or remove the .ies files of the other pack")
-        };
-        let shard = Shard::open(&path).map_err(|e| other("a damaged shard is in the way".into()).source(e))?;
-        let meta: Meta =
-            serde_json::from_str(&shard.meta).map_err(|e| other("a shard of another program is in the way".into()).source(e))?;
-        if shard.header.dataset_id != plan.dataset_id {
-            let ours = plan.options.canonical();
-            let differs = ours.as_object().and_then(|o| o.iter().find(|(k, v)| meta.options.get(k.as_str()) != Some(v)));
-            let why = differs.map_or_else(
-                || "the source pictures are others".to_owned(),
-                |(k, v)| format!("{k} was {}, now {v}", meta.options.get(k.as_str()).unwrap_or(&serde_json::Value::Null)),
-            );
-            return Err(other(format!("the folder holds shards of another pack: {why}")));
-        }
-        let index = shard.header.shard_index;
-        let sha256 = hash_shard(&shard)?;
-        let mut per_class = vec![0u64; plan.classes.len()];
-        for e in &shard.entries {
-            per_class[e.label as usize] += 1;
-        }
-        let summary = ShardSummary {
-            name: shard_name(plan.options.split.name(), index, plan.shard_count()),
-            bytes: shard.header.file_len,
-            records: shard.header.record_count,
-            first_global_id: shard.header.first_global_id,
-            sha256,
-        };
-        if shard.file_name() != summary.name || shard.classes != *plan.classes {
-            return Err(other("a shard does not bear its own name".into()));
-        }
-        let ids = shard.entries.iter().map(|e| e.global_id).collect();
-        done[index as usize] = Some(Done { summary, sums: meta.sums, per_class, ids, kept: true });
-    }
-    Ok(done)
-}
-
 fn check_space(dir: &Path, needed: u64) -> Result<()> {
     let Ok(stat) = rustix::fs::statvfs(dir) else { return Ok(()) };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -370,43 +285,6 @@ fn check_space(dir: &Path, needed: u64) -> Result<()> {
             .next("free some space, choose another --output, or a smaller --resize"));
     }
     Ok(())
-}
-
-/// Writes (or removes) `bad_images.jsonl`.
-fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
-    if bad.is_empty() {
-        // One of an earlier run would be wrong now; usually there is none.
-        let _ = std::fs::remove_file(dir.join(BAD_IMAGES));
-        return Ok(());
-    }
-    let mut text = String::new();
-    for picture in bad {
-        text += &serde_json::to_string(picture).map_err(|e| Error::internal(e.to_string()))?;
-        text.push('\n');
-    }
-    failpoint("before-bad-images");
-    write_whole(dir, BAD_IMAGES, &hex(&plan.dataset_id[..4]), text.as_bytes(), true)
-}
-
-fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) -> Error {
-    let first = &bad[0];
-    let list = dir.join(BAD_IMAGES).display().to_string();
-    let place = plan.root.join(&first.path).display().to_string();
-    if on_bad == OnBad::Fail {
-        return Error::data(format!("a picture cannot be read: {}", first.error))
-            .at(place)
-            .because("--on-bad fail stops at the first one")
-            .next(format!("see {list}; --on-bad skip leaves such pictures out"));
-    }
-    let allowed = if let OnBad::Limit(f) = on_bad {
-        format!("--on-bad limit={f} allows {}", (plan.items.len() as f64 * f).floor())
-    } else {
-        String::new()
-    };
-    Error::data(format!("{} of {} pictures cannot be read; {allowed}", bad.len(), plan.items.len()))
-        .at(format!("{place} and others, all in {list}"))
-        .because(format!("the first one: {}", first.error))
-        .next("look at that list; then run again with --on-bad skip, or a larger limit (finished shards are kept)")
 }
 
 fn manifest(plan: &Plan, shards: &[Done], skipped: u64) -> Result<Manifest> {

@@ -1,0 +1,90 @@
+//! `inspect`: what is in a packed folder.
+
+use super::Outcome;
+use crate::data::{Dataset, sheet};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Show what a packed folder holds, as text, JSON, or a contact sheet of labelled pictures
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A folder with dataset.json
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Draw up to 64 pictures with their labels, the same number from each class, into a PNG file
+    #[arg(long, value_name = "FILE.png")]
+    pub sheet: Option<PathBuf>,
+}
+
+/// What the flags of the index say, in words.
+const FLAGS: [(u8, &str); 7] = [
+    (1, "from CMYK"),
+    (2, "from gray"),
+    (4, "from PNG"),
+    (8, "EXIF orientation not applied"),
+    (16, "enlarged"),
+    (32, "decoder warned"),
+    (64, "long side cut"),
+];
+
+/// # Errors
+/// `Data` when the folder is damaged; `Write` when the sheet cannot be written.
+pub fn run(args: &Args) -> Result<Outcome> {
+    let dataset = Dataset::open(&args.dir)?;
+    let m = dataset.manifest();
+    let entries = || dataset.shards().iter().flat_map(|s| &s.entries);
+    let flagged = FLAGS.map(|(bit, what)| (what, entries().filter(|e| e.flags & bit != 0).count())).into_iter().filter(|(_, n)| *n > 0);
+    let flagged: BTreeMap<&str, usize> = flagged.collect();
+    let range = |f: fn(&crate::data::format::Entry) -> u16| (entries().map(f).min().unwrap_or(0), entries().map(f).max().unwrap_or(0));
+    let (width, height) = (range(|e| e.width), range(|e| e.height));
+    let bytes: u64 = m.shards.iter().map(|s| s.bytes).sum();
+    if args.json {
+        let mut json = serde_json::to_value(m).map_err(|e| Error::internal(e.to_string()))?;
+        json["bytes"] = bytes.into();
+        json["width"] = serde_json::json!({ "min": width.0, "max": width.1 });
+        json["height"] = serde_json::json!({ "min": height.0, "max": height.1 });
+        json["flags"] = serde_json::json!(flagged);
+        println!("{}", serde_json::to_string_pretty(&json).map_err(|e| Error::internal(e.to_string()))?);
+    } else {
+        let counts = m.classes.iter().map(|c| c.records);
+        let three = |v: [f64; 3]| v.map(|x| format!("{x:.4}")).join(" ");
+        println!("{}: {} split, {} pictures of {} classes", args.dir.display(), m.split.name(), m.records, m.classes.len());
+        println!(
+            "  stored    {} of {}x{} to {}x{} pixels, {:.1} MB in {} shards",
+            m.encoding,
+            width.0,
+            height.0,
+            width.1,
+            height.1,
+            bytes as f64 / 1e6,
+            m.shards.len()
+        );
+        println!("  per class {} to {} pictures", counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
+        println!("  mean      {}\n  std       {}", three(m.mean), three(m.std));
+        if m.skipped > 0 {
+            println!("  left out  {} pictures that could not be read (bad_images.jsonl)", m.skipped);
+        }
+        for (what, n) in &flagged {
+            println!("  {n} {what}");
+        }
+        println!("  dataset   {}", m.dataset_id);
+        let name_width = m.classes.iter().take(10).map(|c| c.name.len()).max().unwrap_or(0);
+        for (label, class) in m.classes.iter().enumerate().take(10) {
+            println!("  {label:>7}   {:name_width$}  {}", class.name, class.records);
+        }
+        if m.classes.len() > 10 {
+            println!("      ...   {} more classes (--json has all)", m.classes.len() - 10);
+        }
+    }
+    if let Some(path) = &args.sheet {
+        sheet::write(&dataset, path)?;
+        if !args.json {
+            println!("contact sheet: {}", path.display());
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,40 @@
+//! `unpack`: shards back to files.
+
+use super::Outcome;
+use super::progress::{ProgressMode, Terminal};
+use crate::data::Dataset;
+use crate::data::unpack::unpack;
+use crate::error::Result;
+use crate::progress::Progress;
+use std::path::PathBuf;
+
+/// Write the pictures of a packed folder as PNG files, <class>/<name>.png, and index.csv (global_id,label,path) in stored order
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A folder with dataset.json
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Folder for the files; made if missing
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Only the first N pictures
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// What to show meanwhile
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressMode,
+}
+
+/// # Errors
+/// Those of [`unpack`].
+pub fn run(args: &Args) -> Result<Outcome> {
+    let terminal = Terminal::new(args.progress);
+    let stop = super::pack::stop_on_signals()?;
+    let dataset = Dataset::open(&args.dir)?;
+    let Some(count) = unpack(&dataset, &args.output, args.limit, &terminal, &stop)? else {
+        terminal.note("stopped; remove the output before the next try");
+        return Ok(Outcome::Stopped);
+    };
+    println!("{}: {count} of {} pictures, and index.csv", args.output.display(), dataset.len());
+    Ok(Outcome::Done)
+}

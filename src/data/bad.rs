@@ -1,0 +1,74 @@
+//! Pictures that cannot be read: how many are tolerated, and the report of them.
+
+use super::format::hex;
+use super::plan::Plan;
+use super::publish::{failpoint, write_whole};
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// The report of pictures that were left out, one JSON object a line.
+pub const BAD_IMAGES: &str = "bad_images.jsonl";
+
+/// `--on-bad`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OnBad {
+    /// The first bad picture ends the pack.
+    Fail,
+    /// Any number is left out.
+    Skip,
+    /// Left out up to this fraction of all pictures.
+    Limit(f64),
+}
+
+impl Default for OnBad {
+    fn default() -> Self {
+        Self::Limit(0.0001)
+    }
+}
+
+/// A picture that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BadPicture {
+    pub path: String,
+    pub size: u64,
+    pub sha256: String,
+    pub error: String,
+    pub action: String,
+}
+
+/// Writes (or removes) `bad_images.jsonl`.
+pub fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
+    if bad.is_empty() {
+        // One of an earlier run would be wrong now; usually there is none.
+        let _ = std::fs::remove_file(dir.join(BAD_IMAGES));
+        return Ok(());
+    }
+    let mut text = String::new();
+    for picture in bad {
+        text += &serde_json::to_string(picture).map_err(|e| Error::internal(e.to_string()))?;
+        text.push('\n');
+    }
+    failpoint("before-bad-images");
+    write_whole(dir, BAD_IMAGES, &hex(&plan.dataset_id[..4]), text.as_bytes(), true)
+}
+
+pub fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) -> Error {
+    let first = &bad[0];
+    let list = dir.join(BAD_IMAGES).display().to_string();
+    let place = plan.root.join(&first.path).display().to_string();
+    if on_bad == OnBad::Fail {
+        return Error::data(format!("a picture cannot be read: {}", first.error))
+            .at(place)
+            .because("--on-bad fail stops at the first one")
+            .next(format!("see {list}; --on-bad skip leaves such pictures out"));
+    }
+    let allowed = if let OnBad::Limit(f) = on_bad {
+        format!("--on-bad limit={f} allows {}", (plan.items.len() as f64 * f).floor())
+    } else {
+        String::new()
+    };
+    Error::data(format!("{} of {} pictures cannot be read; {allowed}", bad.len(), plan.items.len()))
+        .at(format!("{place} and others, all in {list}"))
+        .because(format!("the first one: {}", first.error))
+        .next("look at that list; then run again with --on-bad skip, or a larger limit (finished shards are kept)")
+}

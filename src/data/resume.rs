@@ -1,0 +1,67 @@
+//! What an earlier run of the same pack left finished.
+
+use super::format::{ChannelSums, shard_name};
+use super::plan::Plan;
+use super::shard::Shard;
+use super::shard_writer::{Meta, ShardSummary};
+use super::verify::hash_shard;
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// A finished shard and what the manifest needs of it.
+pub struct Done {
+    pub summary: ShardSummary,
+    pub sums: ChannelSums,
+    pub per_class: Vec<u64>,
+    /// The global ids that it holds, for a shard of an earlier run.
+    pub ids: Vec<u64>,
+    pub kept: bool,
+}
+
+/// The shards that an earlier run of the same plan finished, by index.
+///
+/// # Errors
+/// `Write` when shards of another pack, or damaged ones, are in the way.
+pub fn finished_shards(dir: &Path, plan: &Plan) -> Result<Vec<Option<Done>>> {
+    let mut done: Vec<Option<Done>> = (0..plan.shard_count()).map(|_| None).collect();
+    for entry in std::fs::read_dir(dir).map_err(|e| Error::reading(dir, e))? {
+        let path = entry.map_err(|e| Error::reading(dir, e))?.path();
+        if path.extension().is_none_or(|e| e != "ies") {
+            continue;
+        }
+        let other = |what: String| {
+            Error::write(what).at(path.display().to_string()).next("choose another --output, or remove the .ies files of the other pack")
+        };
+        let shard = Shard::open(&path).map_err(|e| other("a damaged shard is in the way".into()).source(e))?;
+        let meta: Meta =
+            serde_json::from_str(&shard.meta).map_err(|e| other("a shard of another program is in the way".into()).source(e))?;
+        if shard.header.dataset_id != plan.dataset_id {
+            let ours = plan.options.canonical();
+            let differs = ours.as_object().and_then(|o| o.iter().find(|(k, v)| meta.options.get(k.as_str()) != Some(v)));
+            let why = differs.map_or_else(
+                || "the source pictures are others".to_owned(),
+                |(k, v)| format!("{k} was {}, now {v}", meta.options.get(k.as_str()).unwrap_or(&serde_json::Value::Null)),
+            );
+            return Err(other(format!("the folder holds shards of another pack: {why}")));
+        }
+        let index = shard.header.shard_index;
+        let sha256 = hash_shard(&shard)?;
+        let mut per_class = vec![0u64; plan.classes.len()];
+        for e in &shard.entries {
+            per_class[e.label as usize] += 1;
+        }
+        let summary = ShardSummary {
+            name: shard_name(plan.options.split.name(), index, plan.shard_count()),
+            bytes: shard.header.file_len,
+            records: shard.header.record_count,
+            first_global_id: shard.header.first_global_id,
+            sha256,
+        };
+        if shard.file_name() != summary.name || shard.classes != *plan.classes {
+            return Err(other("a shard does not bear its own name".into()));
+        }
+        let ids = shard.entries.iter().map(|e| e.global_id).collect();
+        done[index as usize] = Some(Done { summary, sums: meta.sums, per_class, ids, kept: true });
+    }
+    Ok(done)
+}
