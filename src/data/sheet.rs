@@ -11,7 +11,7 @@ use std::path::Path;
 const CELL: usize = 160;
 /// Room around each place, and for the two lines below it.
 const GAP: usize = 8;
-const TEXT: usize = 28;
+const TEXT: usize = 32;
 const HEAD: usize = 40;
 const COLUMNS: usize = 8;
 const MOST: usize = 64;
@@ -119,7 +119,7 @@ pub fn draw(dataset: &Dataset) -> Result<(u32, u32, Vec<u8>)> {
         let class = &dataset.classes()[picture.label as usize];
         canvas.text(x, y + CELL + 4, if class.len() > 13 { 1 } else { 2 }, BRIGHT, CELL, class);
         let line = format!("label {} id {} {}x{}", picture.label, picture.global_id, picture.width, picture.height);
-        canvas.text(x, y + CELL + 20, 1, DIM, CELL, &line);
+        canvas.text(x, y + CELL + 22, 1, DIM, CELL, &line);
     }
     Ok((canvas.width as u32, canvas.height as u32, canvas.pixels))
 }

@@ -1,0 +1,85 @@
+//! The files made to be difficult, each treated as it should be, and little memory taken for the bombs.
+
+use super::common::*;
+use imagenet_engine::data::Dataset;
+use std::collections::BTreeMap;
+
+/// Peak resident memory of a finished child, in KiB, as the kernel counted it.
+fn peak_of(args: &[&str]) -> (i32, u64) {
+    // The child is watched while it runs; the bombs would need gigabytes for a noticeable time if they were decoded.
+    let mut child = program(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        peak = peak.max(line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status.code().unwrap(), peak);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn each_awkward_file_as_owed() {
+    let Some(awkward) = shared("awkward") else { return };
+    let tmp = tempfile::tempdir().unwrap();
+    let class = tmp.path().join("in/odd");
+    std::fs::create_dir_all(&class).unwrap();
+    for file in std::fs::read_dir(awkward).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, class.join(path.file_name().unwrap())).unwrap();
+    }
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    let args = ["pack", "--input", input.to_str().unwrap(), "--output", out.to_str().unwrap(), "--split", "val", "--on-bad", "skip"];
+    let (code, peak) = peak_of(&args);
+    assert_eq!(code, 3);
+    assert!(peak < 300 * 1024, "peak {peak} KiB");
+    let report = std::fs::read_to_string(out.join("bad_images.jsonl")).unwrap();
+    let report: BTreeMap<String, String> = report
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap())
+        .map(|v| (v["path"].as_str().unwrap().trim_start_matches("odd/").to_owned(), v["error"].as_str().unwrap().to_owned()))
+        .collect();
+    for (file, words) in [
+        ("webp_named_jpeg.JPEG", "WebP is not supported"),
+        ("palette.gif", "GIF is not supported"),
+        ("truncated_half.JPEG", "cut short"),
+        ("truncated_header.JPEG", "cut within its header"),
+        ("bitrot.JPEG", "JPEG"),
+        ("empty.JPEG", "empty"),
+        ("text.JPEG", "not a picture"),
+        ("bomb_40000x40000.png", "above the limit"),
+        ("sof_65535x65535.JPEG", "above the limit"),
+    ] {
+        assert!(report.get(file).is_some_and(|e| e.contains(words)), "{file}: {:?}", report.get(file));
+    }
+    assert_eq!(report.len(), 9, "{report:?}");
+    let dataset = Dataset::open(&out).unwrap();
+    let mut packed: Vec<&str> = (0..dataset.len()).map(|i| dataset.record(i).unwrap().name.trim_start_matches("odd/")).collect();
+    packed.sort_unstable();
+    let owed = "cmyk.JPEG exif_rotated.JPEG gray.JPEG gray16.png one_pixel.JPEG png_named_jpeg.JPEG progressive.JPEG rgba.png \
+                thin_1200x3.JPEG yuv422.JPEG yuv444.JPEG";
+    assert_eq!(packed, owed.split_whitespace().collect::<Vec<_>>());
+}
+
+/// The same guard with inputs made here, for machines without that folder.
+#[test]
+fn bombs_are_refused_by_their_header() {
+    let tmp = tempfile::tempdir().unwrap();
+    let class = tmp.path().join("in/odd");
+    std::fs::create_dir_all(&class).unwrap();
+    let mut jpeg = std::fs::read(golden("yuv420.jpg")).unwrap();
+    let sof = jpeg.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    jpeg[sof + 5..sof + 9].fill(0xFF);
+    std::fs::write(class.join("sof.jpg"), jpeg).unwrap();
+    let mut png = std::fs::read(golden("rgb.png")).unwrap();
+    png[16..24].copy_from_slice(&[0, 0, 0x9C, 0x40, 0, 0, 0x9C, 0x40]);
+    std::fs::write(class.join("bomb.png"), png).unwrap();
+    std::fs::copy(golden("gray.jpg"), class.join("good.jpg")).unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    let (code, peak) = peak_of(&["pack", "--input", input.to_str().unwrap(), "--output", out.to_str().unwrap(), "--on-bad", "skip"]);
+    assert!(code == 3 && peak < 300 * 1024, "{code}, {peak} KiB");
+    let report = std::fs::read_to_string(out.join("bad_images.jsonl")).unwrap();
+    assert_eq!(report.matches("above the limit").count(), 2, "{report}");
+}

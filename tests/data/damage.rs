@@ -1,0 +1,248 @@
+//! Damaged shards: every flip and cut is found; lying fields with good checksums are errors, never panics.
+
+use super::common::*;
+use imagenet_engine::data::Dataset;
+use imagenet_engine::data::format::*;
+use imagenet_engine::data::plan::PlanOptions;
+use imagenet_engine::data::verify::{Depth, verify};
+use imagenet_engine::error::Error;
+use imagenet_engine::progress::Silent;
+use imagenet_engine::rng::{Purpose, Stream};
+use std::path::{Path, PathBuf};
+
+/// A small data set of one shard, and its bytes.
+fn small(tmp: &Path) -> (PathBuf, PathBuf, Vec<u8>) {
+    let (input, out) = (tmp.join("in"), tmp.join("out"));
+    tree(&input, 3, 4, 20, 1);
+    let base = options(&input, &out);
+    run(&imagenet_engine::data::pack::PackOptions { plan: PlanOptions { size: 16, records_per_shard: 99, ..base.plan.clone() }, ..base })
+        .unwrap();
+    let shard = out.join("train-00000-of-00001.ies");
+    let bytes = std::fs::read(&shard).unwrap();
+    (out, shard, bytes)
+}
+
+/// The errors of opening and reading everything, as a trainer would.
+fn use_all(dir: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    let dataset = Dataset::open(dir)?;
+    (0..dataset.len()).map(|i| dataset.record(i).map(|p| p.pixels.to_vec())).collect()
+}
+
+/// Either opening or reading fails, or what is read is what was packed; and `verify --full` finds it in any case, naming the file.
+fn assert_found(dir: &Path, original: &[Vec<u8>], what: &str) {
+    match use_all(dir) {
+        Ok(pictures) => assert!(pictures == original, "{what}: a wrong picture, silently"),
+        Err(e) => {
+            assert_eq!(e.exit_code(), 65, "{what}: {e}");
+            let text = e.to_string();
+            assert!(text.contains("train-00000-of-00001.ies") && (text.contains('@') || text.contains("byte")), "{what}: {text}");
+        }
+    }
+    let report = verify(dir, Depth::Full, &Silent).unwrap();
+    assert!(
+        report.damage.iter().any(|d| d.contains("train-00000-of-00001.ies") && (d.contains('@') || d.contains("byte"))),
+        "{what}: {report:?}"
+    );
+}
+
+#[test]
+fn five_hundred_flips_and_two_hundred_cuts_are_found() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, shard, bytes) = small(tmp.path());
+    let original = use_all(&dir).unwrap();
+    assert!(verify(&dir, Depth::Full, &Silent).unwrap().damage.is_empty(), "an undamaged shard must pass, or this test shows nothing");
+    let mut s = Stream::new(11, Purpose::Test, 0, 0);
+    for _ in 0..500 {
+        let (at, bit) = (s.below(bytes.len() as u32) as usize, s.below(8));
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << bit;
+        std::fs::write(&shard, &damaged).unwrap();
+        assert_found(&dir, &original, &format!("bit {bit} of byte {at}"));
+    }
+    for k in 0..200 {
+        let len = if k < 40 { k * 213 } else { s.below(bytes.len() as u32) as usize };
+        std::fs::write(&shard, &bytes[..len]).unwrap();
+        assert_found(&dir, &original, &format!("cut to {len}"));
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    std::fs::write(&shard, &longer).unwrap();
+    assert_found(&dir, &original, "one byte longer");
+    std::fs::remove_file(&shard).unwrap();
+    assert!(use_all(&dir).is_err() && !verify(&dir, Depth::Quick, &Silent).unwrap().damage.is_empty());
+}
+
+#[test]
+fn the_program_reports_record_and_byte_and_repairs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, shard, bytes) = small(tmp.path());
+    let dataset = Dataset::open(&dir).unwrap();
+    let entry = dataset.shards()[0].entries[5];
+    let name = dataset.describe(5).unwrap().name.to_owned();
+    let mut damaged = bytes.clone();
+    damaged[entry.offset as usize + 7] ^= 0x10;
+    std::fs::write(&shard, &damaged).unwrap();
+    let d = dir.to_str().unwrap();
+    let (code, text) = call(&["verify", d]);
+    assert_eq!(code, 65);
+    for words in ["record 5", &format!("global {}", entry.global_id), &name, &format!("byte {}", entry.offset), "train-00000-of-00001.ies"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(call(&["verify", d, "--quick"]).0, 0, "quick looks at the structure alone");
+    let (code, text) = call(&["verify", d, "--repair-from", tmp.path().join("in").to_str().unwrap()]);
+    assert!(code == 0 && text.contains("1 shards made again"), "{text}");
+    assert_eq!(std::fs::read(&shard).unwrap(), bytes, "the repaired shard has the packed bytes");
+    // Other pictures are no source for a repair.
+    std::fs::write(&shard, &damaged).unwrap();
+    let other = tmp.path().join("other");
+    tree(&other, 3, 4, 20, 2);
+    let (code, text) = call(&["verify", d, "--repair-from", other.to_str().unwrap()]);
+    assert!(code == 65 && text.contains("not those that were packed"), "{text}");
+    assert_eq!(std::fs::read(&shard).unwrap(), damaged, "nothing was touched");
+}
+
+#[test]
+fn a_manifest_that_was_changed_is_found() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, _, _) = small(tmp.path());
+    let path = dir.join("dataset.json");
+    let good = std::fs::read(&path).unwrap();
+    let mut s = Stream::new(12, Purpose::Test, 0, 0);
+    for _ in 0..200 {
+        let mut bytes = good.clone();
+        let at = s.below(bytes.len() as u32) as usize;
+        bytes[at] ^= 1 << s.below(8);
+        std::fs::write(&path, &bytes).unwrap();
+        // Either it cannot be read any more, or SHA256SUMS tells.
+        assert!(verify(&dir, Depth::Full, &Silent).map_or(true, |r| !r.damage.is_empty()), "byte {at}");
+    }
+    for text in ["", "{}", "[1]", "<html>", "{\"format_version\": 99}"] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(Dataset::open(&dir).unwrap_err().exit_code(), 65, "{text}");
+    }
+}
+
+/// Rewrites the shard with changed fields and every checksum made right again.
+fn remake(bytes: &[u8], change: impl Fn(&mut Header, &mut Vec<Entry>)) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let mut header = Header::decode(bytes[..4096].try_into().unwrap());
+    let (at, len) = (header.index.off as usize, header.index.len as usize);
+    let mut entries: Vec<Entry> = bytes[at..at + len].chunks_exact(64).map(bytemuck::pod_read_unaligned).collect();
+    let footer_at = header.footer_off as usize;
+    change(&mut header, &mut entries);
+    let index: Vec<u8> = entries.iter().flat_map(|e| bytemuck::bytes_of(&e.sealed()).to_vec()).collect();
+    out[at..at + index.len()].copy_from_slice(&index);
+    header.index_crc = crc32c::crc32c(&index);
+    out[..4096].copy_from_slice(&header.encode());
+    let mut footer: Footer = bytemuck::pod_read_unaligned(&out[footer_at..footer_at + 64]);
+    footer.header_crc = u32::from_le_bytes(out[4092..4096].try_into().unwrap());
+    footer.index_crc = header.index_crc;
+    use sha2::Digest;
+    footer.sha256 = sha2::Sha256::digest(&out[..footer_at]).into();
+    out[footer_at..footer_at + 64].copy_from_slice(bytemuck::bytes_of(&footer.sealed()));
+    out
+}
+
+#[test]
+fn lying_fields_with_good_checksums_are_errors() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, shard, bytes) = small(tmp.path());
+    std::fs::write(&shard, remake(&bytes, |_, _| {})).unwrap();
+    assert!(use_all(&dir).is_ok(), "made again without a change it must open, or this test shows nothing");
+    type Change = Box<dyn Fn(&mut Header, &mut Vec<Entry>)>;
+    let mut changes: Vec<(&str, Change)> = vec![
+        ("version + 1", Box::new(|h, _| h.version_major += 1)),
+        ("unknown required bit", Box::new(|h, _| h.required_features |= 1 << 9)),
+        ("endian tag", Box::new(|h, _| h.endian = h.endian.swap_bytes())),
+        ("no classes", Box::new(|h, _| h.num_classes = 0)),
+        ("four billion classes", Box::new(|h, _| h.num_classes = u32::MAX)),
+        ("record count", Box::new(|h, _| h.record_count += 1)),
+        ("record count that overflows", Box::new(|h, _| h.record_count = 1 << 58)),
+        ("count and length that agree", Box::new(|h, _| (h.record_count, h.index.len) = (1 << 50, 1 << 56))),
+        ("encoding", Box::new(|h, _| h.encoding = 9)),
+        ("alignment", Box::new(|h, _| h.record_align = 0)),
+        ("channels", Box::new(|h, _| h.channels = 4)),
+        ("shard index", Box::new(|h, _| h.shard_index = 5)),
+        ("shard count", Box::new(|h, _| h.shard_count = 0)),
+        ("dataset id", Box::new(|h, _| h.dataset_id[3] ^= 1)),
+        ("first global id", Box::new(|h, _| h.first_global_id = u64::MAX)),
+        ("overlapping sections", Box::new(|h, _| h.strings.off = h.index.off)),
+        ("overlapping records", Box::new(|_, e| e[3].offset = e[2].offset)),
+        ("records in the wrong order", Box::new(|_, e| e.swap(1, 2))),
+        ("label out of range", Box::new(|_, e| e[0].label = 3)),
+        ("other label", Box::new(|_, e| e[0].label = (e[0].label + 1) % 3)),
+        ("width", Box::new(|_, e| e[4].width += 1)),
+        ("no pixels", Box::new(|_, e| (e[4].width, e[4].stored_len) = (0, 0))),
+        ("name outside", Box::new(|_, e| e[4].name_len = u16::MAX)),
+        ("entry encoding", Box::new(|_, e| e[4].encoding = 2)),
+        ("same global id", Box::new(|_, e| e[4].global_id = e[3].global_id)),
+        ("unaligned", Box::new(|_, e| e[4].offset += 1)),
+        ("payload checksum", Box::new(|_, e| e[4].crc ^= 1)),
+    ];
+    // Every 8-byte word of header and first entry as zero, ones, and one more.
+    for at in (8..144).step_by(8) {
+        for value in [0, u64::MAX, u64::MAX / 2, 1 << 40] {
+            changes.push((
+                "header word",
+                Box::new(move |h, _| {
+                    if (h.record_count, at) != (value, 32) {
+                        bytemuck::bytes_of_mut(h)[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+                    }
+                }),
+            ));
+        }
+    }
+    for at in [0, 8, 16, 24, 32] {
+        for value in [u64::MAX, u64::MAX / 2] {
+            changes.push((
+                "entry word",
+                Box::new(move |_, e| bytemuck::bytes_of_mut(&mut e[1])[at..at + 8].copy_from_slice(&u64::to_le_bytes(value))),
+            ));
+        }
+    }
+    for (what, change) in changes {
+        let remade = remake(&bytes, &change);
+        if remade == bytes {
+            continue; // the word held that value already
+        }
+        std::fs::write(&shard, &remade).unwrap();
+        let error = use_all(&dir).err().unwrap_or_else(|| panic!("{what}: accepted"));
+        assert_eq!(error.exit_code(), 65, "{what}: {error}");
+        assert!(error.to_string().contains("train-00000") || error.to_string().contains("class"), "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_shard_cut_while_in_use_is_an_error() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, shard, bytes) = small(tmp.path());
+    let dataset = Dataset::open(&dir).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&shard).unwrap();
+    for len in [bytes.len() as u64 - 4096, 4096, 0] {
+        file.set_len(len).unwrap();
+        let last = dataset.len() - 1;
+        for error in [dataset.record(last).err(), dataset.copy_pixels(last, &mut Vec::new()).err()] {
+            // A copy of a record that still is there whole may succeed; it is what was packed.
+            if len < 4096 * 2 {
+                let error = error.expect("a cut shard was read");
+                assert!(error.exit_code() == 65 && error.to_string().contains("cut while in use"), "{error}");
+            }
+        }
+        assert!(dataset.record(last).is_err(), "the map is not used once the length is wrong");
+    }
+}
+
+#[test]
+fn shards_of_another_data_set_are_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, shard, _) = small(tmp.path());
+    let input = tmp.path().join("in2");
+    tree(&input, 3, 4, 20, 77);
+    let base = options(&input, &tmp.path().join("out2"));
+    run(&imagenet_engine::data::pack::PackOptions { plan: PlanOptions { size: 16, records_per_shard: 99, ..base.plan.clone() }, ..base })
+        .unwrap();
+    std::fs::copy(tmp.path().join("out2/train-00000-of-00001.ies"), &shard).unwrap();
+    let error = Dataset::open(&dir).unwrap_err();
+    assert!(error.to_string().contains("dataset_id"), "{error}");
+}

@@ -1,0 +1,10 @@
+//! Tests of the data side through the public API and the program itself.
+
+mod awkward;
+mod common;
+mod damage;
+mod demo;
+mod golden;
+mod loading;
+mod packing;
+mod resume;
