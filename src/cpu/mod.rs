@@ -50,7 +50,7 @@ fn wide<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Cuts `data` into pieces of the given lengths, which are the work items of one parallel loop.
-fn cut<'a, T>(mut data: &'a mut [T], lengths: impl IntoIterator<Item = usize>) -> Vec<&'a mut [T]> {
+fn cut<T>(mut data: &mut [T], lengths: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
     let mut pieces = Vec::new();
     for length in lengths {
         let (piece, rest) = data.split_at_mut(length.min(data.len()));

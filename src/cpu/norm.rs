@@ -61,8 +61,8 @@ impl<T: Real> Norm for Cpu<T> {
             saved_mean[i] = T::of_f64(mean[i]);
             saved_invstd[i] = T::of_f64(1.0 / (variance[i] + problem.eps).sqrt());
         }
-        let (scale, shift) = coefficients(saved_mean, saved_invstd, gamma, beta);
-        apply(problem, y, saved_mean, &scale, &shift, residual, out);
+        let scale: Vec<T> = gamma.iter().zip(&*saved_invstd).map(|(&g, &i)| g * i).collect();
+        apply(problem, y, saved_mean, &scale, beta, residual, out);
         Ok(())
     }
 
@@ -87,9 +87,9 @@ impl<T: Real> Norm for Cpu<T> {
         ];
         check("norm_eval", &NormProblem { pixels: problem.pixels.max(2), ..*problem }, &lens)?; // one pixel is enough here
         let (mean, variance) = running.split_at(c);
-        let invstd: Vec<T> = variance.iter().map(|v| T::of_f64(1.0 / (v.to_f64() + problem.eps).sqrt())).collect();
-        let (scale, shift) = coefficients(mean, &invstd, gamma, beta);
-        apply(problem, y, mean, &scale, &shift, residual, out);
+        let scale = |(v, g): (&T, &T)| T::of_f64(g.to_f64() / (v.to_f64() + problem.eps).sqrt());
+        let scale: Vec<T> = variance.iter().zip(gamma).map(scale).collect();
+        apply(problem, y, mean, &scale, beta, residual, out);
         Ok(())
     }
 
@@ -142,10 +142,7 @@ impl<T: Real> Norm for Cpu<T> {
         dy.par_chunks_mut(tile).zip(d.par_chunks(tile).zip(y.par_chunks(tile))).for_each(|(dy, (d, y))| {
             wide(|| {
                 for (dy, (d, y)) in dy.chunks_exact_mut(c).zip(d.chunks_exact(c).zip(y.chunks_exact(c))) {
-                    let row = dy.iter_mut().zip(d.iter().zip(y));
-                    for ((dy, (&d, &y)), ((&a, &b), (&e, &mean))) in row.zip(a.iter().zip(&b).zip(e.iter().zip(mean))) {
-                        *dy = a * d + b * (y - mean) + e;
-                    }
+                    gradient_row(dy, d, y, mean, &a, &b, &e);
                 }
             });
         });
@@ -153,37 +150,92 @@ impl<T: Real> Norm for Cpu<T> {
     }
 }
 
-/// `out = act((y - mean) * scale + shift [+ residual])`.
-fn coefficients<T: Real>(_mean: &[T], invstd: &[T], gamma: &[T], beta: &[T]) -> (Vec<T>, Vec<T>) {
-    (gamma.iter().zip(invstd).map(|(&g, &i)| g * i).collect(), beta.to_vec())
-}
-
-fn apply<T: Real>(problem: &NormProblem, y: &[T], mean: &[T], scale: &[T], shift: &[T], residual: Option<&[T]>, out: &mut [T]) {
+/// `out = act((y - mean) * scale + beta [+ residual])`. `y - mean` first: folding the mean into `beta` would cancel where the mean is
+/// large.
+fn apply<T: Real>(problem: &NormProblem, y: &[T], mean: &[T], scale: &[T], beta: &[T], residual: Option<&[T]>, out: &mut [T]) {
     let c = problem.channels;
     let tile = rows_per_tile(problem) * c;
-    // NaN compares false with zero and passes the ReLU
-    let floor = |v: T| if problem.relu && v < T::ZERO { T::ZERO } else { v };
-    match residual {
-        None => out.par_chunks_mut(tile).zip(y.par_chunks(tile)).for_each(|(out, y)| {
-            wide(|| {
-                for (out, y) in out.chunks_exact_mut(c).zip(y.chunks_exact(c)) {
-                    let channel = mean.iter().zip(scale.iter().zip(shift));
-                    for ((out, &y), (&mean, (&scale, &shift))) in out.iter_mut().zip(y).zip(channel) {
-                        *out = floor((y - mean) * scale + shift);
-                    }
+    out.par_chunks_mut(tile).zip(y.par_chunks(tile)).enumerate().for_each(|(i, (out, y))| {
+        let residual = residual.map(|r| &r[i * tile..i * tile + y.len()]);
+        wide(|| {
+            for (row, (out, y)) in out.chunks_exact_mut(c).zip(y.chunks_exact(c)).enumerate() {
+                let residual = residual.map(|r| &r[row * c..(row + 1) * c]);
+                // four loops without a branch inside
+                match (residual, problem.relu) {
+                    (None, false) => apply_row(out, y, y, mean, scale, beta, |v, _| v),
+                    (None, true) => apply_row(out, y, y, mean, scale, beta, |v, _| relu(v)),
+                    (Some(r), false) => apply_row(out, y, r, mean, scale, beta, |v, r| v + r),
+                    (Some(r), true) => apply_row(out, y, r, mean, scale, beta, |v, r| relu(v + r)),
                 }
-            });
-        }),
-        Some(residual) => out.par_chunks_mut(tile).zip(y.par_chunks(tile).zip(residual.par_chunks(tile))).for_each(|(out, (y, res))| {
-            wide(|| {
-                for (out, (y, res)) in out.chunks_exact_mut(c).zip(y.chunks_exact(c).zip(res.chunks_exact(c))) {
-                    let channel = mean.iter().zip(scale.iter().zip(shift));
-                    for ((out, (&y, &res)), (&mean, (&scale, &shift))) in out.iter_mut().zip(y.iter().zip(res)).zip(channel) {
-                        *out = floor((y - mean) * scale + shift + res);
-                    }
-                }
-            });
-        }),
+            }
+        });
+    });
+}
+
+/// NaN compares false with zero and passes.
+#[inline(always)]
+fn relu<T: Real>(v: T) -> T {
+    if v < T::ZERO { T::ZERO } else { v }
+}
+
+// The row functions below take slices as arguments and index them: so the compiler knows that they do not overlap and have one
+// length, and vectorises without checks.
+
+#[inline(always)]
+fn apply_row<T: Real>(out: &mut [T], y: &[T], other: &[T], mean: &[T], scale: &[T], beta: &[T], end: impl Fn(T, T) -> T) {
+    let n = out.len();
+    let (y, other, mean, scale, beta) = (&y[..n], &other[..n], &mean[..n], &scale[..n], &beta[..n]);
+    for i in 0..n {
+        out[i] = end((y[i] - mean[i]) * scale[i] + beta[i], other[i]);
+    }
+}
+
+/// Adds `y - shift` and its square, for `ROWS` rows at once: the sums are loaded and stored once for all of them.
+#[inline(always)]
+fn moments_rows<T: Real, const ROWS: usize>(sum: &mut [T], square: &mut [T], y: &[T], shift: &[T]) {
+    let n = sum.len();
+    let (square, shift) = (&mut square[..n], &shift[..n]);
+    let rows: [&[T]; ROWS] = std::array::from_fn(|r| &y[r * n..(r + 1) * n]);
+    for i in 0..n {
+        let (mut s, mut q) = (sum[i], square[i]);
+        for row in rows {
+            let d = row[i] - shift[i];
+            s += d;
+            q += d * d;
+        }
+        (sum[i], square[i]) = (s, q);
+    }
+}
+
+/// Adds `d` and `d * (y - mean)`, for `ROWS` rows at once, masking `d` first where `MASK`.
+#[inline(always)]
+fn backward_rows<T: Real, const ROWS: usize, const MASK: bool>(sums: (&mut [T], &mut [T]), d: &mut [T], mask: &[T], y: &[T], mean: &[T]) {
+    let n = sums.0.len();
+    let (sum_d, sum_dy, mean) = (&mut sums.0[..n], &mut sums.1[..n], &mean[..n]);
+    let (d, mask, y) = (&mut d[..ROWS * n], &mask[..ROWS * n], &y[..ROWS * n]);
+    for i in 0..n {
+        let (mut s, mut q) = (sum_d[i], sum_dy[i]);
+        for r in 0..ROWS {
+            let at = r * n + i;
+            let mut g = d[at];
+            if MASK {
+                g = if mask[at] > T::ZERO { g } else { T::ZERO };
+                d[at] = g;
+            }
+            s += g;
+            q += g * (y[at] - mean[i]);
+        }
+        (sum_d[i], sum_dy[i]) = (s, q);
+    }
+}
+
+/// `dy = a*d + b*(y - mean) + e`.
+#[inline(always)]
+fn gradient_row<T: Real>(dy: &mut [T], d: &[T], y: &[T], mean: &[T], a: &[T], b: &[T], e: &[T]) {
+    let n = dy.len();
+    let (d, y, mean, a, b, e) = (&d[..n], &y[..n], &mean[..n], &a[..n], &b[..n], &e[..n]);
+    for i in 0..n {
+        dy[i] = a[i] * d[i] + b[i] * (y[i] - mean[i]) + e[i];
     }
 }
 
@@ -198,12 +250,12 @@ fn statistics<T: Real>(cpu: &Cpu<T>, problem: &NormProblem, y: &[T]) -> (Vec<f64
             sums.fill(T::ZERO);
             let (sum, square) = sums.split_at_mut(c);
             let shift = &y[..c];
-            for y in y.chunks_exact(c) {
-                for ((sum, square), (&y, &shift)) in sum.iter_mut().zip(square.iter_mut()).zip(y.iter().zip(shift)) {
-                    let d = y - shift;
-                    *sum += d;
-                    *square += d * d;
-                }
+            let mut four = y.chunks_exact(4 * c);
+            for y in &mut four {
+                moments_rows::<T, 4>(sum, square, y, shift);
+            }
+            for y in four.remainder().chunks_exact(c) {
+                moments_rows::<T, 1>(sum, square, y, shift);
             }
         });
     });
@@ -248,16 +300,15 @@ fn backward_sums<T: Real>(
         wide(|| {
             sums.fill(T::ZERO);
             let (sum_d, sum_dy) = sums.split_at_mut(c);
-            if let Some(mask) = mask {
-                for (d, &m) in d.iter_mut().zip(mask) {
-                    *d = if m > T::ZERO { *d } else { T::ZERO };
-                }
-            }
-            for (d, y) in d.chunks_exact(c).zip(y.chunks_exact(c)) {
-                let sums = sum_d.iter_mut().zip(sum_dy.iter_mut());
-                for ((sum_d, sum_dy), ((&d, &y), &mean)) in sums.zip(d.iter().zip(y).zip(mean)) {
-                    *sum_d += d;
-                    *sum_dy += d * (y - mean);
+            let whole = y.len() / (4 * c) * 4 * c;
+            for at in (0..whole).step_by(4 * c).chain((whole..y.len()).step_by(c)) {
+                let len = if at < whole { 4 * c } else { c };
+                let (d, y, sums) = (&mut d[at..at + len], &y[at..at + len], (&mut *sum_d, &mut *sum_dy));
+                match (mask.map(|m| &m[at..at + len]), at < whole) {
+                    (Some(m), true) => backward_rows::<T, 4, true>(sums, d, m, y, mean),
+                    (Some(m), false) => backward_rows::<T, 1, true>(sums, d, m, y, mean),
+                    (None, true) => backward_rows::<T, 4, false>(sums, d, y, y, mean),
+                    (None, false) => backward_rows::<T, 1, false>(sums, d, y, y, mean),
                 }
             }
         });

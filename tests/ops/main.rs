@@ -3,7 +3,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod augment;
 mod conv;
+mod elementwise;
+mod gemm;
+mod golden;
+mod loss;
+mod memory;
+mod norm;
+mod pool;
+mod update;
 
 use imagenet_engine::backend::Memory;
 use imagenet_engine::cpu::{Cpu, Real};
