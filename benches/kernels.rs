@@ -1,11 +1,13 @@
 //! Kernels of the CPU backend on the layers of a ResNet-50 step at 224: GFLOP/s, GB/s, and the sum as ms per picture.
 //!
-//! `cargo bench --bench kernels [-- --batch N] [-- --only NAME]`. Medians; the machine's noise shows in repeated runs.
+//! `cargo bench --bench kernels -- [--batch N] [--only conv|norm|other] [--cpu-time]`. Medians. On a machine shared with other
+//! work, `--cpu-time` with RAYON_NUM_THREADS=1 counts the time this process had a core (Linux), not the time that passed.
 
 use imagenet_engine::backend::{Conv, Elementwise, Gemm, Memory, Norm, NormProblem, Pool, Update, UpdateRule};
 use imagenet_engine::cpu::Cpu;
 use imagenet_engine::shape::{ConvProblem, LinearProblem, PoolProblem};
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 type Buffer = <Cpu<f32> as Memory>::Buffer;
@@ -55,15 +57,28 @@ const NORMS: [(usize, usize, bool, bool, usize); 14] = [
     (7, 2048, true, true, 4),
 ];
 
+/// Seconds on a clock: the wall's, or what this process has used.
+fn now() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    if !*CPU_TIME {
+        return START.elapsed().as_secs_f64();
+    }
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let used = tasks.filter_map(|t| std::fs::read_to_string(t.path().join("schedstat")).ok());
+    used.filter_map(|s| s.split_whitespace().next()?.parse::<f64>().ok()).sum::<f64>() * 1e-9
+}
+
+static CPU_TIME: LazyLock<bool> = LazyLock::new(|| std::env::args().any(|a| a == "--cpu-time"));
+
 /// Median seconds of one call: at least five calls and 60 ms after one to warm up.
 fn time(mut f: impl FnMut()) -> f64 {
     f();
     let mut all = Vec::new();
     let begin = Instant::now();
     while all.len() < 5 || (begin.elapsed().as_secs_f64() < 0.06 && all.len() < 50) {
-        let start = Instant::now();
+        let start = now();
         f();
-        all.push(start.elapsed().as_secs_f64());
+        all.push(now() - start);
     }
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
