@@ -7,7 +7,7 @@
 //! rows are dealt out to `dx`; a work item is a run of whole pictures or rows of one picture, all classes.
 
 use super::conv::short;
-use super::conv_fprop::tile_rows;
+use super::conv_fprop::{implicit_gemm, tile_rows};
 use super::im2col::Gather;
 use super::real::{Mat, gemm};
 use super::{Buffer, Cpu, Real, cut, wide};
@@ -93,10 +93,11 @@ pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, dy: &[T], w: &[T
         }
     }
     if stride == 1 {
-        return classes.iter().try_for_each(|class| direct(cpu, problem, class, dy, dx, accumulate));
+        let [class] = &classes[..] else { return Ok(()) };
+        return implicit_gemm(cpu, problem, &class.gather(problem), dy, class.filters.as_slice(), dx, accumulate);
     }
     // pictures per work item, or pieces per picture: about 4096 pixels each
-    let together = (4096 / (h * width)).clamp(1, n.div_ceil(8));
+    let together = (4096 / (h * width)).clamp(1, n.div_ceil(4));
     let rows = (4096 / width).clamp(1, h).next_multiple_of(stride).min(h);
     let pieces: Vec<(Range<usize>, Range<usize>)> = if together > 1 || rows == h {
         (0..n).step_by(together).map(|at| (at..(at + together).min(n), 0..h)).collect()
@@ -108,30 +109,6 @@ pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, dy: &[T], w: &[T
     work.into_par_iter().try_for_each(|(dx, (pictures, rows))| {
         classes.iter().try_for_each(|class| dealt(cpu, problem, class, dy, dx, pictures, rows, accumulate))
     })
-}
-
-/// Stride 1: rows of the GEMM are pixels of `dx`.
-fn direct<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, class: &Class<T>, dy: &[T], dx: &mut [T], accumulate: bool) -> Result<()> {
-    let gather = class.gather(problem);
-    let (depth, c) = (gather.depth(), problem.c);
-    let rows = tile_rows(dx.len() / c, depth);
-    dx.par_chunks_mut(rows * c).enumerate().try_for_each_init(
-        || (!gather.is_identity()).then(|| cpu.scratch(rows * depth)),
-        |scratch, (tile, dx)| {
-            let begin = tile * rows;
-            let end = begin + dx.len() / c;
-            let a = match scratch {
-                None => &dy[begin * depth..end * depth],
-                Some(scratch) => {
-                    let scratch = scratch.as_mut_slice();
-                    wide(|| gather.fill(dy, begin..end, scratch));
-                    &*scratch
-                }
-            };
-            let done = gemm((end - begin, c, depth), Mat::rows(a, depth), Mat::rows(class.filters.as_slice(), c), dx, c, accumulate);
-            if done { Ok(()) } else { Err(short(problem)) }
-        },
-    )
 }
 
 /// One class of one work item: the pixels of `pictures` in `rows` (all rows, if several pictures).

@@ -9,14 +9,17 @@ use crate::error::Result;
 use crate::shape::ConvProblem;
 use rayon::prelude::*;
 
-/// Elements of an im2col tile. Larger than the second-level cache on purpose: the GEMM packs the filters anew for every tile, so tiles
-/// must be tall; a tile is read from the third-level cache in slices that do fit.
+/// Elements of an im2col tile. Larger than a second-level cache on purpose: the GEMM packs the filters anew for every tile, so tiles
+/// must be tall; it reads the tile in slices that do fit.
 const TILE: usize = 1 << 19;
 
-/// Rows of a tile, from the shape alone: as tall as `TILE` allows, and a number of tiles that eight threads share evenly.
+/// Deepest tile. Beyond it the filter rows are gathered and multiplied one after the other.
+const DEEP: usize = 2048;
+
+/// Rows of a tile, from the shape alone: as tall as `TILE` allows, and a number of tiles that is shared evenly.
 pub(super) fn tile_rows(rows: usize, depth: usize) -> usize {
-    let tallest = (TILE / depth).clamp(96, 1024);
-    let tiles = rows.div_ceil(tallest).next_multiple_of(8);
+    let tallest = (TILE / depth).clamp(256, 1024);
+    let tiles = rows.div_ceil(tallest).next_multiple_of(if rows < 2048 { 4 } else { 8 });
     rows.div_ceil(tiles).max(48).next_multiple_of(4)
 }
 
@@ -44,27 +47,47 @@ pub(super) fn transposed<T: Real>(cpu: &Cpu<T>, w: &[T], rows: usize, columns: u
 }
 
 pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, x: &[T], w: &[T], y: &mut [T]) -> Result<()> {
-    let ConvProblem { h, w: width, c, k, r, s, stride, pad, .. } = *problem;
-    let origin = -(pad as isize);
-    let gather = Gather { h, w: width, c, p: problem.p(), q: problem.q(), r, s, stride, row: origin, column: origin };
+    let gather = Gather::of_fprop(problem);
+    let filters = transposed(cpu, w, problem.k, gather.depth());
+    implicit_gemm(cpu, problem, &gather, x, filters.as_slice(), y, false)
+}
+
+/// `out[positions, n] (+)= gathered(source)[positions, depth] * filters[depth, n]`, tile by tile. Forward convolution, and the
+/// gradient by the input for stride 1.
+pub(super) fn implicit_gemm<T: Real>(
+    cpu: &Cpu<T>,
+    problem: &ConvProblem,
+    gather: &Gather,
+    source: &[T],
+    filters: &[T],
+    out: &mut [T],
+    accumulate: bool,
+) -> Result<()> {
     let depth = gather.depth();
-    let filters = transposed(cpu, w, k, depth);
-    let rows = tile_rows(y.len() / k, depth);
-    y.par_chunks_mut(rows * k).enumerate().try_for_each_init(
-        || (!gather.is_identity()).then(|| cpu.scratch(rows * depth)),
-        |scratch, (tile, y)| {
-            let begin = tile * rows;
-            let end = begin + y.len() / k;
-            let a = match scratch {
-                None => &x[begin * depth..end * depth],
-                Some(scratch) => {
-                    let scratch = scratch.as_mut_slice();
-                    wide(|| gather.fill(x, begin..end, scratch));
-                    &*scratch
+    let n = filters.len() / depth;
+    let slices = if depth > DEEP { gather.r } else { 1 };
+    let slice = gather.rows_of_filter(0, gather.r / slices);
+    let part = slice.depth();
+    let rows = tile_rows(out.len() / n, part);
+    out.par_chunks_mut(rows * n).enumerate().try_for_each_init(
+        || (!gather.is_identity()).then(|| cpu.scratch(rows * part)),
+        |scratch, (tile, out)| {
+            let positions = tile * rows..tile * rows + out.len() / n;
+            let count = positions.len();
+            for (r, filters) in filters.chunks_exact(part * n).enumerate() {
+                let a = match scratch {
+                    None => &source[positions.start * depth..positions.end * depth],
+                    Some(scratch) => {
+                        let scratch = scratch.as_mut_slice();
+                        wide(|| gather.rows_of_filter(r * slice.r, slice.r).fill(source, positions.clone(), scratch));
+                        &*scratch
+                    }
+                };
+                if !gemm((count, n, part), Mat::rows(a, part), Mat::rows(filters, n), out, n, accumulate || r > 0) {
+                    return Err(short(problem));
                 }
-            };
-            let done = gemm((end - begin, k, depth), Mat::rows(a, depth), Mat::rows(filters.as_slice(), k), y, k, false);
-            if done { Ok(()) } else { Err(short(problem)) }
+            }
+            Ok(())
         },
     )
 }

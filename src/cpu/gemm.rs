@@ -61,8 +61,15 @@ impl<T: Real> Gemm for Cpu<T> {
         if n * k == 0 {
             return Ok(());
         }
-        by_columns(self, OP, (n, k, c), Mat::rows(x, c), Mat::rows(w, c).transposed(), y, false)?;
-        y.chunks_exact_mut(k).for_each(|row| row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b));
+        // y^T = w * x^T: so the GEMM reads the rows of `w` where they are
+        let mut transposed = self.scratch(n * k);
+        transposed.as_mut_slice().par_chunks_mut(STRIP * n).enumerate().try_for_each(|(strip, out)| {
+            let w = Mat::rows(w.get(strip * STRIP * c..).unwrap_or_default(), c);
+            if gemm((out.len() / n, n, c), w, Mat::rows(x, c).transposed(), out, n, false) { Ok(()) } else { Err(short(OP)) }
+        })?;
+        for (i, row) in y.chunks_exact_mut(k).enumerate() {
+            row.iter_mut().zip(transposed.as_slice().chunks_exact(n)).zip(bias).for_each(|((y, t), &b)| *y = t[i] + b);
+        }
         Ok(())
     }
 

@@ -60,6 +60,12 @@ fn problems() -> Vec<ConvProblem> {
         problem((1, 65, 64, 4, 8), (3, 3), 2, 1),
         problem((17, 6, 6, 8, 8), (3, 3), 1, 1),
         problem((1, 1025, 1, 8, 16), (1, 1), 1, 0),
+        // deep: filter rows one after the other, gradients by the filters in groups of rows or taps, strips of filters
+        problem((1, 5, 4, 240, 6), (3, 3), 1, 1),
+        problem((1, 5, 4, 6, 240), (3, 3), 1, 1),
+        problem((1, 6, 5, 345, 3), (3, 3), 2, 1),
+        problem((1, 6, 5, 8, 300), (1, 1), 1, 0),
+        problem((1, 6, 5, 8, 520), (1, 1), 2, 0),
     ];
     for stride in 1..=3 {
         for pad in 0..=3 {
