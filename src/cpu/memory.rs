@@ -2,7 +2,8 @@
 //!
 //! A training step asks for the same sizes again and again. Dropped memory goes to a free list by size class (eight classes per
 //! octave, so at most 12.5% is wasted), and after the first step neither the allocator nor the kernel's page faults are involved.
-//! Memory is made of 64-byte lines: rows of activations then start on cache lines, and one list serves f32, f64 and bytes.
+//! Memory is made of 64-byte lines: rows of activations then start on cache lines, and one list serves f32, f64 and bytes. Large
+//! blocks ask for huge pages, since the GEMM's strided reads touch a page per row.
 
 use super::{Cpu, Real};
 use crate::backend::Memory;
@@ -17,9 +18,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
+/// Bytes from which a block is mapped by itself, in huge pages if the system has them.
+const LARGE: usize = 2 << 20;
+
+/// Zeroed memory: from the allocator, or a mapping of its own.
+enum Storage {
+    Lines(Vec<Line>),
+    Mapped(memmap2::MmapMut),
+}
+
+impl Storage {
+    fn new(lines: usize) -> Self {
+        if lines * 64 >= LARGE
+            && let Ok(map) = memmap2::MmapMut::map_anon(lines * 64)
+        {
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage); // a wish: small pages work as well
+            return Self::Mapped(map);
+        }
+        Self::Lines(vec![bytemuck::Zeroable::zeroed(); lines])
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Lines(lines) => bytemuck::cast_slice(lines),
+            Self::Mapped(map) => map,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Lines(lines) => bytemuck::cast_slice_mut(lines),
+            Self::Mapped(map) => map,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Free {
-    lists: HashMap<usize, Vec<Vec<Line>>>,
+    lists: HashMap<usize, Vec<Storage>>,
     in_use: usize,
     peak: usize,
     held: usize,
@@ -51,32 +88,33 @@ impl Pool {
             free.held += lines * 64;
         }
         drop(free);
-        let lines = found.unwrap_or_else(|| vec![bytemuck::Zeroable::zeroed(); lines]);
-        Block { lines, pool: self.clone() }
+        let storage = found.unwrap_or_else(|| Storage::new(lines));
+        Block { storage, pool: self.clone() }
     }
 }
 
 /// Memory that goes back to its pool when dropped.
 pub(super) struct Block {
-    lines: Vec<Line>,
+    storage: Storage,
     pool: Pool,
 }
 
 impl Block {
     fn bytes(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.lines)
+        self.storage.bytes()
     }
     fn bytes_mut(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.lines)
+        self.storage.bytes_mut()
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let lines = std::mem::take(&mut self.lines);
+        let storage = std::mem::replace(&mut self.storage, Storage::Lines(Vec::new()));
+        let bytes = storage.bytes().len();
         let mut free = self.pool.lock();
-        free.in_use -= lines.len() * 64;
-        free.lists.entry(lines.len()).or_default().push(lines);
+        free.in_use -= bytes;
+        free.lists.entry(bytes / 64).or_default().push(storage);
     }
 }
 
