@@ -3,8 +3,9 @@
 
 use super::decode::Rgb;
 use super::format::flags;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 /// Pictures longer than this ratio keep only the middle of their long side, before resizing. Without a bound a 1200x3 strip would
 /// become 102400x256. Random crops have a ratio of at most 4:3 and evaluation looks at the centre, so little is lost.
@@ -87,15 +88,18 @@ impl Scaler {
     /// # Errors
     /// As [`Scaler::fit`].
     pub fn bilinear(&mut self, picture: &Rgb, from: (u32, u32, u32, u32), width: u32, height: u32) -> Result<Vec<u8>, String> {
-        let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3).map_err(|e| e.to_string())?;
-        let mut target = Image::new(width, height, PixelType::U8x3);
+        // Typed, not dynamic, images: the dynamic ones compile the resampler for every pixel type there is, which takes a minute.
+        let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels).map_err(|e| e.to_string())?;
+        let mut pixels = vec![0; width as usize * height as usize * 3];
+        let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|e| e.to_string())?;
         let (left, top, w, h) = from;
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .crop(f64::from(left), f64::from(top), f64::from(w), f64::from(h))
             .use_alpha(false);
-        self.0.resize(&source, &mut target, &options).map_err(|e| e.to_string())?;
-        Ok(target.into_vec())
+        self.0.resize_typed(&source, &mut target, &options).map_err(|e| e.to_string())?;
+        drop(target);
+        Ok(pixels)
     }
 }
 

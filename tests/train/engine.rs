@@ -1,7 +1,6 @@
 //! The program, pictures to feed it, and what it wrote.
 
-use imagenet_engine::data::demo;
-use imagenet_engine::progress::Silent;
+use imagenet_engine::data::{Split, demo};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,8 +22,8 @@ pub fn run_code(command: &mut Command) -> Option<i32> {
 /// 100 training and 40 validation pictures below `folder`: `train` and `val`.
 pub fn demo_pictures(folder: &Path) -> PathBuf {
     let data = folder.join("data");
-    demo::write(&data.join("train"), "train", 100, 1, &Silent).unwrap();
-    demo::write(&data.join("val"), "val", 40, 2, &Silent).unwrap();
+    demo::write(&data.join("train"), Split::Train, 100, 1).unwrap();
+    demo::write(&data.join("val"), Split::Val, 40, 1).unwrap();
     data
 }
 
