@@ -60,6 +60,7 @@ enum Command {
     /// Turn shards back into pictures
     Unpack(unpack::Args),
     /// Train a network
+    #[command(args_override_self = true)] // scripts append flags; the last one counts, as in argparse
     Train(train::Args),
     /// Exact accuracy of weights on packed pictures
     Eval(eval::Args),

@@ -183,7 +183,10 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
             score.images
         );
     }
-    println!("{} updates at {:.1} images/s; the run lies in {run}", finish.updates, finish.images_per_s);
+    match finish.images_per_s {
+        0.0 => println!("all {} updates were done already; the run lies in {run}", finish.updates),
+        rate => println!("{} updates at {rate:.1} images/s; the run lies in {run}", finish.updates),
+    }
     let val = match (&config.val, config.data.as_str()) {
         (Some(val), _) => Some(val.clone()),
         (None, "demo") => Some(output.join("demo").join("val")),
