@@ -12,12 +12,13 @@ use crate::backend::{Norm, NormProblem};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
-/// Elements of a tile: 128 KiB of f32, so that a tile's sums stay in the first-level cache and its rows in the second.
+/// Elements of a tile, and the bounds of its rows: enough work for an item, and few enough tiles that combining them costs nothing.
 const TILE: usize = 1 << 15;
+const ROWS: (usize, usize) = (64, 512);
 
 /// Rows of a tile. From the shape alone.
 fn rows_per_tile(problem: &NormProblem) -> usize {
-    (TILE / problem.channels).clamp(16, 512)
+    (TILE / problem.channels).clamp(ROWS.0, ROWS.1)
 }
 
 fn check(op: &str, problem: &NormProblem, lens: &[(&str, usize, usize)]) -> Result<()> {
@@ -190,42 +191,43 @@ fn apply_row<T: Real>(out: &mut [T], y: &[T], other: &[T], mean: &[T], scale: &[
     }
 }
 
-/// Adds `y - shift` and its square, for `ROWS` rows at once: the sums are loaded and stored once for all of them.
+// One row at a time: four at once would load the sums less often, but then a dozen rows stream from memory side by side, and the
+// prefetchers lose them (measured: half the speed).
+
+/// Adds `y - shift` and its square.
 #[inline(always)]
-fn moments_rows<T: Real, const ROWS: usize>(sum: &mut [T], square: &mut [T], y: &[T], shift: &[T]) {
+fn moments_row<T: Real>(sum: &mut [T], square: &mut [T], y: &[T], shift: &[T]) {
     let n = sum.len();
-    let (square, shift) = (&mut square[..n], &shift[..n]);
-    let rows: [&[T]; ROWS] = std::array::from_fn(|r| &y[r * n..(r + 1) * n]);
+    let (square, y, shift) = (&mut square[..n], &y[..n], &shift[..n]);
     for i in 0..n {
-        let (mut s, mut q) = (sum[i], square[i]);
-        for row in rows {
-            let d = row[i] - shift[i];
-            s += d;
-            q += d * d;
-        }
-        (sum[i], square[i]) = (s, q);
+        let d = y[i] - shift[i];
+        sum[i] += d;
+        square[i] += d * d;
     }
 }
 
-/// Adds `d` and `d * (y - mean)`, for `ROWS` rows at once, masking `d` first where `MASK`.
+/// Adds `d` and `d * (y - mean)`.
 #[inline(always)]
-fn backward_rows<T: Real, const ROWS: usize, const MASK: bool>(sums: (&mut [T], &mut [T]), d: &mut [T], mask: &[T], y: &[T], mean: &[T]) {
-    let n = sums.0.len();
-    let (sum_d, sum_dy, mean) = (&mut sums.0[..n], &mut sums.1[..n], &mean[..n]);
-    let (d, mask, y) = (&mut d[..ROWS * n], &mask[..ROWS * n], &y[..ROWS * n]);
+fn backward_row<T: Real>(sum_d: &mut [T], sum_dy: &mut [T], d: &[T], y: &[T], mean: &[T]) {
+    let n = sum_d.len();
+    let (sum_dy, d, y, mean) = (&mut sum_dy[..n], &d[..n], &y[..n], &mean[..n]);
     for i in 0..n {
-        let (mut s, mut q) = (sum_d[i], sum_dy[i]);
-        for r in 0..ROWS {
-            let at = r * n + i;
-            let mut g = d[at];
-            if MASK {
-                g = if mask[at] > T::ZERO { g } else { T::ZERO };
-                d[at] = g;
-            }
-            s += g;
-            q += g * (y[at] - mean[i]);
-        }
-        (sum_d[i], sum_dy[i]) = (s, q);
+        sum_d[i] += d[i];
+        sum_dy[i] += d[i] * (y[i] - mean[i]);
+    }
+}
+
+/// The same after setting `d` to zero where `mask` is not positive.
+#[inline(always)]
+fn masked_backward_row<T: Real>(sum_d: &mut [T], sum_dy: &mut [T], d: &mut [T], mask: &[T], y: &[T], mean: &[T]) {
+    let n = sum_d.len();
+    let (sum_dy, d, mask, y, mean) = (&mut sum_dy[..n], &mut d[..n], &mask[..n], &y[..n], &mean[..n]);
+    for i in 0..n {
+        let g = d[i]; // loaded in any case: a conditional load does not vectorise
+        let g = if mask[i] > T::ZERO { g } else { T::ZERO };
+        d[i] = g;
+        sum_d[i] += g;
+        sum_dy[i] += g * (y[i] - mean[i]);
     }
 }
 
@@ -250,12 +252,8 @@ fn statistics<T: Real>(cpu: &Cpu<T>, problem: &NormProblem, y: &[T]) -> (Vec<f64
             sums.fill(T::ZERO);
             let (sum, square) = sums.split_at_mut(c);
             let shift = &y[..c];
-            let mut four = y.chunks_exact(4 * c);
-            for y in &mut four {
-                moments_rows::<T, 4>(sum, square, y, shift);
-            }
-            for y in four.remainder().chunks_exact(c) {
-                moments_rows::<T, 1>(sum, square, y, shift);
+            for y in y.chunks_exact(c) {
+                moments_row(sum, square, y, shift);
             }
         });
     });
@@ -300,15 +298,14 @@ fn backward_sums<T: Real>(
         wide(|| {
             sums.fill(T::ZERO);
             let (sum_d, sum_dy) = sums.split_at_mut(c);
-            let whole = y.len() / (4 * c) * 4 * c;
-            for at in (0..whole).step_by(4 * c).chain((whole..y.len()).step_by(c)) {
-                let len = if at < whole { 4 * c } else { c };
-                let (d, y, sums) = (&mut d[at..at + len], &y[at..at + len], (&mut *sum_d, &mut *sum_dy));
-                match (mask.map(|m| &m[at..at + len]), at < whole) {
-                    (Some(m), true) => backward_rows::<T, 4, true>(sums, d, m, y, mean),
-                    (Some(m), false) => backward_rows::<T, 1, true>(sums, d, m, y, mean),
-                    (None, true) => backward_rows::<T, 4, false>(sums, d, y, y, mean),
-                    (None, false) => backward_rows::<T, 1, false>(sums, d, y, y, mean),
+            let rows = d.chunks_exact_mut(c).zip(y.chunks_exact(c));
+            if let Some(mask) = mask {
+                for ((d, y), m) in rows.zip(mask.chunks_exact(c)) {
+                    masked_backward_row(sum_d, sum_dy, d, m, y, mean);
+                }
+            } else {
+                for (d, y) in rows {
+                    backward_row(sum_d, sum_dy, d, y, mean);
                 }
             }
         });

@@ -40,16 +40,18 @@ impl<T: Real> Pool for Cpu<T> {
         let (p, q) = (problem.p(), problem.q());
         y.par_chunks_exact_mut(q * c).zip(position.par_chunks_exact_mut(q * c)).enumerate().for_each(|(row, (y, position))| {
             let (picture, i) = (row / p, row % p);
-            for (j, (y, position)) in y.chunks_exact_mut(c).zip(position.chunks_exact_mut(c)).enumerate() {
-                let mut first = true;
-                for r in taps(problem, i, h) {
-                    for s in taps(problem, j, w) {
-                        let from = ((picture * h + i * stride + r - pad) * w + j * stride + s - pad) * c;
-                        wide(|| step(&x[from..from + c], y, position, (r * window + s) as u8, first));
-                        first = false;
+            wide(|| {
+                for (j, (y, position)) in y.chunks_exact_mut(c).zip(position.chunks_exact_mut(c)).enumerate() {
+                    let mut first = true;
+                    for r in taps(problem, i, h) {
+                        for s in taps(problem, j, w) {
+                            let from = ((picture * h + i * stride + r - pad) * w + j * stride + s - pad) * c;
+                            step(&x[from..from + c], y, position, (r * window + s) as u8, first);
+                            first = false;
+                        }
                     }
                 }
-            }
+            });
         });
         Ok(())
     }
@@ -73,22 +75,18 @@ impl<T: Real> Pool for Cpu<T> {
             }
             // output rows whose window holds row i, in increasing order: a fixed order of the sums
             let first = (i + pad + 1).saturating_sub(window).div_ceil(stride);
-            for out_row in first..((i + pad) / stride + 1).min(p) {
-                let r = i + pad - out_row * stride;
-                for out_column in 0..q {
-                    let from = ((picture * p + out_row) * q + out_column) * c;
-                    for s in taps(problem, out_column, w) {
-                        let to = (out_column * stride + s - pad) * c;
-                        let here = (r * window + s) as u8;
-                        let (dx, dy, position) = (&mut dx[to..to + c], &dy[from..from + c], &position[from..from + c]);
-                        wide(|| {
-                            for (dx, (&dy, &position)) in dx.iter_mut().zip(dy.iter().zip(position)) {
-                                *dx += if position == here { dy } else { T::ZERO };
-                            }
-                        });
+            wide(|| {
+                for out_row in first..((i + pad) / stride + 1).min(p) {
+                    let r = i + pad - out_row * stride;
+                    for out_column in 0..q {
+                        let from = ((picture * p + out_row) * q + out_column) * c;
+                        for s in taps(problem, out_column, w) {
+                            let to = (out_column * stride + s - pad) * c;
+                            give(&dy[from..from + c], &position[from..from + c], (r * window + s) as u8, &mut dx[to..to + c]);
+                        }
                     }
                 }
-            }
+            });
         });
         Ok(())
     }
@@ -134,9 +132,23 @@ impl<T: Real> Pool for Cpu<T> {
 /// One tap of the window. A later tap wins only if it is greater or NaN, and nothing beats a NaN but a later NaN (as torch).
 #[inline(always)]
 fn step<T: Real>(x: &[T], y: &mut [T], position: &mut [u8], here: u8, first: bool) {
-    for (x, (y, position)) in x.iter().zip(y.iter_mut().zip(position)) {
-        let wins = first || *x > *y || x.is_nan();
-        *y = if wins { *x } else { *y };
-        *position = if wins { here } else { *position };
+    let n = y.len();
+    let (x, position) = (&x[..n], &mut position[..n]);
+    for i in 0..n {
+        let (v, best, at) = (x[i], y[i], position[i]); // loaded in any case: conditional loads do not vectorise
+        let wins = first | (v > best) | v.is_nan();
+        y[i] = if wins { v } else { best };
+        position[i] = if wins { here } else { at };
+    }
+}
+
+/// One tap backwards: `dx` takes the gradients whose maximum was here.
+#[inline(always)]
+fn give<T: Real>(dy: &[T], position: &[u8], here: u8, dx: &mut [T]) {
+    let n = dx.len();
+    let (dy, position) = (&dy[..n], &position[..n]);
+    for i in 0..n {
+        let (d, at) = (dy[i], position[i]);
+        dx[i] += if at == here { d } else { T::ZERO };
     }
 }
