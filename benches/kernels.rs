@@ -1,6 +1,7 @@
-//! Kernels of the CPU backend on the layers of a ResNet-50 step at 224: GFLOP/s, GB/s, and the sum as ms per picture.
+//! Kernels of the CPU backend on the layers of a training step: GFLOP/s, GB/s, and the sum as ms per picture. ResNet-50 at 224,
+//! batch 16, or with `--small` ResNet-18 at 64, batch 64.
 //!
-//! `cargo bench --bench kernels -- [--batch N] [--only conv|norm|other] [--cpu-time]`. Medians. On a machine shared with other
+//! `cargo bench --bench kernels -- [--small] [--batch N] [--only conv|norm|other] [--cpu-time]`. Medians. On a machine shared with other
 //! work, `--cpu-time` with RAYON_NUM_THREADS=1 counts the time this process had a core (Linux), not the time that passed.
 
 use imagenet_engine::backend::{Conv, Elementwise, Gemm, Memory, Norm, NormProblem, Pool, Update, UpdateRule};
@@ -13,7 +14,8 @@ use std::time::Instant;
 type Buffer = <Cpu<f32> as Memory>::Buffer;
 
 /// Input extent, c, k, filter, stride, times per step. Padding is filter/2.
-const CONVS: [(usize, usize, usize, usize, usize, usize); 23] = [
+type ConvRow = (usize, usize, usize, usize, usize, usize);
+const CONVS: &[ConvRow] = &[
     (224, 3, 64, 7, 2, 1),
     (56, 64, 64, 1, 1, 1),
     (56, 256, 64, 1, 1, 2),
@@ -40,7 +42,8 @@ const CONVS: [(usize, usize, usize, usize, usize, usize); 23] = [
 ];
 
 /// Extent, channels, residual, relu, times per step.
-const NORMS: [(usize, usize, bool, bool, usize); 14] = [
+type NormRow = (usize, usize, bool, bool, usize);
+const NORMS: &[NormRow] = &[
     (112, 64, false, true, 1),
     (56, 64, false, true, 6),
     (56, 256, true, true, 3),
@@ -69,6 +72,37 @@ fn now() -> f64 {
 }
 
 static CPU_TIME: LazyLock<bool> = LazyLock::new(|| std::env::args().any(|a| a == "--cpu-time"));
+
+const SMALL_CONVS: &[ConvRow] = &[
+    (64, 3, 64, 7, 2, 1),
+    (16, 64, 64, 3, 1, 4),
+    (16, 64, 128, 3, 2, 1),
+    (16, 64, 128, 1, 2, 1),
+    (8, 128, 128, 3, 1, 3),
+    (8, 128, 256, 3, 2, 1),
+    (8, 128, 256, 1, 2, 1),
+    (4, 256, 256, 3, 1, 3),
+    (4, 256, 512, 3, 2, 1),
+    (4, 256, 512, 1, 2, 1),
+    (2, 512, 512, 3, 1, 3),
+];
+
+const SMALL_NORMS: &[NormRow] = &[
+    (32, 64, false, true, 1),
+    (16, 64, false, true, 2),
+    (16, 64, true, true, 2),
+    (8, 128, false, true, 2),
+    (8, 128, true, true, 2),
+    (8, 128, false, false, 1),
+    (4, 256, false, true, 2),
+    (4, 256, true, true, 2),
+    (4, 256, false, false, 1),
+    (2, 512, false, true, 2),
+    (2, 512, true, true, 2),
+    (2, 512, false, false, 1),
+];
+
+static SMALL: LazyLock<bool> = LazyLock::new(|| std::env::args().any(|a| a == "--small"));
 
 /// Median seconds of one call: at least five calls and 60 ms after one to warm up.
 fn time(mut f: impl FnMut()) -> f64 {
@@ -100,7 +134,7 @@ fn all_mut(b: &mut Buffer) -> &mut [f32] {
 fn convs(cpu: &Cpu<f32>, n: usize) -> f64 {
     println!("{:<26} {:>5} {:>22} {:>22} {:>22}", "convolution", "times", "fprop GFLOP/s (ms)", "dgrad", "wgrad");
     let (mut seconds, mut flops) = ([0.0; 3], [0.0; 3]);
-    for (i, (h, c, k, f, stride, times)) in CONVS.into_iter().enumerate() {
+    for (i, (h, c, k, f, stride, times)) in (if *SMALL { SMALL_CONVS } else { CONVS }).iter().copied().enumerate() {
         let pr = ConvProblem { n, h, w: h, c, k, r: f, s: f, stride, pad: f / 2 };
         let (mut x, mut w, mut y) = (filled(cpu, pr.x_len()), filled(cpu, pr.w_len()), filled(cpu, pr.y_len()));
         let flop = 2.0 * pr.macs() as f64;
@@ -131,7 +165,7 @@ fn convs(cpu: &Cpu<f32>, n: usize) -> f64 {
 fn norms(cpu: &Cpu<f32>, n: usize) -> f64 {
     println!("\n{:<26} {:>5} {:>22} {:>22}", "batch norm", "times", "forward GB/s (ms)", "backward");
     let mut sum = [0.0; 2];
-    for (h, c, res, relu, times) in NORMS {
+    for (h, c, res, relu, times) in if *SMALL { SMALL_NORMS } else { NORMS }.iter().copied() {
         let pr = NormProblem { pixels: n * h * h, channels: c, eps: 1e-5, momentum: 0.1, relu };
         let len = pr.pixels * c;
         let (y, residual, mut out, mut d, mut dy) =
@@ -179,30 +213,30 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
         println!("{name:<26} {times:>5} {:>13.1} ({:>6.2})", bytes * 1e-9 / t, t * 1e3);
         sum += t * times;
     };
-    let pr = PoolProblem { n, h: 112, w: 112, c: 64, window: 3, stride: 2, pad: 1 };
+    let (extent, features, last, count) = if *SMALL { (32, 512, 4, 11_689_512) } else { (112, 2048, 49, 25_557_032) };
+    let pr = PoolProblem { n, h: extent, w: extent, c: 64, window: 3, stride: 2, pad: 1 };
     let (mut x, mut y, mut position) = (filled(cpu, pr.x_len()), filled(cpu, pr.y_len()), cpu.empty_bytes(pr.y_len()).expect("bytes"));
     let bytes = (4 * pr.x_len() + 5 * pr.y_len()) as f64;
     line("max pool", 1.0, bytes, time(|| cpu.max_pool(&pr, all(&x), all_mut(&mut y), &mut position).expect("pool")));
     let back = time(|| cpu.max_pool_backward(&pr, all(&y), &position, all_mut(&mut x), false).expect("pool"));
     line("max pool backward", 1.0, bytes, back);
-    let len = n * 49 * 2048;
-    let (mut x, mut y) = (filled(cpu, len), filled(cpu, n * 2048));
-    line("average pool", 1.0, 4.0 * len as f64, time(|| cpu.average_pool(n, 49, 2048, all(&x), all_mut(&mut y)).expect("pool")));
-    let back = time(|| cpu.average_pool_backward(n, 49, 2048, all(&y), all_mut(&mut x), false).expect("pool"));
+    let len = n * last * features;
+    let (mut x, mut y) = (filled(cpu, len), filled(cpu, n * features));
+    line("average pool", 1.0, 4.0 * len as f64, time(|| cpu.average_pool(n, last, features, all(&x), all_mut(&mut y)).expect("pool")));
+    let back = time(|| cpu.average_pool_backward(n, last, features, all(&y), all_mut(&mut x), false).expect("pool"));
     line("average pool backward", 1.0, 4.0 * len as f64, back);
-    let pr = LinearProblem { n, c: 2048, k: 1000 };
-    let (x, mut w, mut bias, mut out) = (filled(cpu, n * 2048), filled(cpu, 2_048_000), filled(cpu, 1000), filled(cpu, n * 1000));
-    let bytes = 4.0 * 2_048_000.0;
+    let pr = LinearProblem { n, c: features, k: 1000 };
+    let (x, mut w, mut bias, mut out) = (filled(cpu, n * features), filled(cpu, features * 1000), filled(cpu, 1000), filled(cpu, n * 1000));
+    let bytes = 4.0 * (features * 1000) as f64;
     line("linear", 1.0, bytes, time(|| cpu.linear_fprop(&pr, all(&x), all(&w), all(&bias), all_mut(&mut out)).expect("linear")));
     line("linear dgrad", 1.0, bytes, time(|| cpu.linear_dgrad(&pr, all(&out), all(&w), all_mut(&mut y), false).expect("linear")));
     let wgrad = time(|| cpu.linear_wgrad(&pr, all(&x), all(&out), all_mut(&mut w), all_mut(&mut bias), true).expect("linear"));
     line("linear wgrad", 1.0, bytes, wgrad);
-    let count = 25_557_032;
     let (mut p, g, mut state) = (filled(cpu, count), filled(cpu, count), filled(cpu, count));
     let mut schedule = cpu.schedule(&[0.1], &[0.9], 0).expect("schedule");
     let groups = imagenet_engine::backend::ParamGroups(vec![(count, 1e-4)]);
     let update = time(|| cpu.update(&Sgd, &mut schedule, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
-    line("sgd, 25.6 M parameters", 1.0, 20.0 * count as f64, update);
+    line("sgd, all parameters", 1.0, 20.0 * count as f64, update);
     // gradients of the sixteen residual branches meet; with dgrad's accumulate none of these is needed, so they do not count
     let len = n * 56 * 56 * 256;
     let (a, b, mut out) = (filled(cpu, len), filled(cpu, len), filled(cpu, len));
@@ -215,10 +249,10 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let value = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
-    let n = value("--batch").and_then(|v| v.parse().ok()).unwrap_or(16);
+    let n = value("--batch").and_then(|v| v.parse().ok()).unwrap_or(if *SMALL { 64 } else { 16 });
     let only = value("--only").map(String::as_str);
     let cpu = Cpu::<f32>::new();
-    println!("{}, ResNet-50 at 224, batch {n}\n", cpu.describe());
+    println!("{}, {}, batch {n}\n", cpu.describe(), if *SMALL { "ResNet-18 at 64" } else { "ResNet-50 at 224" });
     let mut parts = Vec::new();
     for (name, f) in [("conv", convs as fn(&Cpu<f32>, usize) -> f64), ("norm", norms), ("other", rest)] {
         if only.is_none_or(|o| o == name) {
