@@ -4,7 +4,7 @@
 //! `cargo bench --bench kernels -- [--small] [--batch N] [--only conv|norm|other] [--cpu-time]`. Medians. On a machine shared with other
 //! work, `--cpu-time` with RAYON_NUM_THREADS=1 counts the time this process had a core (Linux), not the time that passed.
 
-use imagenet_engine::backend::{Conv, Elementwise, Gemm, Memory, Norm, NormProblem, Pool, Update, UpdateRule};
+use imagenet_engine::backend::{Augment, Conv, Crop, Elementwise, Gemm, Memory, Norm, NormProblem, PictureView, Pool, Update, UpdateRule};
 use imagenet_engine::cpu::Cpu;
 use imagenet_engine::shape::{ConvProblem, LinearProblem, PoolProblem};
 use std::hint::black_box;
@@ -243,6 +243,19 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
     line("add 56x56x256", 0.0, 12.0 * len as f64, time(|| cpu.add(all(&a), all(&b), all_mut(&mut out)).expect("add")));
     line("relu 56x56x256", 0.0, 8.0 * len as f64, time(|| cpu.relu(all(&a), all_mut(&mut out)).expect("relu")));
     black_box(&out);
+    let (stored, size) = if *SMALL { (80, 64) } else { (320, 224) };
+    let pixels = cpu.upload_bytes(vec![7; n * stored * stored * 3]).expect("bytes");
+    let view = |i| PictureView {
+        offset: i * stored * stored * 3,
+        width: stored as u32,
+        height: stored as u32,
+        crop: Crop { x: 1, y: 1, width: stored as u32 - 8, height: stored as u32 - 9, flip: true },
+    };
+    let views: Vec<_> = (0..n).map(view).collect();
+    let mut out = filled(cpu, n * size * size * 3);
+    let bytes = (n * (stored * stored + 4 * size * size) * 3) as f64;
+    let augment = time(|| cpu.augment(&pixels, &views, size, [0.5; 3], [0.25; 3], all_mut(&mut out)).expect("augment"));
+    line("augment", 1.0, bytes, augment);
     sum
 }
 

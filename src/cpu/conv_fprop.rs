@@ -19,7 +19,9 @@ const DEEP: usize = 2048;
 /// Rows of a tile, from the shape alone: as tall as `TILE` allows, and a number of tiles that is shared evenly.
 pub(super) fn tile_rows(rows: usize, depth: usize) -> usize {
     let tallest = (TILE / depth).clamp(256, 1024);
-    let tiles = rows.div_ceil(tallest).next_multiple_of(if rows < 2048 { 4 } else { 8 });
+    // few rows: packing the filters for every tile weighs more than an even share
+    let even = [(512, 2), (2048, 4)].iter().find(|few| rows < few.0).map_or(8, |few| few.1);
+    let tiles = rows.div_ceil(tallest).next_multiple_of(even);
     rows.div_ceil(tiles).max(48).next_multiple_of(4)
 }
 

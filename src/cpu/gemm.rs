@@ -1,5 +1,5 @@
-//! The linear layer. Small beside the convolutions (1000 x 2048 weights, a few dozen rows), so the work items are simply strips of
-//! the output: of `y`'s columns it would be strided, hence rows of `dw` for wgrad and strips of rows or columns for the others.
+//! The linear layer. Small beside the convolutions (1000 x 2048 weights, a few dozen rows), so it is cut along the weights alone: a
+//! strip of filters (fprop, wgrad) or of input features (dgrad) per work item, and every item reads all rows of the batch.
 
 use super::memory::expect_len;
 use super::real::{Mat, gemm};

@@ -42,13 +42,14 @@ impl<T: Real> Pool for Cpu<T> {
             let (picture, i) = (row / p, row % p);
             wide(|| {
                 for (j, (y, position)) in y.chunks_exact_mut(c).zip(position.chunks_exact_mut(c)).enumerate() {
-                    let mut first = true;
-                    for r in taps(problem, i, h) {
-                        for s in taps(problem, j, w) {
-                            let from = ((picture * h + i * stride + r - pad) * w + j * stride + s - pad) * c;
-                            step(&x[from..from + c], y, position, (r * window + s) as u8, first);
-                            first = false;
-                        }
+                    let (rows, columns) = (taps(problem, i, h), taps(problem, j, w));
+                    let tap = |r: usize, s: usize| &x[((picture * h + i * stride + r - pad) * w + j * stride + s - pad) * c..][..c];
+                    let whole = c / LANES * LANES;
+                    for at in (0..whole).step_by(LANES) {
+                        block::<T, LANES>(&rows, &columns, window, |r, s| &tap(r, s)[at..], &mut y[at..], &mut position[at..]);
+                    }
+                    for at in whole..c {
+                        block::<T, 1>(&rows, &columns, window, |r, s| &tap(r, s)[at..], &mut y[at..], &mut position[at..]);
                     }
                 }
             });
@@ -129,17 +130,36 @@ impl<T: Real> Pool for Cpu<T> {
     }
 }
 
-/// One tap of the window. A later tap wins only if it is greater or NaN, and nothing beats a NaN but a later NaN (as torch).
+/// Channels of one block.
+const LANES: usize = 16;
+
+/// The maxima of `N` channels over the window. A later tap wins only if it is greater or NaN, and nothing beats a NaN but a later NaN
+/// (as torch). Arrays of known length and positions as wide as the values: both are needed for the compiler to use vectors.
 #[inline(always)]
-fn step<T: Real>(x: &[T], y: &mut [T], position: &mut [u8], here: u8, first: bool) {
-    let n = y.len();
-    let (x, position) = (&x[..n], &mut position[..n]);
-    for i in 0..n {
-        let (v, best, at) = (x[i], y[i], position[i]); // loaded in any case: conditional loads do not vectorise
-        let wins = first | (v > best) | v.is_nan();
-        y[i] = if wins { v } else { best };
-        position[i] = if wins { here } else { at };
+fn block<'a, T: Real, const N: usize>(
+    rows: &Range<usize>,
+    columns: &Range<usize>,
+    window: usize,
+    tap: impl Fn(usize, usize) -> &'a [T],
+    y: &mut [T],
+    position: &mut [u8],
+) {
+    let (mut best, mut at) = ([T::ZERO; N], [0u32; N]);
+    let mut first = true;
+    for r in rows.clone() {
+        for s in columns.clone() {
+            let Some(x) = tap(r, s).first_chunk::<N>() else { return };
+            let here = (r * window + s) as u32;
+            for i in 0..N {
+                let wins = first | (x[i] > best[i]) | x[i].is_nan();
+                best[i] = if wins { x[i] } else { best[i] };
+                at[i] = if wins { here } else { at[i] };
+            }
+            first = false;
+        }
     }
+    y[..N].copy_from_slice(&best);
+    position[..N].copy_from_slice(&at.map(|at| at as u8));
 }
 
 /// One tap backwards: `dx` takes the gradients whose maximum was here.
