@@ -212,12 +212,12 @@ const DEMO: &str = r#"
 model = "resnet18"
 epochs = 10
 batch-size = 64
-lr = 0.05
+lr = 0.08
 weight-decay = 5e-5
 warmup-epochs = 1.0
 train-crop-size = 32
 val-crop-size = 32
-rrc-scale = [0.5, 1.0]
+rrc-scale = [0.8, 1.0]
 log-interval = 10
 "#;
 
