@@ -1,0 +1,151 @@
+//! Planes to RGB with libjpeg's integer arithmetic: "fancy" (triangle) enlargement of subsampled chroma, then the colour conversion.
+
+use super::scan::{Component, Frame};
+
+/// What the stored components mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    Gray,
+    Rgb,
+    YCbCr,
+    Cmyk,
+    Ycck,
+}
+
+/// Line `y` of the picture of one component, at full resolution, into `out` (at least as long as the picture is wide, rounded up to
+/// whole chroma samples).
+#[inline(always)]
+fn full_line(c: &Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &mut [u8]) {
+    let stride = c.stride();
+    let line = |row: usize| &c.plane[row * stride..row * stride + c.width];
+    let (across, down) = (frame.h_max / c.h, frame.v_max / c.v);
+    let row = (y / down).min(c.height - 1);
+    // The nearer neighbour above or below; at the edge, the line itself.
+    let beside = if y % 2 == 0 { row.saturating_sub(1) } else { (row + 1).min(c.height - 1) };
+    let n = c.width;
+    match (across, down) {
+        _ if frame.h_max % c.h != 0 || frame.v_max % c.v != 0 => nearest(c, frame, y, out),
+        (1, 1) => out[..n].copy_from_slice(line(row)),
+        (1, 2) => {
+            let bias = if y % 2 == 0 { 1 } else { 2 };
+            for ((o, &a), &b) in out.iter_mut().zip(line(row)).zip(line(beside)) {
+                *o = ((u16::from(a) * 3 + u16::from(b) + bias) >> 2) as u8;
+            }
+        }
+        (2, 1) if n > 2 => {
+            let s = line(row);
+            widen(n, out, |i| i16::from(s[i]), |this, last| (this * 3 + last + 1) >> 2, |this, next| (this * 3 + next + 2) >> 2);
+            (out[0], out[2 * n - 1]) = (s[0], s[n - 1]);
+        }
+        (2, 2) if n > 2 => {
+            sums.clear();
+            sums.extend(line(row).iter().zip(line(beside)).map(|(&a, &b)| i16::from(a) * 3 + i16::from(b)));
+            let s = &sums[..n];
+            widen(n, out, |i| s[i], |this, last| (this * 3 + last + 8) >> 4, |this, next| (this * 3 + next + 7) >> 4);
+            out[0] = ((s[0] * 4 + 8) >> 4) as u8;
+            out[2 * n - 1] = ((s[n - 1] * 4 + 7) >> 4) as u8;
+        }
+        _ => nearest(c, frame, y, out),
+    }
+}
+
+/// Two outputs for each of `n` inputs: the left one from it and its left neighbour, the right one from it and its right neighbour. The
+/// outermost two are left to the caller.
+#[inline(always)]
+fn widen(n: usize, out: &mut [u8], at: impl Fn(usize) -> i16, left: impl Fn(i16, i16) -> i16, right: impl Fn(i16, i16) -> i16) {
+    out[1] = right(at(0), at(1)) as u8;
+    let (pairs, _) = out[2..2 * n - 2].as_chunks_mut::<2>();
+    for (i, pair) in pairs.iter_mut().enumerate() {
+        let this = at(i + 1);
+        *pair = [left(this, at(i)) as u8, right(this, at(i + 2)) as u8];
+    }
+    out[2 * n - 2] = left(at(n - 1), at(n - 2)) as u8;
+}
+
+/// Repeated samples, for every other ratio and for pictures too narrow for the triangle.
+fn nearest(c: &Component, frame: &Frame, y: usize, out: &mut [u8]) {
+    let row = (y * c.v / frame.v_max).min(c.height - 1);
+    let line = &c.plane[row * c.stride()..];
+    for (x, o) in out.iter_mut().enumerate().take(frame.width) {
+        *o = line[(x * c.h / frame.h_max).min(c.width - 1)];
+    }
+}
+
+/// libjpeg's YCbCr to RGB with 16-bit fractions.
+#[inline(always)]
+fn ycc(y: u8, cb: u8, cr: u8) -> [i32; 3] {
+    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
+    let r = y + ((91881 * cr + 32768) >> 16);
+    let g = y + ((-22554 * cb - 46802 * cr + 32768) >> 16);
+    let b = y + ((116_130 * cb + 32768) >> 16);
+    [r, g, b]
+}
+
+/// Pillow's CMYK to RGB of inverted values: `k - k * (255 - c) / 255`, rounded. (It takes every CMYK JPEG for an inverted one.)
+#[inline(always)]
+fn cmyk(c: [i32; 3], k: i32) -> [u8; 3] {
+    c.map(|c| {
+        let t = (255 - c) * k + 128;
+        (k - (((t >> 8) + t) >> 8)).clamp(0, 255) as u8
+    })
+}
+
+/// All lines of the finished frame as HWC RGB.
+#[inline(always)]
+pub fn to_rgb(frame: &Frame, space: Space) -> Vec<u8> {
+    let width = frame.width;
+    let mut out = vec![0; width * frame.height * 3];
+    let mut lines: Vec<Vec<u8>> = frame.components.iter().map(|_| vec![0; width + 2 * 8 * frame.h_max]).collect();
+    let mut sums = Vec::new();
+    for (y, rgb) in out.chunks_exact_mut(width * 3).enumerate() {
+        for (component, line) in frame.components.iter().zip(&mut lines) {
+            full_line(component, frame, y, &mut sums, line);
+        }
+        let pixels = rgb.as_chunks_mut::<3>().0;
+        let plane = |i: usize| &lines[i][..width];
+        match space {
+            Space::Gray => pixels.iter_mut().zip(plane(0)).for_each(|(p, &v)| *p = [v; 3]),
+            Space::Rgb => {
+                for (((p, &r), &g), &b) in pixels.iter_mut().zip(plane(0)).zip(plane(1)).zip(plane(2)) {
+                    *p = [r, g, b];
+                }
+            }
+            Space::YCbCr => ycc_line(plane(0), plane(1), plane(2), pixels),
+            Space::Cmyk | Space::Ycck => {
+                let inks = plane(0).iter().zip(plane(1)).zip(plane(2)).zip(plane(3));
+                for (p, (((&c, &m), &y), &k)) in pixels.iter_mut().zip(inks) {
+                    // YCCK holds the YCbCr of (255 - C, 255 - M, 255 - Y).
+                    let c = if space == Space::Ycck { ycc(c, m, y).map(|v| (255 - v).clamp(0, 255)) } else { [c, m, y].map(i32::from) };
+                    *p = cmyk(c, k.into());
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Sixteen pixels at a time, so that the arithmetic is vectorised and only the interleaving is not.
+#[inline(always)]
+fn ycc_line(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [[u8; 3]]) {
+    const N: usize = 16;
+    let (ys, cbs, crs) = (y.as_chunks::<N>(), cb.as_chunks::<N>(), cr.as_chunks::<N>());
+    let (outs, rest) = out.as_chunks_mut::<N>();
+    for (((o, y), cb), cr) in outs.iter_mut().zip(ys.0).zip(cbs.0).zip(crs.0) {
+        let rgb: [[u8; N]; 3] = {
+            let mut rgb = [[0; N]; 3];
+            for i in 0..N {
+                let v = ycc(y[i], cb[i], cr[i]);
+                rgb[0][i] = v[0].clamp(0, 255) as u8;
+                rgb[1][i] = v[1].clamp(0, 255) as u8;
+                rgb[2][i] = v[2].clamp(0, 255) as u8;
+            }
+            rgb
+        };
+        for i in 0..N {
+            o[i] = [rgb[0][i], rgb[1][i], rgb[2][i]];
+        }
+    }
+    for (((o, &y), &cb), &cr) in rest.iter_mut().zip(ys.1).zip(cbs.1).zip(crs.1) {
+        *o = ycc(y, cb, cr).map(|v| v.clamp(0, 255) as u8);
+    }
+}
