@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
             .because("this version stores raw pixels only")
             .next("leave --encoding out, or say --encoding raw"));
     }
-    if !(args.max_size > 0.0) {
+    if args.max_size.is_nan() || args.max_size <= 0.0 {
         return Err(Error::usage("--max-size must be above 0 megapixels"));
     }
     let plan = PlanOptions {

@@ -36,7 +36,7 @@ pub struct PackOptions {
 /// How a pack ended, unless it failed.
 #[derive(Clone, Debug)]
 pub enum PackEnd {
-    Finished(PackReport),
+    Finished(Box<PackReport>),
     /// `stop` was set; running the same again goes on. Shards finished so far are kept.
     Stopped,
 }
@@ -101,7 +101,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     }
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
-    Ok(PackEnd::Finished(PackReport { manifest, bad, kept, notes: plan.notes.clone() }))
+    Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes: plan.notes.clone() })))
 }
 
 /// Makes shard `index` of `plan` in `dir` anew. `false` when `stop` was set.

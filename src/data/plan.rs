@@ -78,7 +78,7 @@ impl PlanOptions {
     pub fn canonical(&self) -> serde_json::Value {
         serde_json::json!({
             "colors": "RGB u8 HWC, as Pillow convert(\"RGB\"), EXIF orientation not applied",
-            "decoder": "zune-jpeg 0.5.15, png 0.18",
+            "decoder": "jpeg as libjpeg (islow, fancy upsampling) 1, png 0.18",
             "encoding": self.encoding().name(),
             "filter": "bilinear antialiased, fast_image_resize 6.1",
             "fit": self.fit,

@@ -292,7 +292,7 @@ fn check_entries(h: &Header, entries: &[Entry], strings: &[u8], bad: Bad<'_>) ->
             return Err(bad(24, &format!("{}x{}", h.fixed_w, h.fixed_h), &format!("{}x{}", e.width, e.height)));
         }
         let name = strings.get(e.name_off as usize..).and_then(|s| s.get(..usize::from(e.name_len)));
-        if !name.is_some_and(|n| std::str::from_utf8(n).is_ok()) {
+        if name.is_none_or(|n| std::str::from_utf8(n).is_err()) {
             return Err(bad(40, &format!("a UTF-8 name within {} bytes", strings.len()), &format!("{} + {}", e.name_off, e.name_len)));
         }
         if e.global_id < next_id {

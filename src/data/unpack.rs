@@ -5,7 +5,7 @@ use super::sheet::write_png;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +19,7 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
         return Err(Error::write("refusing to overwrite").at(index.display().to_string()).next("choose another --output"));
     }
     let count = dataset.len().min(limit.unwrap_or(usize::MAX));
-    let mut taken: HashMap<String, u32> = HashMap::new();
+    let mut taken = HashSet::new();
     let mut paths = Vec::with_capacity(count);
     for i in 0..count {
         let picture = dataset.describe(i)?;
@@ -54,7 +54,7 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
 
 /// `<class>/<name>.png`, made of plain parts only: a name in a shard is input like any other and must not lead out of the output.
 /// Two sources that differ only in their extension get different names.
-fn file_name(class: &str, name: &str, taken: &mut HashMap<String, u32>) -> String {
+fn file_name(class: &str, name: &str, taken: &mut HashSet<String>) -> String {
     let plain = |text: &str| -> Vec<String> {
         let parts = Path::new(text).components().filter_map(|c| match c {
             Component::Normal(part) => Some(part.to_string_lossy().replace(['\0', '\\'], "_")),
@@ -65,16 +65,21 @@ fn file_name(class: &str, name: &str, taken: &mut HashMap<String, u32>) -> Strin
     let class: String = plain(class).join("_");
     let class = if class.is_empty() { "_".to_owned() } else { class };
     let mut parts = plain(name);
-    if parts.first() == Some(&class) {
+    if parts.len() > 1 && parts.first() == Some(&class) {
         parts.remove(0);
     }
     let last = parts.pop().unwrap_or_else(|| "picture".to_owned());
     let stem = last.rsplit_once('.').map_or(last.as_str(), |(stem, _)| if stem.is_empty() { last.as_str() } else { stem });
     let folder = if parts.is_empty() { class } else { format!("{class}/{}", parts.join("/")) };
     let base = format!("{folder}/{stem}");
-    let n = taken.entry(base.clone()).or_insert(0);
-    *n += 1;
-    if *n == 1 { format!("{base}.png") } else { format!("{base}~{n}.png") }
+    let mut path = format!("{base}.png");
+    for n in 2u64.. {
+        if taken.insert(path.clone()) {
+            break;
+        }
+        path = format!("{base}~{n}.png");
+    }
+    path
 }
 
 /// Quoted where a comma, quote or line break asks for it.
@@ -88,10 +93,11 @@ mod tests {
 
     #[test]
     fn names_stay_below_the_output() {
-        let mut taken = HashMap::new();
+        let mut taken = HashSet::new();
         let mut name = |class: &str, name: &str| file_name(class, name, &mut taken);
         assert_eq!(name("n01", "n01/a/b.JPEG"), "n01/a/b.png");
         assert_eq!(name("n01", "n01/a/b.png"), "n01/a/b~2.png");
+        assert_eq!(name("n01", "n01/a/b~2.jpg"), "n01/a/b~2~2.png");
         assert_eq!(name("n01", "../../etc/passwd"), "n01/etc/passwd.png");
         assert_eq!(name("..", "/abs/./x.jpg"), "_/abs/x.png");
         assert_eq!(name("a/../b", "a\0b"), "a_b/a_b.png");

@@ -51,7 +51,7 @@ pub fn options(input: &Path, output: &Path) -> PackOptions {
 /// Packs; not stopped.
 pub fn run(options: &PackOptions) -> Result<PackReport> {
     match pack(options, &Silent, &AtomicBool::new(false))? {
-        PackEnd::Finished(report) => Ok(report),
+        PackEnd::Finished(report) => Ok(*report),
         PackEnd::Stopped => panic!("nobody stopped it"),
     }
 }

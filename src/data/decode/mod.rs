@@ -95,7 +95,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
     Ok(rgb)
 }
 
-/// [`decode`] of a JPEG with the decoder's SIMD code switched off: the oracle of "the same bytes on every machine".
+/// [`decode`] of a JPEG by the code as compiled for the plainest processor: the oracle of "the same bytes on every machine".
 ///
 /// # Errors
 /// As [`decode`].

@@ -7,6 +7,8 @@
 /// A reason in words.
 pub type Fault = &'static str;
 
+/// Small and copied around: kept in registers, which borrows by functions that are not inlined would prevent.
+#[derive(Clone, Copy)]
 pub struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -36,12 +38,12 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
-        self.refill_slowly();
+        *self = self.refilled_slowly();
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_slowly(&mut self) {
+    fn refilled_slowly(mut self) -> Self {
         while self.n <= 56 {
             let byte = match (self.bytes.get(self.at), self.bytes.get(self.at + 1)) {
                 (Some(0xFF), Some(0)) => {
@@ -60,6 +62,7 @@ impl<'a> Bits<'a> {
             self.acc |= u64::from(byte) << (56 - self.n);
             self.n += 8;
         }
+        self
     }
 
     #[inline(always)]
@@ -120,9 +123,9 @@ const LOOK: u32 = 10;
 /// A Huffman table: a look at ten bits finds most codes, and for AC also their value.
 pub struct Huffman {
     /// Length << 8 | symbol; 0 for longer codes.
-    look: Vec<u16>,
+    look: Box<[u16; 1 << LOOK]>,
     /// Value << 8 | run << 4 | all bits; 0 where it does not fit.
-    fast: Vec<i16>,
+    fast: Box<[i16; 1 << LOOK]>,
     /// One past the last code of each length, left-aligned to 16 bits, and what to add to a code to get its symbol's index.
     limit: [u32; 18],
     delta: [i32; 17],
@@ -132,7 +135,7 @@ pub struct Huffman {
 impl Huffman {
     /// From the counts of codes of length 1 to 16 and the symbols.
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Fault> {
-        let (mut look, mut limit, mut delta) = (vec![0u16; 1 << LOOK], [0u32; 18], [0i32; 17]);
+        let (mut look, mut limit, mut delta) = (Box::new([0u16; 1 << LOOK]), [0u32; 18], [0i32; 17]);
         let (mut code, mut index) = (0u32, 0usize);
         for (len, &count) in (1u32..).zip(counts) {
             delta[len as usize] = index as i32 - code as i32;
@@ -152,7 +155,7 @@ impl Huffman {
             code <<= 1;
         }
         limit[17] = u32::MAX;
-        let mut fast = vec![0i16; 1 << LOOK];
+        let mut fast = Box::new([0i16; 1 << LOOK]);
         for (bits, entry) in fast.iter_mut().enumerate() {
             let (len, symbol) = (u32::from(look[bits] >> 8), u32::from(look[bits] & 255));
             let (run, size) = (symbol >> 4, symbol & 15);
@@ -175,13 +178,14 @@ impl Huffman {
             bits.consume(u32::from(entry >> 8));
             return Ok(u32::from(entry & 255));
         }
-        self.long_symbol(bits)
+        let (len, symbol) = self.long_symbol(bits.peek(16) as u32)?;
+        bits.consume(len);
+        Ok(symbol)
     }
 
     #[cold]
     #[inline(never)]
-    fn long_symbol(&self, bits: &mut Bits<'_>) -> Result<u32, Fault> {
-        let code = bits.peek(16) as u32;
+    fn long_symbol(&self, code: u32) -> Result<(u32, u32), Fault> {
         let mut len = LOOK as usize + 1;
         while code >= self.limit[len] {
             len += 1;
@@ -189,9 +193,9 @@ impl Huffman {
         if len > 16 {
             return Err("a code that is in no Huffman table");
         }
-        bits.consume(len as u32);
         let index = (code >> (16 - len)) as i32 + self.delta[len];
-        self.symbols.get(index as usize).map(|&s| u32::from(s)).ok_or("a code that is in no Huffman table")
+        let symbol = self.symbols.get(index as usize).ok_or("a code that is in no Huffman table")?;
+        Ok((len as u32, u32::from(*symbol)))
     }
 
     /// The next AC coefficient where ten bits hold it all: its run of zeros and its value.

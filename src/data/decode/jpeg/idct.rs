@@ -4,86 +4,83 @@
 type Lanes = [i32; 8];
 pub type Block = [i16; 64];
 
-#[inline(always)]
-fn map2(a: Lanes, b: Lanes, f: impl Fn(i32, i32) -> i32) -> Lanes {
-    std::array::from_fn(|l| f(a[l], b[l]))
-}
-
-#[inline(always)]
-fn add(a: Lanes, b: Lanes) -> Lanes {
-    map2(a, b, i32::wrapping_add)
-}
-
-#[inline(always)]
-fn sub(a: Lanes, b: Lanes) -> Lanes {
-    map2(a, b, i32::wrapping_sub)
-}
-
-#[inline(always)]
-fn mul(a: Lanes, k: i32) -> Lanes {
-    a.map(|v| v.wrapping_mul(k))
-}
-
-/// One dimension, for eight lines at once; `shift` takes the fraction away, rounded.
+/// One dimension, for eight lines at once; `shift` takes the fraction away, rounded. A plain loop without calls: library helpers that
+/// are not inlined would be compiled for the plainest processor.
 #[inline(always)]
 fn pass(v: &[Lanes; 8], shift: u32) -> [Lanes; 8] {
-    let z1 = mul(add(v[2], v[6]), 4433);
-    let t2 = sub(z1, mul(v[6], 15137));
-    let t3 = add(z1, mul(v[2], 6270));
-    let t0 = add(v[0], v[4]).map(|x| x.wrapping_shl(13));
-    let t1 = sub(v[0], v[4]).map(|x| x.wrapping_shl(13));
-    let (e0, e3, e1, e2) = (add(t0, t3), sub(t0, t3), add(t1, t2), sub(t1, t2));
-
-    let (z3, z4) = (add(v[7], v[3]), add(v[5], v[1]));
-    let z5 = mul(add(z3, z4), 9633);
-    let z1 = mul(add(v[7], v[1]), -7373);
-    let z2 = mul(add(v[5], v[3]), -20995);
-    let z3 = add(mul(z3, -16069), z5);
-    let z4 = add(mul(z4, -3196), z5);
-    let o0 = add(mul(v[7], 2446), add(z1, z3));
-    let o1 = add(mul(v[5], 16819), add(z2, z4));
-    let o2 = add(mul(v[3], 25172), add(z2, z3));
-    let o3 = add(mul(v[1], 12299), add(z1, z4));
-
+    let mut out = [[0i32; 8]; 8];
     let half = 1i32 << (shift - 1);
-    let down = |a: Lanes| a.map(|x| x.wrapping_add(half) >> shift);
-    [
-        down(add(e0, o3)),
-        down(add(e1, o2)),
-        down(add(e2, o1)),
-        down(add(e3, o0)),
-        down(sub(e3, o0)),
-        down(sub(e2, o1)),
-        down(sub(e1, o2)),
-        down(sub(e0, o3)),
-    ]
+    for l in 0..8 {
+        let (v0, v1, v2, v3, v4, v5, v6, v7) = (v[0][l], v[1][l], v[2][l], v[3][l], v[4][l], v[5][l], v[6][l], v[7][l]);
+        let z1 = v2.wrapping_add(v6).wrapping_mul(4433);
+        let t2 = z1.wrapping_sub(v6.wrapping_mul(15137));
+        let t3 = z1.wrapping_add(v2.wrapping_mul(6270));
+        let t0 = v0.wrapping_add(v4).wrapping_shl(13);
+        let t1 = v0.wrapping_sub(v4).wrapping_shl(13);
+        let (e0, e3) = (t0.wrapping_add(t3).wrapping_add(half), t0.wrapping_sub(t3).wrapping_add(half));
+        let (e1, e2) = (t1.wrapping_add(t2).wrapping_add(half), t1.wrapping_sub(t2).wrapping_add(half));
+        let (z3, z4) = (v7.wrapping_add(v3), v5.wrapping_add(v1));
+        let z5 = z3.wrapping_add(z4).wrapping_mul(9633);
+        let z1 = v7.wrapping_add(v1).wrapping_mul(-7373);
+        let z2 = v5.wrapping_add(v3).wrapping_mul(-20995);
+        let z3 = z3.wrapping_mul(-16069).wrapping_add(z5);
+        let z4 = z4.wrapping_mul(-3196).wrapping_add(z5);
+        let o0 = v7.wrapping_mul(2446).wrapping_add(z1).wrapping_add(z3);
+        let o1 = v5.wrapping_mul(16819).wrapping_add(z2).wrapping_add(z4);
+        let o2 = v3.wrapping_mul(25172).wrapping_add(z2).wrapping_add(z3);
+        let o3 = v1.wrapping_mul(12299).wrapping_add(z1).wrapping_add(z4);
+        out[0][l] = e0.wrapping_add(o3) >> shift;
+        out[7][l] = e0.wrapping_sub(o3) >> shift;
+        out[1][l] = e1.wrapping_add(o2) >> shift;
+        out[6][l] = e1.wrapping_sub(o2) >> shift;
+        out[2][l] = e2.wrapping_add(o1) >> shift;
+        out[5][l] = e2.wrapping_sub(o1) >> shift;
+        out[3][l] = e3.wrapping_add(o0) >> shift;
+        out[4][l] = e3.wrapping_sub(o0) >> shift;
+    }
+    out
 }
 
 #[inline(always)]
 fn transpose(v: &[Lanes; 8]) -> [Lanes; 8] {
-    std::array::from_fn(|r| std::array::from_fn(|c| v[c][r]))
+    let mut out = [[0; 8]; 8];
+    for r in 0..8 {
+        for c in 0..8 {
+            out[r][c] = v[c][r];
+        }
+    }
+    out
 }
 
 /// One block of coefficients (in natural order, not dequantised) to 8x8 samples at `out`, lines `stride` apart.
 #[inline(always)]
 pub fn block(coefficients: &Block, quant: &[i32; 64], out: &mut [u8], stride: usize) {
-    let rows = coefficients.as_chunks::<8>().0;
-    let ac = coefficients[1..8].iter().chain(&coefficients[8..]).fold(0, |any, &c| any | c);
-    if ac == 0 {
+    let mut any = 0;
+    for &c in &coefficients[1..] {
+        any |= c;
+    }
+    if any == 0 {
         // Both passes of a lone DC, exactly: the first shifts left by 2, the second rounds by 2 + 3 bits.
         let dc = i32::from(coefficients[0]).wrapping_mul(quant[0]).wrapping_shl(2).wrapping_add(16) >> 5;
         let value = (dc + 128).clamp(0, 255) as u8;
-        for line in out.chunks_mut(stride).take(8) {
-            line[..8].fill(value);
+        for y in 0..8 {
+            out[y * stride..y * stride + 8].fill(value);
         }
         return;
     }
-    let v: [Lanes; 8] = std::array::from_fn(|r| std::array::from_fn(|c| i32::from(rows[r][c]).wrapping_mul(quant[r * 8 + c])));
-    let columns = pass(&v, 11);
-    let done = transpose(&pass(&transpose(&columns), 18));
-    for (line, values) in out.chunks_mut(stride).zip(&done) {
-        let bytes: [u8; 8] = values.map(|x| x.wrapping_add(128).clamp(0, 255) as u8);
-        line[..8].copy_from_slice(&bytes);
+    let mut v = [[0; 8]; 8];
+    for r in 0..8 {
+        for c in 0..8 {
+            v[r][c] = i32::from(coefficients[r * 8 + c]).wrapping_mul(quant[r * 8 + c]);
+        }
+    }
+    let done = transpose(&pass(&transpose(&pass(&v, 11)), 18));
+    for y in 0..8 {
+        let mut bytes = [0u8; 8];
+        for x in 0..8 {
+            bytes[x] = done[y][x].wrapping_add(128).clamp(0, 255) as u8;
+        }
+        out[y * stride..y * stride + 8].copy_from_slice(&bytes);
     }
 }
 

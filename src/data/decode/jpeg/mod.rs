@@ -121,7 +121,7 @@ pub fn decode(bytes: &[u8], simd: bool) -> Result<Rgb, String> {
     let layout = Layout::read(bytes)?;
     layout.check_end(bytes)?;
     let (pixels, space) =
-        if simd { pulp::Arch::new().dispatch(|| pixels(bytes)) } else { pixels(bytes) }.map_err(|e| format!("JPEG: {e}"))?;
+        if simd { pulp::Arch::new().dispatch(Vectorised(bytes)) } else { pixels(bytes) }.map_err(|e| format!("JPEG: {e}"))?;
     let rotated = if layout.rotated { flags::EXIF_ROTATED } else { 0 };
     let kind = match space {
         Space::Gray => flags::WAS_GRAY,
@@ -129,6 +129,18 @@ pub fn decode(bytes: &[u8], simd: bool) -> Result<Rgb, String> {
         Space::Rgb | Space::YCbCr => 0,
     };
     Ok(Rgb { width: layout.width.into(), height: layout.height.into(), pixels, flags: rotated | kind })
+}
+
+/// The decoding, compiled for what the processor at hand can do. A closure would not do: it is not inlined into the dispatch.
+struct Vectorised<'a>(&'a [u8]);
+
+impl pulp::WithSimd for Vectorised<'_> {
+    type Output = Result<(Vec<u8>, Space), Fault>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+        pixels(self.0)
+    }
 }
 
 /// More scans than any encoder writes mean a file made to waste time.

@@ -21,13 +21,13 @@ fn full_line(c: &Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &
     let (across, down) = (frame.h_max / c.h, frame.v_max / c.v);
     let row = (y / down).min(c.height - 1);
     // The nearer neighbour above or below; at the edge, the line itself.
-    let beside = if y % 2 == 0 { row.saturating_sub(1) } else { (row + 1).min(c.height - 1) };
+    let beside = if y & 1 == 0 { row.saturating_sub(1) } else { (row + 1).min(c.height - 1) };
     let n = c.width;
     match (across, down) {
-        _ if frame.h_max % c.h != 0 || frame.v_max % c.v != 0 => nearest(c, frame, y, out),
+        _ if across * c.h != frame.h_max || down * c.v != frame.v_max => nearest(c, frame, y, out),
         (1, 1) => out[..n].copy_from_slice(line(row)),
         (1, 2) => {
-            let bias = if y % 2 == 0 { 1 } else { 2 };
+            let bias = if y & 1 == 0 { 1 } else { 2 };
             for ((o, &a), &b) in out.iter_mut().zip(line(row)).zip(line(beside)) {
                 *o = ((u16::from(a) * 3 + u16::from(b) + bias) >> 2) as u8;
             }

@@ -206,7 +206,9 @@ impl Component {
 }
 
 #[inline(always)]
-fn sequential(bits: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut i32, block: &mut Block) -> Result<(), Fault> {
+fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut i32, block: &mut Block) -> Result<(), Fault> {
+    let mut local = *outer;
+    let bits = &mut local;
     bits.refill();
     let size = dc.symbol(bits)?;
     if size > 15 {
@@ -238,6 +240,7 @@ fn sequential(bits: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut 
             k += 1;
         }
     }
+    *outer = local;
     Ok(())
 }
 
