@@ -30,6 +30,8 @@ pub struct Progress {
     /// Updates applied when the validation pictures were last looked at.
     pub evaluated: Option<u64>,
     pub best_top1: Option<f64>,
+    /// Updates applied when that was reached.
+    pub best_update: Option<u64>,
     pub dataset_id: String,
     /// Every setting of the run.
     pub config: Value,

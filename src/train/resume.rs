@@ -55,6 +55,9 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         note(format!("{flag} is now {is}; the checkpoint's run had {was}"));
     }
     note(format!("going on from {} after {} updates", path.display(), progress.update));
+    if progress.best_update == Some(progress.update) {
+        dir.link_best(&path)?; // a kill right after the save may have left the link undone
+    }
     progress.config = settings;
     Ok((state, progress))
 }

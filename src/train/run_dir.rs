@@ -59,12 +59,20 @@ impl RunDir {
         checkpoint::save(&path, model, card, state, progress)?;
         write_atomically(&self.path.join("last"), &[name.as_bytes(), b"\n"])?;
         if best {
-            link_atomically(&path, &self.path.join("best.safetensors"))?;
+            self.link_best(&path)?;
         }
         for (_, old) in checkpoint::list(&self.path.join("checkpoints")).into_iter().skip(keep) {
             fs::remove_file(&old).map_err(|e| Error::writing(&old, e))?;
         }
         Ok(path)
+    }
+
+    /// Makes `checkpoint` the best one.
+    ///
+    /// # Errors
+    /// `Write`.
+    pub fn link_best(&self, checkpoint: &Path) -> Result<()> {
+        link_atomically(checkpoint, &self.path.join("best.safetensors"))
     }
 
     /// The newest checkpoint that is whole. Damaged ones are renamed to `.corrupt` and told to `note`.

@@ -251,6 +251,7 @@ impl<B: Backend> Run<'_, B> {
         let best = self.progress.best_top1.is_none_or(|b| score.top1 > b);
         if best {
             self.progress.best_top1 = Some(score.top1);
+            self.progress.best_update = Some(update);
         }
         self.emit(Event::Eval { update, epoch, loss: score.loss, top1: score.top1, top5: score.top5, images: score.images })?;
         if best {

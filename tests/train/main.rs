@@ -3,3 +3,4 @@
 mod engine;
 mod parity;
 mod resume;
+mod run;

@@ -1,0 +1,44 @@
+"""What `imagenet-engine pack --resize 256` competes with: Pillow decoding and resizing the same pictures on one core.
+
+    python benches/rivals/pillow_pack.py FOLDER [--resize 256] [--repeat 5]
+
+Prints JSON: pictures per second of decode + convert("RGB") + BILINEAR resize of the short side, by process time.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import time
+
+import PIL
+from PIL import Image
+
+
+def one(path, side):
+    image = Image.open(path).convert("RGB")
+    w, h = image.size
+    size = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
+    return image.resize(size, Image.BILINEAR).tobytes()
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("folder")
+    p.add_argument("--resize", type=int, default=256)
+    p.add_argument("--repeat", type=int, default=5)
+    a = p.parse_args()
+    paths = sorted(f for f in pathlib.Path(a.folder).rglob("*") if f.suffix.lower() in (".jpeg", ".jpg", ".png"))
+    for path in paths:  # warm the page cache
+        one(path, a.resize)
+    rates = []
+    for _ in range(a.repeat):
+        start = time.process_time()
+        for path in paths:
+            one(path, a.resize)
+        rates.append(len(paths) / (time.process_time() - start))
+    print(json.dumps({"images_per_s_per_core": round(statistics.median(rates), 1), "min": round(min(rates), 1), "max": round(max(rates), 1),
+                      "pictures": len(paths), "pillow": PIL.__version__}))
+
+
+if __name__ == "__main__":
+    main()
