@@ -18,7 +18,6 @@ use super::shard_writer::{Record, ShardSummary, ShardWriter};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -235,8 +234,7 @@ fn one(plan: &Plan, id: usize, scaler: &mut Scaler) -> Result<Outcome> {
     let item: &Item = &plan.items[id];
     let path = plan.root.join(&item.path);
     let bytes = std::fs::read(&path).map_err(|e| Error::reading(&path, e))?;
-    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    if sha256 != item.sha256 {
+    if bytes.len() as u64 != item.bytes || crc32c::crc32c(&bytes) != item.crc {
         return Err(Error::data("a picture changed while it was being packed")
             .at(path.display().to_string())
             .next("wait until the source is at rest and run the same command again"));
@@ -249,7 +247,7 @@ fn one(plan: &Plan, id: usize, scaler: &mut Scaler) -> Result<Outcome> {
         Ok((picture, original)) => {
             let sums = ChannelSums::of(&picture.pixels);
             let mut source_sha = [0; 8];
-            source_sha.copy_from_slice(&sha256[..8]);
+            source_sha.copy_from_slice(&item.sha256[..8]);
             let record = Record {
                 width: picture.width as u16,
                 height: picture.height as u16,
@@ -263,7 +261,9 @@ fn one(plan: &Plan, id: usize, scaler: &mut Scaler) -> Result<Outcome> {
             };
             Ok((record, sums))
         }
-        Err(error) => Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&sha256), error, action: String::new() }),
+        Err(error) => {
+            Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&item.sha256), error, action: String::new() })
+        }
     })
 }
 

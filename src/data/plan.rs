@@ -100,6 +100,8 @@ pub struct Item {
     pub label: u32,
     pub bytes: u64,
     pub sha256: [u8; 32],
+    /// CRC32C of the file: cheap enough to see that it is still the same when it is decoded.
+    pub crc: u32,
     /// Of the stored picture, where the header could be read.
     pub stored: Option<(u32, u32)>,
 }
@@ -140,7 +142,8 @@ impl Plan {
             let stored = decode::size(&bytes).ok().filter(allowed).map(|(w, h)| stored_size(w, h, options.size, options.fit));
             progress.advance(1);
             let sha256 = Sha256::digest(&bytes).into();
-            Ok(Some(Item { path: file.path.clone(), label: file.label, bytes: bytes.len() as u64, sha256, stored }))
+            let (path, crc) = (file.path.clone(), crc32c::crc32c(&bytes));
+            Ok(Some(Item { path, label: file.label, bytes: bytes.len() as u64, sha256, crc, stored }))
         };
         let items: Option<Vec<Item>> = listing.files.par_iter().map(hash).collect::<Result<_>>()?;
         progress.finish();

@@ -41,15 +41,21 @@ fn pass(v: &[Lanes; 8], shift: u32) -> [Lanes; 8] {
     out
 }
 
+/// Interleaves lines i and i + 4: three such shuffles transpose, and each is one the processor has.
 #[inline(always)]
-fn transpose(v: &[Lanes; 8]) -> [Lanes; 8] {
+fn shuffle(v: &[Lanes; 8]) -> [Lanes; 8] {
     let mut out = [[0; 8]; 8];
-    for r in 0..8 {
-        for c in 0..8 {
-            out[r][c] = v[c][r];
-        }
+    for i in 0..4 {
+        let (a, b) = (v[i], v[i + 4]);
+        out[2 * i] = [a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]];
+        out[2 * i + 1] = [a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]];
     }
     out
+}
+
+#[inline(always)]
+fn transpose(v: &[Lanes; 8]) -> [Lanes; 8] {
+    shuffle(&shuffle(&shuffle(v)))
 }
 
 /// One block of coefficients (in natural order, not dequantised) to 8x8 samples at `out`, lines `stride` apart.
