@@ -57,7 +57,8 @@ fn widen(n: usize, out: &mut [u8], at: impl Fn(usize) -> i16, left: impl Fn(i16,
     let (pairs, _) = out[2..2 * n - 2].as_chunks_mut::<2>();
     for (i, pair) in pairs.iter_mut().enumerate() {
         let this = at(i + 1);
-        *pair = [left(this, at(i)) as u8, right(this, at(i + 2)) as u8];
+        // One 16-bit value for both: vector code then needs no interleaving.
+        *pair = (left(this, at(i)) as u16 | (right(this, at(i + 2)) as u16) << 8).to_le_bytes();
     }
     out[2 * n - 2] = left(at(n - 1), at(n - 2)) as u8;
 }
@@ -75,7 +76,7 @@ fn nearest(c: &Component, frame: &Frame, y: usize, out: &mut [u8]) {
 #[inline(always)]
 fn ycc(y: u8, cb: u8, cr: u8) -> [i32; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    let r = y + ((91881 * cr + 32768) >> 16);
+    let r = y + ((91_881 * cr + 32768) >> 16);
     let g = y + ((-22554 * cb - 46802 * cr + 32768) >> 16);
     let b = y + ((116_130 * cb + 32768) >> 16);
     [r, g, b]
@@ -124,28 +125,31 @@ pub fn to_rgb(frame: &Frame, space: Space) -> Vec<u8> {
     out
 }
 
-/// Sixteen pixels at a time, so that the arithmetic is vectorised and only the interleaving is not.
+/// Sixteen pixels at a time: the arithmetic is vectorised and ends in one word a pixel, whose store spills a zero byte into the next
+/// pixel, written after it. The last few pixels are stored one by one.
 #[inline(always)]
 fn ycc_line(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [[u8; 3]]) {
     const N: usize = 16;
-    let (ys, cbs, crs) = (y.as_chunks::<N>(), cb.as_chunks::<N>(), cr.as_chunks::<N>());
-    let (outs, rest) = out.as_chunks_mut::<N>();
-    for (((o, y), cb), cr) in outs.iter_mut().zip(ys.0).zip(cbs.0).zip(crs.0) {
-        let rgb: [[u8; N]; 3] = {
-            let mut rgb = [[0; N]; 3];
-            for i in 0..N {
-                let v = ycc(y[i], cb[i], cr[i]);
-                rgb[0][i] = v[0].clamp(0, 255) as u8;
-                rgb[1][i] = v[1].clamp(0, 255) as u8;
-                rgb[2][i] = v[2].clamp(0, 255) as u8;
-            }
-            rgb
+    let whole = out.len().saturating_sub(1) / N * N; // at least one pixel is left to take the last spill
+    let bytes = out.as_flattened_mut();
+    for x in (0..whole).step_by(N) {
+        let (Some(y), Some(cb), Some(cr)) = (y[x..].first_chunk::<N>(), cb[x..].first_chunk::<N>(), cr[x..].first_chunk::<N>()) else {
+            return;
         };
+        let mut words = [0u32; N];
         for i in 0..N {
-            o[i] = [rgb[0][i], rgb[1][i], rgb[2][i]];
+            let [r, g, b] = ycc(y[i], cb[i], cr[i]);
+            words[i] = r.clamp(0, 255) as u32 | (g.clamp(0, 255) as u32) << 8 | (b.clamp(0, 255) as u32) << 16;
+        }
+        let Some(o) = bytes[3 * x..].first_chunk_mut::<{ 3 * N + 1 }>() else { return };
+        for i in 0..N {
+            o[3 * i..3 * i + 4].copy_from_slice(&words[i].to_le_bytes());
         }
     }
-    for (((o, &y), &cb), &cr) in rest.iter_mut().zip(ys.1).zip(cbs.1).zip(crs.1) {
-        *o = ycc(y, cb, cr).map(|v| v.clamp(0, 255) as u8);
+    for (((o, &y), &cb), &cr) in out[whole..].iter_mut().zip(&y[whole..]).zip(&cb[whole..]).zip(&cr[whole..]) {
+        let rgb = ycc(y, cb, cr);
+        for c in 0..3 {
+            o[c] = rgb[c].clamp(0, 255) as u8;
+        }
     }
 }
