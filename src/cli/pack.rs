@@ -10,8 +10,6 @@ use crate::data::resize::Fit;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum EncodingArg {
@@ -95,7 +93,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     let options = PackOptions { input: args.input.clone(), output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
     let terminal = Terminal::new(args.progress);
-    let stop = stop_on_signals()?;
+    let stop = super::signals::stop_on_signal()?;
     let end = pack(&options, &terminal, &stop)?;
     let PackEnd::Finished(report) = end else {
         terminal.finish();
@@ -121,20 +119,4 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     println!("{} pictures could not be read and were left out: see {}", report.bad.len(), args.output.join(BAD_IMAGES).display());
     Ok(Outcome::SkippedImages)
-}
-
-/// A flag that SIGINT and SIGTERM set; the second signal ends the process at once.
-///
-/// # Errors
-/// `Internal` when the handlers cannot be installed.
-pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // Order matters: the exit looks at the flag before the second handler sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, 75, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .map_err(|e| Error::internal("cannot install a signal handler").source(e))?;
-    }
-    Ok(stop)
 }

@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         println!("{line}");
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
-        let stop = super::pack::stop_on_signals()?;
+        let stop = super::signals::stop_on_signal()?;
         let repaired = repair(&args.dir, source, &report.damaged_shards, &terminal, &stop)?;
         println!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;

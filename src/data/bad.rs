@@ -2,8 +2,8 @@
 
 use super::format::hex;
 use super::plan::Plan;
-use super::publish::{failpoint, write_whole};
 use crate::error::{Error, Result};
+use crate::files::{failpoint, write_whole};
 use std::path::Path;
 
 /// The report of pictures that were left out, one JSON object a line.

@@ -2,9 +2,9 @@
 //! which coreutils can verify the folder without this program.
 
 use super::format::{ChannelSums, shard_name};
-use super::publish::write_whole;
 use super::shard_writer::ShardSummary;
 use crate::error::{Error, Result};
+use crate::files::{failpoint, write_whole};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -114,7 +114,7 @@ impl Manifest {
         sums += &format!("{}  {MANIFEST}\n", super::format::hex(&Sha256::digest(json.as_bytes())));
         let tag = &self.dataset_id[..self.dataset_id.len().min(8)];
         write_whole(dir, SUMS, tag, sums.as_bytes(), true)?;
-        super::publish::failpoint("before-manifest");
+        failpoint("before-manifest");
         write_whole(dir, MANIFEST, tag, json.as_bytes(), false)
     }
 }

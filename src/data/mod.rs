@@ -16,7 +16,6 @@ mod map;
 pub mod order;
 pub mod pack;
 pub mod plan;
-pub mod publish;
 pub mod resize;
 mod resume;
 pub mod shard;

@@ -11,11 +11,11 @@ use super::decode;
 use super::format::{ChannelSums, hex};
 use super::manifest::{Class, MANIFEST, Manifest};
 use super::plan::{Item, Plan, PlanOptions};
-use super::publish::{Lock, remove_temporaries};
 use super::resize::Scaler;
 use super::resume::{Done, finished_shards};
 use super::shard_writer::{Record, ShardSummary, ShardWriter};
 use crate::error::{Error, Result};
+use crate::files::{Lock, remove_temporaries};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
         return Err(Error::data("no such folder").at(options.input.display().to_string()).next("check --input"));
     }
     std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
-    let _lock = Lock::take(dir)?;
+    let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     refuse_existing(dir)?;
     remove_temporaries(dir)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|e| Error::internal(e.to_string()))?;
@@ -147,7 +147,7 @@ impl Run<'_> {
                     close(closing.take(), &mut shards)?;
                     self.recheck_missing(index as u32, &kept)?;
                     shards.push(kept);
-                    if self.stop_at_bad && !self.bad.is_empty() {
+                    if self.stop_at_bad & !self.bad.is_empty() {
                         return Ok(None);
                     }
                     continue;
@@ -221,7 +221,7 @@ impl Run<'_> {
                 return Ok(None);
             }
             before = decoded?;
-            if self.stop_at_bad && !self.bad.is_empty() {
+            if self.stop_at_bad & !self.bad.is_empty() {
                 return Ok(None);
             }
         }

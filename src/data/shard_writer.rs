@@ -5,8 +5,8 @@
 //! Bytes are a pure function of the plan and the records.
 
 use super::format::*;
-use super::publish::{NewFile, failpoint};
 use crate::error::{Error, Result};
+use crate::files::{NewFile, failpoint};
 use sha2::{Digest, Sha256};
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;

@@ -201,7 +201,7 @@ pub fn repair(dir: &Path, source: &Path, damaged: &[String], progress: &dyn Prog
             .because(format!("dataset_id of the source: {}, of the shards: {}", hex(&plan.dataset_id), manifest.dataset_id))
             .next("give the unchanged source, or pack into a new folder"));
     }
-    let _lock = super::publish::Lock::take(dir)?;
+    let _lock = crate::files::Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     for listed in manifest.shards.iter().filter(|s| damaged.contains(&s.name)) {
         let path = dir.join(&listed.name);
         let aside = dir.join(format!("{}.damaged", listed.name));

@@ -2,17 +2,15 @@
 
 use crate::checkpoint::{self, ModelCard, Progress, State};
 use crate::error::{Error, Result};
-use crate::files::{link_atomically, write_atomically};
+use crate::files::{Lock, link_atomically, remove_temporaries, write_atomically};
 use crate::models::Model;
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub struct RunDir {
     path: PathBuf,
     /// Holds the lock until the run ends, however it ends.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl RunDir {
@@ -27,7 +25,10 @@ impl RunDir {
                 .next("--resume auto to go on with it, or another --output"));
         }
         fs::create_dir_all(path.join("checkpoints")).map_err(|e| Error::writing(path, e))?;
-        Ok(Self { path: path.to_owned(), _lock: lock(path)? })
+        let lock = Lock::take(&path.join(".lock"), false, "trains")?;
+        remove_temporaries(path)?;
+        remove_temporaries(&path.join("checkpoints"))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -93,21 +94,4 @@ impl RunDir {
         }
         Ok(None)
     }
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = open.map_err(|e| Error::writing(&path, e))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut pid = String::new();
-        let _ = file.read_to_string(&mut pid);
-        return Err(Error::write("another process trains into this folder")
-            .at(folder.display().to_string())
-            .because(format!("process {} holds its lock", pid.trim()))
-            .next("wait for it, stop it, or choose another --output"));
-    }
-    let told = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-    told.map_err(|e| Error::writing(&path, e))?;
-    Ok(file)
 }
