@@ -41,6 +41,11 @@ impl Outcome {
     }
 }
 
+/// How the user called this program, for the commands we suggest.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "imagenet-engine".into())
+}
+
 #[derive(Parser)]
 #[command(name = "imagenet-engine", version, about, arg_required_else_help = true)]
 struct Cli {

@@ -50,9 +50,17 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     if config.dry_run {
         return dry_run(&config, &device, &output);
     }
-    let dir = RunDir::open(&output, config.resume.is_some())?;
+    // Everything that can be wrong is looked at before the output folder is made.
     let report = Report::new(progress);
-    let datasets = open(&config, &output, &report)?;
+    let demo = config.data == "demo";
+    let opened = if demo { None } else { Some(open(&config, &output, &report)?) };
+    let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
+    settle(&config, classes, pictures)?;
+    let dir = RunDir::open(&output, config.resume.is_some())?;
+    let datasets = match opened {
+        Some(datasets) => datasets,
+        None => open(&config, &output, &report)?,
+    };
     let stop = signals::stop_on_signal()?;
     let Device::Cpu = device;
     let finish = trainer::run(Cpu::<f32>::new(), &config, &datasets, &dir, &stop, &mut |notice| report.show(notice))?;
@@ -139,6 +147,11 @@ fn write_demo(folder: &Path, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// The network and the plan, or what is wrong with them.
+fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Plan)> {
+    Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, pictures as u64)?))
+}
+
 fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
     let (pictures, classes) = match config.data.as_str() {
         "demo" => (DEMO_TRAIN, demo::CLASSES.len()),
@@ -151,8 +164,7 @@ fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
     if let Some(val) = &config.val {
         Dataset::open(val)?;
     }
-    let model = Model::new(&config.model, classes, config.zero_init_residual)?;
-    let plan = Plan::new(config, pictures as u64)?;
+    let (model, plan) = settle(config, classes, pictures)?;
     println!("{}", config.to_toml()?.trim_end());
     println!();
     println!("device        {}", device.describe());
@@ -168,10 +180,10 @@ fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
 
 /// The last lines: what was reached, where it lies, what to type next.
 fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
-    let run = output.display();
+    let (run, program) = (output.display(), super::program());
     if !finish.complete {
         println!("stopped after {} updates; everything needed to go on is in {run}", finish.updates);
-        println!("next: imagenet-engine train --resume auto --output {run}");
+        println!("next: {program} train --resume auto --output {run}");
         return Outcome::Stopped;
     }
     if let Some(score) = &finish.last_eval {
@@ -194,12 +206,12 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
     };
     match val {
         Some(val) => println!(
-            "next: imagenet-engine eval --data {} --weights {} --model {}",
+            "next: {program} eval --data {} --weights {} --model {}",
             val.display(),
             output.join("model.safetensors").display(),
             config.model
         ),
-        None => println!("next: imagenet-engine predict --weights {} PICTURE", output.join("model.safetensors").display()),
+        None => println!("next: {program} predict --weights {} PICTURE", output.join("model.safetensors").display()),
     }
     Outcome::Done
 }

@@ -31,10 +31,6 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
@@ -93,5 +89,16 @@ impl RunDir {
             }
         }
         Ok(None)
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if !self.path.join("config.toml").exists() {
+            // Nothing was begun: leave no trace. Folders that hold anything stay.
+            let _ = fs::remove_file(self.path.join(".lock"));
+            let _ = fs::remove_dir(self.path.join("checkpoints"));
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 }

@@ -78,6 +78,17 @@ fn a_loss_that_is_not_finite_ends_the_run_with_76_and_keeps_the_last_good_checkp
 }
 
 #[test]
+fn a_run_that_cannot_begin_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let run = folder.path().join("run");
+    for wrong in [&["--model", "resnet51"][..], &["--batch-size", "1000"], &["--init", "/nowhere.safetensors"]] {
+        assert_ne!(train(&data, &run, wrong).status.code(), Some(0));
+        assert!(!run.exists(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn pictures_of_other_classes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = demo_pictures(folder.path());
