@@ -177,7 +177,7 @@ fn two_packs_into_one_folder_are_refused() {
     let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
     tree(&input, 2, 2, 40, 1);
     std::fs::create_dir_all(&out).unwrap();
-    let lock = imagenet_engine::data::publish::Lock::take(&out).unwrap();
+    let lock = imagenet_engine::files::Lock::take(&out.join("pack.lock"), true, "is packing").unwrap();
     let error = run(&options(&input, &out)).unwrap_err();
     assert!(error.exit_code() == 73 && error.to_string().contains(&std::process::id().to_string()), "{error}");
     drop(lock);
