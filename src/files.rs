@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A file under construction. Dropped without [`NewFile::publish`], it is removed.
@@ -62,6 +63,7 @@ impl NewFile {
             Err(rustix::io::Errno::EXIST) => {
                 return Err(Error::write("refusing to overwrite").at(self.target.display().to_string()));
             }
+            Err(_) if self.replace => fs::rename(&self.temporary, &self.target).map_err(fail)?,
             // File systems without the flag: a hard link does not replace either.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
                 fs::hard_link(&self.temporary, &self.target).map_err(fail)?;
@@ -169,6 +171,11 @@ impl Lock {
             return Err(Error::write(format!("another process {doing} here (process {})", pid.trim()))
                 .at(path.display().to_string())
                 .next("wait for it to end, stop it, or choose another --output"));
+        }
+        // A passing lock may have been removed between our opening and locking it; another process then holds the new file.
+        let same = fs::metadata(path).ok().zip(file.metadata().ok()).is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()));
+        if !same {
+            return Self::take(path, passing, doing);
         }
         file.set_len(0).map_err(fail)?;
         file.rewind().map_err(fail)?;

@@ -27,6 +27,10 @@ pub struct State {
 pub struct Progress {
     /// Updates applied.
     pub update: u64,
+    /// Batches the normalisations have seen: torch's `num_batches_tracked`.
+    pub batches: u64,
+    /// How pictures are ordered; see [`crate::data::order`].
+    pub order_version: u32,
     /// Updates applied when the validation pictures were last looked at.
     pub evaluated: Option<u64>,
     pub best_top1: Option<f64>,
@@ -58,7 +62,7 @@ pub struct ModelCard {
 pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progress: &Progress) -> Result<()> {
     check_finite(model, state, path)?;
     let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
-    tensors.extend(weights::running_to_tensors(&model.layout, &state.running, progress.update));
+    tensors.extend(weights::running_to_tensors(&model.layout, &state.running, progress.batches));
     for (i, arena) in state.optimizer.chunks_exact(model.layout.len()).enumerate() {
         tensors.extend(weights::arena_to_tensors(&model.layout, &format!("optimizer.{i}."), arena));
     }
@@ -69,10 +73,10 @@ pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progres
 ///
 /// # Errors
 /// As [`save`].
-pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State, updates: u64) -> Result<()> {
+pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State, batches: u64) -> Result<()> {
     check_finite(model, state, path)?;
     let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
-    tensors.extend(weights::running_to_tensors(&model.layout, &state.running, updates));
+    tensors.extend(weights::running_to_tensors(&model.layout, &state.running, batches));
     safetensors::write(path, tensors, object(json!({ "format": 1, "card": card })))
 }
 
@@ -92,7 +96,7 @@ fn check_finite(model: &Model, state: &State, path: &Path) -> Result<()> {
         Some(name) => Err(Error::non_finite(format!("{name} is not finite: the checkpoint was not written"))
             .at(path.display().to_string())
             .because("the training diverged")
-            .next("--resume from an earlier checkpoint with a lower --lr")),
+            .next("--resume with an earlier file of the checkpoints folder and a lower --lr")),
         None => Ok(()),
     }
 }

@@ -92,7 +92,14 @@ pub struct File {
 /// `Data`: not a safetensors file, truncated, a tensor or the metadata differ from their CRC, an element type we do not read, values
 /// that are not finite.
 pub fn read(path: &Path) -> Result<File> {
-    let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
+    parse(path, &std::fs::read(path).map_err(|e| Error::reading(path, e))?)
+}
+
+/// As [`read`], from the file's bytes.
+///
+/// # Errors
+/// `Data`, always for what the bytes hold.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
     let damaged = |what: String| {
         Error::data(what).at(path.display().to_string()).because("the file was cut short, altered, or is no safetensors file")
     };
@@ -100,8 +107,8 @@ pub fn read(path: &Path) -> Result<File> {
     if header > HEADER_LIMIT {
         return Err(damaged(format!("byte 0: a header of {header} bytes, expected at most {HEADER_LIMIT}")));
     }
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("header: {e}")))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("header: {e}")))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(format!("header: {e}")))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(format!("header: {e}")))?;
     let meta = match header.metadata().as_ref().and_then(|m| m.get(META_KEY)) {
         Some(text) => parse_meta(text).ok_or_else(|| damaged("the metadata differs from its crc32c".into()))?,
         None => Map::new(),

@@ -63,7 +63,11 @@ pub fn running_from_file(layout: &Layout, file: &File) -> Result<Vec<f32>> {
     for entry in &layout.running {
         let (mean, variance) = running[entry.slot.0.clone()].split_at_mut(entry.channels);
         mean.copy_from_slice(tensor(file, &format!("{}.running_mean", entry.prefix), &[entry.channels])?);
-        variance.copy_from_slice(tensor(file, &format!("{}.running_var", entry.prefix), &[entry.channels])?);
+        let name = format!("{}.running_var", entry.prefix);
+        variance.copy_from_slice(tensor(file, &name, &[entry.channels])?);
+        if let Some(v) = variance.iter().find(|v| **v < 0.0) {
+            return Err(Error::data(format!("tensor {name} holds the variance {v}")).at(file.path.display().to_string()));
+        }
     }
     Ok(running)
 }

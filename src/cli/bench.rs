@@ -38,8 +38,8 @@ struct StepArgs {
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Side of the pictures
-    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
-    train_crop_size: usize,
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096), default_value_t = 224)]
+    train_crop_size: u32,
     /// Steps timed, after two that are not
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -63,16 +63,16 @@ pub fn run(args: &Args) -> Result<Outcome> {
 fn bench_step(args: &StepArgs) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
-    let batch = args.batch_size as usize;
+    let (batch, side) = (args.batch_size as usize, args.train_crop_size as usize);
     let config = Config {
         model: args.model.clone(),
         batch_size: batch,
-        train_crop_size: args.train_crop_size,
+        train_crop_size: side,
         warmup_epochs: Some(0.0),
         lr: Some(0.01),
         ..Config::default()
     };
-    let source: Arc<dyn Source> = Arc::new(super::train::synthetic(args.train_crop_size, config.seed));
+    let source: Arc<dyn Source> = Arc::new(super::train::synthetic(side, config.seed));
     let model = Model::new(&config.model, source.classes().len(), false)?;
     let plan = Plan::new(&config, source.len() as u64)?;
     let state = State { weights: model.layout.init(config.seed), running: model.layout.init_running(), optimizer: Vec::new() };
@@ -81,11 +81,11 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
     let options = plan.learner_options(&config, &model);
     let mut learner = Learner::new(Cpu::<f32>::new(), model, options, &state, 0)?;
     let steps = u64::from(args.steps) + 2;
-    let options = LoaderOptions::train(batch, args.train_crop_size as u32, (0.08, 1.0), config.seed, 1);
+    let options = LoaderOptions::train(batch, args.train_crop_size, (0.08, 1.0), config.seed, 1);
     let loader = Loader::new(source, &options)?.take(steps as usize);
     let (mut times, mut profile, mut update_s) = (Vec::new(), Profile::default(), 0.0);
     for (i, batch) in loader.enumerate() {
-        let pictures = trainer::pictures(batch?, args.train_crop_size);
+        let pictures = trainer::pictures(batch?, side);
         let start = Instant::now();
         let timed = i >= 2;
         let metrics = learner.accumulate(pictures, timed.then_some(&mut profile))?;

@@ -28,8 +28,8 @@ pub struct Args {
     #[arg(long)]
     model: Option<String>,
     /// Side of the pictures [default: what the file says, else 224]
-    #[arg(long, value_name = "PIXELS")]
-    val_crop_size: Option<usize>,
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    val_crop_size: Option<u32>,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Use only the first N batches
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let weights = Weights::open(&args.weights, args.model.as_deref(), Some(dataset.classes()))?;
     let backend = Cpu::<f32>::new();
     let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
-    let crop_size = args.val_crop_size.unwrap_or(weights.card.val_crop_size);
+    let crop_size = args.val_crop_size.map_or(weights.card.val_crop_size, |side| side as usize);
     let options = Options { batch_size: args.batch_size as usize, crop_size, limit_batches: args.limit_val_batches };
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
     let score = eval::run(&dataset, &options, &stop, &mut |n| report.show(n), |batch| {

@@ -5,6 +5,7 @@ use super::device::{Device, open_device, set_threads};
 use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
+use crate::checkpoint::{safetensors, weights};
 use crate::cpu::Cpu;
 use crate::data::demo;
 use crate::data::loader::Source;
@@ -50,7 +51,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     if config.dry_run {
         return dry_run(&config, &device, &output);
     }
-    // Everything that can be wrong is looked at before the output folder is made.
+    // What can be seen to be wrong is seen before the output folder is made.
     let report = Report::new(progress);
     let demo = config.data == "demo";
     let opened = if demo { None } else { Some(open(&config, &output, &report)?) };
@@ -113,6 +114,7 @@ fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets> {
     }
     let names = |s: &Arc<dyn Source>| s.classes().to_vec();
     match &data.val {
+        Some(val) if val.is_empty() => Err(Error::data("there are no validation pictures").at("--val").next("imagenet-engine inspect DIR")),
         Some(val) if names(val) != names(&data.train) => Err(Error::data("training and validation pictures have different classes")
             .at(format!("{} and {}", config.data, config.val.as_deref().unwrap_or(Path::new("demo")).display()))
             .because(format!("{} classes here, {} there, or other names", data.train.classes().len(), val.classes().len()))
@@ -131,6 +133,21 @@ pub fn synthetic(crop_size: usize, seed: u64) -> Synthetic {
     Synthetic::new(1_281_167, side, side, 1000, seed)
 }
 
+/// Removes what a killed run left of the demo, and nothing else.
+fn remove_half_written(dir: &Path) -> Result<()> {
+    let fail = |e| Error::writing(dir, e);
+    let ours = |name: &str| name.starts_with('.') || name.ends_with(".ies") || ["dataset.json", "SHA256SUMS"].contains(&name);
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if !ours(&entry.file_name().to_string_lossy()) {
+            return Err(Error::write("the place of the demo's pictures holds something else")
+                .at(entry.path().display().to_string())
+                .next("another --output, or --data for your own pictures"));
+        }
+    }
+    std::fs::remove_dir_all(dir).map_err(fail)
+}
+
 /// Draws and packs the demo's pictures, unless an earlier run left them there.
 fn write_demo(folder: &Path, report: &Report) -> Result<()> {
     for (split, count) in [(Split::Train, DEMO_TRAIN), (Split::Val, DEMO_VAL)] {
@@ -139,7 +156,7 @@ fn write_demo(folder: &Path, report: &Report) -> Result<()> {
             continue;
         }
         if dir.exists() {
-            std::fs::remove_dir_all(&dir).map_err(|e| Error::writing(&dir, e))?; // left half-written by a killed run
+            remove_half_written(&dir)?;
         }
         report.line(&format!("drawing {count} pictures of {} classes into {}", demo::CLASSES.len(), dir.display()));
         demo::write(&dir, split, count, DEMO_SEED)?;
@@ -153,18 +170,17 @@ fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Pl
 }
 
 fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
-    let (pictures, classes) = match config.data.as_str() {
-        "demo" => (DEMO_TRAIN, demo::CLASSES.len()),
-        "synthetic" => (synthetic(config.train_crop_size, 0).len(), 1000),
-        dir => {
-            let dataset = Dataset::open(Path::new(dir))?;
-            (Source::len(&dataset), Source::classes(&dataset).len())
+    let (classes, pictures) = match config.data.as_str() {
+        "demo" => (demo::CLASSES.len(), DEMO_TRAIN),
+        _ => {
+            let datasets = open(config, output, &Report::new(ProgressMode::None))?;
+            (datasets.train.classes().len(), datasets.train.len())
         }
     };
-    if let Some(val) = &config.val {
-        Dataset::open(val)?;
-    }
     let (model, plan) = settle(config, classes, pictures)?;
+    if let Some(init) = &config.init {
+        weights::load(&model, &safetensors::read(init)?)?;
+    }
     println!("{}", config.to_toml()?.trim_end());
     println!();
     println!("device        {}", device.describe());

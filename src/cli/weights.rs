@@ -33,6 +33,14 @@ impl Weights {
                 .at(path.display().to_string())
                 .because("these are no weights of a ResNet with torchvision's names"));
         }
+        if let Some(card) = &own {
+            let sizes_fit = (1..=4096).contains(&card.val_crop_size) && card.resize <= 4096;
+            if !(card.classes.is_empty() || card.classes.len() == outputs) || !sizes_fit {
+                return Err(Error::data("the file's description does not fit its tensors")
+                    .at(path.display().to_string())
+                    .because(format!("{} class names for {outputs} outputs, pictures of {}", card.classes.len(), card.val_crop_size)));
+            }
+        }
         let model = Model::new(&name, outputs, false)?;
         let (weights, running) = weights::load(&model, &file)?;
         let mut card = own.unwrap_or_else(|| ModelCard {

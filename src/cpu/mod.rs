@@ -1,7 +1,8 @@
 //! The CPU backend: rayon, a GEMM crate, and loops that the compiler vectorises.
 //!
 //! It trains where there is no GPU, and it is the oracle of the CUDA backend. Work is cut into tiles by shape alone, and every sum
-//! is taken in an order that depends on the tiles alone; so results are the same bits whatever the number of threads.
+//! is taken in an order that depends on the tiles alone; so results are the same bits whatever the number of threads, on one kind of processor (the GEMM
+//! crate chooses its kernels and blocks by the processor's vectors and caches).
 
 mod augment;
 mod conv;

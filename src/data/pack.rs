@@ -62,6 +62,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
         return Err(Error::data("no such folder").at(options.input.display().to_string()).next("check --input"));
     }
     std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
+    refuse_output_inside_input(&options.input, dir)?;
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     refuse_existing(dir)?;
     remove_temporaries(dir)?;
@@ -265,6 +266,19 @@ fn one(plan: &Plan, id: usize, scaler: &mut Scaler) -> Result<Outcome> {
             Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&item.sha256), error, action: String::new() })
         }
     })
+}
+
+/// The output would be listed as a class of its own, and every label behind it would move.
+fn refuse_output_inside_input(input: &Path, output: &Path) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().map_err(|e| Error::reading(path, e));
+    if real(output)?.starts_with(real(input)?) {
+        let _ = std::fs::remove_dir(output); // only if it is empty, as when it was made just now
+        return Err(Error::usage("the output lies inside the input")
+            .at(output.display().to_string())
+            .because("it would be taken for a class of pictures")
+            .next("an --output beside the pictures"));
+    }
+    Ok(())
 }
 
 fn refuse_existing(dir: &Path) -> Result<()> {

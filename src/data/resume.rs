@@ -45,21 +45,23 @@ pub fn finished_shards(dir: &Path, plan: &Plan) -> Result<Vec<Option<Done>>> {
             return Err(other(format!("the folder holds shards of another pack: {why}")));
         }
         let index = shard.header.shard_index;
+        let name = shard_name(plan.options.split.name(), index, plan.shard_count());
+        let of_the_plan = shard.file_name() == name && (index as usize) < done.len() && shard.classes == *plan.classes;
+        if !of_the_plan || shard.entries.iter().any(|e| !plan.ids(index).contains(&(e.global_id as usize))) {
+            return Err(other("a shard does not bear its own name".into()));
+        }
         let sha256 = hash_shard(&shard)?;
         let mut per_class = vec![0u64; plan.classes.len()];
         for e in &shard.entries {
             per_class[e.label as usize] += 1;
         }
         let summary = ShardSummary {
-            name: shard_name(plan.options.split.name(), index, plan.shard_count()),
+            name,
             bytes: shard.header.file_len,
             records: shard.header.record_count,
             first_global_id: shard.header.first_global_id,
             sha256,
         };
-        if shard.file_name() != summary.name || shard.classes != *plan.classes {
-            return Err(other("a shard does not bear its own name".into()));
-        }
         let ids = shard.entries.iter().map(|e| e.global_id).collect();
         done[index as usize] = Some(Done { summary, sums: meta.sums, per_class, ids, kept: true });
     }

@@ -175,7 +175,7 @@ impl Shard {
         Err(Error::data(format!("shard corrupted: {}: crc32c {found:08x}, expected {:08x}", self.describe(record), entry.crc))
             .at(format!("{}, byte {}", self.path.display(), entry.offset))
             .because("the file changed after packing (disk or copy error)")
-            .next("imagenet-engine verify --full DIR; then pack again, or pack --repair-from SRC"))
+            .next("imagenet-engine verify --full DIR; then verify DIR --repair-from PICTURES"))
     }
 
     /// `file: record r (global g, source) at byte b`.

@@ -18,6 +18,12 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
     if index.exists() {
         return Err(Error::write("refusing to overwrite").at(index.display().to_string()).next("choose another --output"));
     }
+    if std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Error::write("the output folder is not empty")
+            .at(output.display().to_string())
+            .because("pictures of the same names would be overwritten")
+            .next("a new --output"));
+    }
     let count = dataset.len().min(limit.unwrap_or(usize::MAX));
     let mut taken = HashSet::new();
     let mut paths = Vec::with_capacity(count);
@@ -48,7 +54,7 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
         let picture = dataset.describe(i)?;
         csv += &format!("{},{},{}\n", picture.global_id, picture.label, csv_field(path));
     }
-    std::fs::write(&index, csv).map_err(|e| Error::writing(&index, e))?;
+    crate::files::write_atomically(&index, &[csv.as_bytes()])?;
     Ok(Some(count))
 }
 

@@ -206,6 +206,11 @@ pub fn repair(dir: &Path, source: &Path, damaged: &[String], progress: &dyn Prog
         let path = dir.join(&listed.name);
         let aside = dir.join(format!("{}.damaged", listed.name));
         if path.exists() {
+            if aside.exists() {
+                return Err(Error::write("an earlier repair left the damaged shard aside")
+                    .at(aside.display().to_string())
+                    .next("look at both, and remove one"));
+            }
             std::fs::rename(&path, &aside).map_err(|e| Error::writing(&path, e))?;
         }
         let index = manifest.shards.iter().position(|s| s.name == listed.name).unwrap_or(0) as u32;
@@ -214,6 +219,8 @@ pub fn repair(dir: &Path, source: &Path, damaged: &[String], progress: &dyn Prog
         }
         let sha = hash_shard(&Shard::open(&path)?)?;
         if sha != listed.sha256 {
+            // The original holds more of the truth than this does.
+            std::fs::rename(&aside, &path).map_err(|e| Error::writing(&path, e))?;
             return Err(Error::data(format!("the shard came out different: expected sha256 {}, found {sha}", listed.sha256))
                 .at(path.display().to_string())
                 .because("another version of this program packed it"));

@@ -214,7 +214,7 @@ epochs = 10
 batch-size = 64
 lr = 0.08
 weight-decay = 5e-5
-warmup-epochs = 1.0
+warmup-epochs = 0.5
 train-crop-size = 32
 val-crop-size = 32
 rrc-scale = [0.8, 1.0]
@@ -228,11 +228,17 @@ impl Config {
     /// `Data` if the file cannot be read; `Usage` for an unknown key or a value of the wrong type in it, with its line.
     pub fn resolve(flags: Self, given: impl Fn(&str) -> bool) -> Result<Self> {
         let internal = |e: toml::ser::Error| Error::internal("settings do not serialise").source(e);
+        if i64::try_from(flags.seed).is_err() {
+            return Err(Error::usage("must be at most 9223372036854775807").at("--seed")); // TOML knows no larger number
+        }
         let mut settled = toml::Table::try_from(&flags).map_err(internal)?;
-        let file = match &flags.config {
+        let mut file = match &flags.config {
             Some(path) => read_file(path)?,
             None => toml::Table::new(),
         };
+        if flags.resume.is_some() {
+            file.remove("max-steps"); // where the last session stopped is not where this one must
+        }
         let typed = |key: &str| given(&key.replace('-', "_"));
         let data = file.get("data").filter(|_| !typed("data")).and_then(toml::Value::as_str).unwrap_or(&flags.data);
         let preset: toml::Table = match data {
@@ -253,7 +259,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         let bad = |flag: &str, what: &str| Err(Error::usage(what).at(flag.to_owned()).next("imagenet-engine train --help"));
-        let positive: [(&str, u64); 8] = [
+        let positive: [(&str, u64); 10] = [
             ("--epochs", self.epochs),
             ("--batch-size", self.batch_size as u64),
             ("--grad-accum", self.grad_accum as u64),
@@ -262,7 +268,15 @@ impl Config {
             ("--val-interval", self.val_interval),
             ("--log-interval", self.log_interval),
             ("--save-every", self.save_every.unwrap_or(1)),
+            ("--limit-train-batches", self.limit_train_batches.unwrap_or(1)),
+            ("--limit-val-batches", self.limit_val_batches.unwrap_or(1)),
         ];
+        for (flag, value) in [("--batch-size", self.batch_size as u64), ("--grad-accum", self.grad_accum as u64), ("--epochs", self.epochs)]
+        {
+            if value > 1 << 24 {
+                return bad(flag, "must be at most 16777216");
+            }
+        }
         if let Some((flag, _)) = positive.iter().find(|(_, v)| *v == 0) {
             return bad(flag, "must be at least 1");
         }

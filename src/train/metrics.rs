@@ -39,11 +39,11 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether a run that goes on after `updates` updates still owns this line.
-    fn precedes(&self, updates: u64) -> bool {
+    /// Whether a run that goes on after `updates` updates, the last evaluation after `evaluated`, still owns this line.
+    fn precedes(&self, updates: u64, evaluated: Option<u64>) -> bool {
         match self {
             Self::Step { update, .. } => *update < updates,
-            Self::Eval { update, .. } => *update <= updates,
+            Self::Eval { update, .. } => evaluated.is_some_and(|e| *update <= e),
             Self::End { .. } => false,
         }
     }
@@ -56,11 +56,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens `path`, keeping only the lines before `updates` updates. A last line cut short by a crash is dropped.
+    /// Opens `path`, keeping only the steps before `updates` updates and the evaluations up to `evaluated`. A last line cut short by a crash is dropped.
     ///
     /// # Errors
     /// `Write`; `Data` if a whole line of an existing file is none of ours.
-    pub fn open(path: &Path, updates: u64) -> Result<Self> {
+    pub fn open(path: &Path, updates: u64, evaluated: Option<u64>) -> Result<Self> {
         let old = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -71,7 +71,7 @@ impl Log {
             let Some(line) = line.strip_suffix('\n') else { break };
             let event: Event = serde_json::from_str(line)
                 .map_err(|e| Error::data("a line is no event of a run").at(format!("{}, line {}", path.display(), i + 1)).source(e))?;
-            if event.precedes(updates) {
+            if event.precedes(updates, evaluated) {
                 kept.push_str(line);
                 kept.push('\n');
             }
@@ -104,18 +104,21 @@ mod tests {
     fn resuming_rewinds_to_the_checkpoint_and_drops_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut log = Log::open(&path, 0).unwrap();
+        let mut log = Log::open(&path, 0, None).unwrap();
         (0..4).for_each(|u| log.append(&step(u)).unwrap());
         log.append(&Event::Eval { update: 4, epoch: 0, loss: 1.0, top1: 0.5, top5: 1.0, images: 9 }).unwrap();
         log.append(&step(4)).unwrap();
         log.file.write_all(b"{\"event\":\"st").unwrap();
-        Log::open(&path, 4).unwrap().append(&step(4)).unwrap();
+        Log::open(&path, 4, Some(4)).unwrap().append(&step(4)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let events: Vec<Event> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(events.len(), 6);
         assert_eq!(events[3], step(3));
         assert!(matches!(events[4], Event::Eval { update: 4, .. }));
         assert_eq!(events[5], step(4));
+        // An evaluation that the checkpoint does not know of is made again.
+        Log::open(&path, 4, None).unwrap();
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("eval"));
     }
 
     #[test]
@@ -123,6 +126,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         std::fs::write(&path, "not ours\n").unwrap();
-        assert_eq!(Log::open(&path, 0).err().map(|e| e.exit_code()), Some(65));
+        assert_eq!(Log::open(&path, 0, None).err().map(|e| e.exit_code()), Some(65));
     }
 }

@@ -8,6 +8,9 @@ use crate::models::Model;
 use crate::optim::{Rule, Sgd};
 use crate::schedule::{Curve, Schedule};
 
+/// The rates of all updates are kept in a table.
+const MOST_UPDATES: u64 = 1 << 28;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub updates_per_epoch: u64,
@@ -27,7 +30,12 @@ impl Plan {
         let per_update = (config.batch_size * config.grad_accum) as u64;
         let whole = pictures / per_update;
         let updates_per_epoch = match config.limit_train_batches {
-            Some(limit) => whole.min(limit.div_ceil(config.grad_accum as u64)),
+            Some(limit) if limit < config.grad_accum as u64 => {
+                return Err(Error::usage(format!("{limit} batches do not make one update of {}", config.grad_accum))
+                    .at("--limit-train-batches")
+                    .next(format!("--limit-train-batches {}", config.grad_accum)));
+            }
+            Some(limit) => whole.min(limit / config.grad_accum as u64),
             None => whole,
         };
         if updates_per_epoch == 0 {
@@ -36,7 +44,12 @@ impl Plan {
                 .because("each epoch drops the last pictures that make no whole batch")
                 .next(format!("--batch-size {}", pictures.clamp(1, 64))));
         }
-        let total_updates = config.epochs * updates_per_epoch;
+        let total_updates = config.epochs.saturating_mul(updates_per_epoch);
+        if total_updates > MOST_UPDATES {
+            return Err(Error::usage(format!("{total_updates} updates are more than {MOST_UPDATES}"))
+                .at("--epochs")
+                .next("fewer --epochs"));
+        }
         let peak = config.peak_lr();
         let curve = match config.sched {
             Sched::Cosine => Curve::Cosine,
@@ -46,14 +59,11 @@ impl Plan {
             Sched::Constant => 0.0,
             Sched::Cosine => f64::min(5.0, config.epochs as f64 / 2.0),
         });
-        let schedule = Schedule {
-            curve,
-            peak,
-            min: config.min_lr,
-            warmup_lr: config.warmup_lr.unwrap_or(peak * 0.01),
-            warmup: (warmup_epochs * updates_per_epoch as f64).round() as u64,
-            total: total_updates,
-        };
+        let warmup = warmup_epochs * updates_per_epoch as f64;
+        // A default that nobody typed must not fail the shortest runs.
+        let warmup = if config.warmup_epochs.is_some() { warmup.round() } else { warmup.floor() } as u64;
+        let schedule =
+            Schedule { curve, peak, min: config.min_lr, warmup_lr: config.warmup_lr.unwrap_or(peak * 0.01), warmup, total: total_updates };
         schedule.check()?;
         let last_update = config.max_steps.map_or(total_updates, |m| m.min(total_updates));
         Ok(Self { updates_per_epoch, total_updates, last_update, schedule })

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::run_dir::RunDir;
 use crate::checkpoint::{self, Progress, State, safetensors, weights};
+use crate::data::order::ORDER_VERSION;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use serde_json::Value;
@@ -36,13 +37,22 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
             }
             None => State { weights: model.layout.init(config.seed), running: model.layout.init_running(), optimizer: Vec::new() },
         };
-        return Ok((state, Progress { dataset_id: dataset_id.to_owned(), config: settings, ..Progress::default() }));
+        let fresh = Progress { dataset_id: dataset_id.to_owned(), order_version: ORDER_VERSION, config: settings, ..Progress::default() };
+        return Ok((state, fresh));
     };
     if progress.dataset_id != dataset_id {
         return Err(Error::usage("the training pictures are not those of the checkpoint")
             .at(format!("{}: dataset {}, checkpoint {}", config.data, dataset_id, progress.dataset_id))
             .because("another --data, or it was packed again with other options")
             .next("the same --data; or --init FILE to start a new run from the weights"));
+    }
+    if progress.order_version != ORDER_VERSION {
+        return Err(Error::usage(format!(
+            "this version orders pictures differently ({ORDER_VERSION}) than the checkpoint's ({})",
+            progress.order_version
+        ))
+        .at(path.display().to_string())
+        .next("the version of the program that began the run; or --init FILE to start a new run from the weights"));
     }
     for (key, was, is) in differences(&progress.config, &settings) {
         let flag = format!("--{key}");
@@ -55,6 +65,7 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         note(format!("{flag} is now {is}; the checkpoint's run had {was}"));
     }
     note(format!("going on from {} after {} updates", path.display(), progress.update));
+    dir.abandon_after(&progress)?;
     if progress.best_update == Some(progress.update) {
         dir.link_best(&path)?; // a kill right after the save may have left the link undone
     }

@@ -77,18 +77,48 @@ impl RunDir {
     /// # Errors
     /// `Data` if there are checkpoints, but of another model; `Write` if a damaged one cannot be renamed.
     pub fn newest(&self, model: &Model, note: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, State, Progress)>> {
-        for (_, path) in checkpoint::list(&self.path.join("checkpoints")) {
-            match checkpoint::safetensors::read(&path) {
+        let all = checkpoint::list(&self.path.join("checkpoints"));
+        for (_, path) in &all {
+            // A file that cannot be read is not a damaged one: only its content may condemn it.
+            let bytes = fs::read(path).map_err(|e| Error::reading(path, e))?;
+            match checkpoint::safetensors::parse(path, &bytes) {
                 // A file that is whole but of another model is not damage, and stays where it is.
-                Ok(file) => return checkpoint::unpack(&file, model).map(|(state, progress)| Some((path, state, progress))),
+                Ok(file) => return checkpoint::unpack(&file, model).map(|(state, progress)| Some((path.clone(), state, progress))),
                 Err(error) => {
                     let aside = path.with_extension("safetensors.corrupt");
-                    fs::rename(&path, &aside).map_err(|e| Error::writing(&path, e))?;
+                    fs::rename(path, &aside).map_err(|e| Error::writing(path, e))?;
                     note(format!("a damaged checkpoint was set aside as {}: {error}", aside.display()));
                 }
             }
         }
-        Ok(None)
+        if all.is_empty() {
+            return Ok(None);
+        }
+        Err(Error::data("every checkpoint of this run is damaged")
+            .at(self.path.display().to_string())
+            .because("the disk, or something wrote over them; they were set aside as .corrupt")
+            .next("--resume best.safetensors, or start again in another --output"))
+    }
+
+    /// Sets aside what a run that goes on after `progress.update` leaves behind: checkpoints of later updates, and the best one if it
+    /// is not of this past. They would otherwise be taken for the run's own.
+    ///
+    /// # Errors
+    /// `Write`.
+    pub fn abandon_after(&self, progress: &Progress) -> Result<()> {
+        let all = checkpoint::list(&self.path.join("checkpoints"));
+        let later: Vec<_> = all.iter().filter(|(update, _)| *update > progress.update).collect();
+        if later.is_empty() {
+            return Ok(());
+        }
+        let aside = |path: &Path| fs::rename(path, path.with_extension("safetensors.abandoned")).map_err(|e| Error::writing(path, e));
+        later.iter().try_for_each(|(_, path)| aside(path))?;
+        let best = self.path.join("best.safetensors");
+        match all.iter().find(|(update, _)| Some(*update) == progress.best_update) {
+            Some((_, path)) => self.link_best(path),
+            None if best.exists() => aside(&best),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loop: updates, evaluation at the end of an epoch, checkpoints, and a clean stop when asked.
 //!
-//! At the end of an epoch the order is: evaluate, save, look whether to stop. A stop that arrives earlier saves without evaluating;
-//! the checkpoint remembers that, and the run that goes on from it evaluates first. So the losses, the evaluations and the final
+//! At the end of an epoch the order is: save, evaluate, save again with the result, look whether to stop. A checkpoint knows whether
+//! the evaluation that belongs to it was made; a run that goes on from one without it evaluates first. So the losses, the evaluations and the final
 //! bytes are those of a run never stopped.
 
 use super::config::Config;
@@ -87,8 +87,13 @@ pub fn run<B: Backend>(
         std: data::STD,
     };
     let (state, progress) = resume::start(config, &model, dir, &data.train.id(), &mut |line| notice(Notice::Line(line)))?;
+    let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);
+    if progress.update >= plan.last_update && evaluated && dir.model_file().exists() {
+        let (updates, best_top1) = (progress.update, progress.best_top1);
+        return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, best_top1 });
+    }
     dir.write_config(&config.to_toml()?)?;
-    let log = Log::open(&dir.metrics(), progress.update)?;
+    let log = Log::open(&dir.metrics(), progress.update, progress.evaluated)?;
     let options = plan.learner_options(config, &model);
     let learner = Learner::new(backend, model, options, &state, progress.update)?;
     drop(state);
@@ -129,25 +134,25 @@ impl<B: Backend> Run<'_, B> {
             logged.add(images, start.elapsed());
             self.report(update, loss, order, &mut logged)?;
             let end_of_epoch = self.progress.update.is_multiple_of(self.plan.updates_per_epoch);
+            let due = self.config.save_every.is_some_and(|n| self.progress.update.is_multiple_of(n));
+            if due || end_of_epoch {
+                self.save()?; // before the evaluation, which may take long or fail
+            }
             if end_of_epoch {
                 self.evaluate_if_due()?;
-            }
-            let due = self.config.save_every.map_or(end_of_epoch, |n| self.progress.update.is_multiple_of(n));
-            if due {
-                self.save()?;
             }
         }
         drop(batches);
         let complete = self.progress.update >= self.plan.last_update;
+        self.save()?;
         if complete {
             self.evaluate_if_due()?;
         }
         // A stop during the last evaluation leaves it to the run that goes on.
         let complete = complete && !(self.evaluation_due() && self.stopped());
-        self.save()?;
         if complete {
             let state = self.learner.state()?;
-            checkpoint::save_weights(&self.dir.model_file(), self.learner.model(), &self.card, &state, self.progress.update)?;
+            checkpoint::save_weights(&self.dir.model_file(), self.learner.model(), &self.card, &state, self.progress.batches)?;
             let wall_s = began.elapsed().as_secs_f64();
             self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1: self.progress.best_top1 })?;
         }
@@ -195,6 +200,7 @@ impl<B: Backend> Run<'_, B> {
             if !metrics.loss.is_finite() {
                 return Err(self.non_finite(metrics.loss, &ids));
             }
+            self.progress.batches += 1;
             loss += metrics.loss;
             rows += metrics.rows;
         }
@@ -245,6 +251,12 @@ impl<B: Backend> Run<'_, B> {
         let score = eval::run(&val, &options, self.stop, self.notice, |batch| learner.score(pictures(batch, options.crop_size)))?;
         let Some(score) = score else { return Ok(()) }; // stopped half-way
         let update = self.progress.update;
+        if !score.loss.is_finite() {
+            return Err(Error::non_finite(format!("the validation loss is {}", score.loss))
+                .at(format!("after {update} updates"))
+                .because("weights or running statistics have grown without bound")
+                .next("--resume with an earlier file of the checkpoints folder and a lower --lr"));
+        }
         let epoch = self.plan.epoch_of(update.saturating_sub(1));
         self.progress.evaluated = Some(update);
         self.last_eval = Some(score);
@@ -254,10 +266,7 @@ impl<B: Backend> Run<'_, B> {
             self.progress.best_update = Some(update);
         }
         self.emit(Event::Eval { update, epoch, loss: score.loss, top1: score.top1, top5: score.top5, images: score.images })?;
-        if best {
-            self.save_as(true)?;
-        }
-        Ok(())
+        self.save_as(best)
     }
 
     fn save(&mut self) -> Result<()> {

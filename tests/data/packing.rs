@@ -182,3 +182,14 @@ fn unpack_gives_the_pictures_back_and_the_sheet_is_a_picture() {
     let bright = sheet.pixels.iter().filter(|&&v| v > 200).count();
     assert!(bright > 2000, "the sheet is blank");
 }
+
+/// Otherwise it would be listed as a class, and every label behind it would move.
+#[test]
+fn an_output_inside_the_input_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let input = tmp.path().join("in");
+    tree(&input, 2, 2, 40, 1);
+    let error = run(&options(&input, &input.join("packed"))).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("inside the input"), "{error}");
+    assert!(!input.join("packed").exists());
+}

@@ -175,3 +175,37 @@ fn a_second_run_in_the_same_folder_is_refused() {
     let without_resume: Vec<String> = arguments(&data, &output).into_iter().filter(|a| a != "--resume" && a != "auto").collect();
     assert_eq!(run_code(engine().args(without_resume)), Some(73));
 }
+
+/// Going back to an earlier checkpoint leaves the later ones behind, so that nothing takes them for the run's own.
+#[test]
+fn going_back_abandons_what_came_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let run = |more: &[&str]| run_code(engine().args(arguments(&data, &output)).args(["--checkpoint-hist", "9"]).args(more));
+    assert_eq!(run(&[]), Some(0));
+    let bytes = std::fs::read(output.join("model.safetensors")).unwrap();
+    let back = output.join("checkpoints/00000012.safetensors");
+    assert_eq!(run(&["--resume", back.to_str().unwrap(), "--max-steps", "13", "--checkpoint-hist", "1"]), Some(0));
+    let last = std::fs::read_to_string(output.join("last")).unwrap();
+    assert_eq!(last.trim(), "checkpoints/00000013.safetensors");
+    assert!(output.join(last.trim()).exists() && output.join("checkpoints/00000024.safetensors.abandoned").exists());
+    // And from there the run ends as it would have.
+    assert_eq!(run(&[]), Some(0));
+    assert!(std::fs::read(output.join("model.safetensors")).unwrap() == bytes);
+}
+
+#[test]
+fn all_checkpoints_damaged_is_an_error_and_not_a_fresh_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let run = || run_code(engine().args(arguments(&data, &output)).args(["--max-steps", "2"]));
+    assert_eq!(run(), Some(0));
+    let log = std::fs::read(output.join("metrics.jsonl")).unwrap();
+    for entry in std::fs::read_dir(output.join("checkpoints")).unwrap() {
+        std::fs::write(entry.unwrap().path(), b"damaged").unwrap();
+    }
+    assert_eq!(run(), Some(65));
+    assert!(std::fs::read(output.join("metrics.jsonl")).unwrap() == log);
+}

@@ -100,8 +100,12 @@ fn children(dir: &Path) -> Result<Vec<(String, std::path::PathBuf, bool)>> {
             continue;
         }
         let kind = entry.file_type().map_err(fail)?;
-        let is_dir = if kind.is_symlink() { fs::metadata(&path).map_err(|e| Error::reading(&path, e))?.is_dir() } else { kind.is_dir() };
-        found.push((name, path, is_dir));
+        // A link that leads nowhere is a picture that cannot be read: reading it says so.
+        let kind = if kind.is_symlink() { fs::metadata(&path).map_or(kind, |m| m.file_type()) } else { kind };
+        if !(kind.is_dir() || kind.is_file() || kind.is_symlink()) {
+            return Err(Error::data("a pipe, socket or device among the pictures").at(path.display().to_string()).next("remove it"));
+        }
+        found.push((name, path, kind.is_dir()));
     }
     Ok(found)
 }

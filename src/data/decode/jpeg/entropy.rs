@@ -22,7 +22,7 @@ impl<'a> Bits<'a> {
         Self { bytes, at, acc: 0, n: 0, padded: 0 }
     }
 
-    /// Makes at least 56 bits available: more than a code (16) and its value (15) need together.
+    /// Makes at least 32 bits available: more than a code (16) and its value (15) need together.
     #[inline(always)]
     pub fn refill(&mut self) {
         if self.n >= 32 {
