@@ -211,8 +211,9 @@ impl Default for Config {
 const DEMO: &str = r#"
 model = "resnet18"
 epochs = 10
-batch-size = 64
-lr = 0.08
+batch-size = 32
+lr = 0.02
+nesterov = true
 weight-decay = 5e-5
 warmup-epochs = 0.5
 train-crop-size = 32
