@@ -31,7 +31,7 @@ impl NewFile {
             .create(true)
             .truncate(true)
             .open(&temporary)
-            .map_err(|e| Error::writing(&temporary, e))?;
+            .map_err(|e| Error::writing(&dir.join(name), e))?;
         failpoint("temp-created");
         Ok(Self { file, temporary, target: dir.join(name), replace })
     }
