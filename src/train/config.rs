@@ -210,7 +210,7 @@ impl Default for Config {
 /// What `train --data demo` means where neither file nor flag says otherwise: small enough for two CPU cores.
 const DEMO: &str = r#"
 model = "resnet18"
-epochs = 10
+epochs = 8
 batch-size = 32
 lr = 0.02
 nesterov = true
