@@ -26,6 +26,8 @@ pub trait Memory: Clone + Send + Sync + 'static {
     fn upload(&self, host: &[f32]) -> Result<Self::Buffer>;
     /// Copies `host` over `dst`, which must have the same length.
     fn write(&self, host: &[f32], dst: Self::Mut<'_>) -> Result<()>;
+    /// Copies `src` over `dst`, both on the device and of the same length.
+    fn copy(&self, src: Self::Ref<'_>, dst: Self::Mut<'_>) -> Result<()>;
     /// Copies `src` over `host`, which must have the same length. Waits for the device.
     fn read(&self, src: Self::Ref<'_>, host: &mut [f32]) -> Result<()>;
 

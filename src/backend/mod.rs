@@ -24,7 +24,7 @@ pub use loss::{BatchMetrics, Loss};
 pub use memory::Memory;
 pub use norm::{Norm, NormProblem};
 pub use pool::Pool;
-pub use update::{Hyper, ParamGroups, Update, UpdateRule};
+pub use update::{Counters, Hyper, Measured, ParamGroup, ParamGroups, Update, UpdateRule, UpdateTable};
 
 /// A device that can train: one short trait per subject.
 pub trait Backend: Augment + Conv + Elementwise + Gemm + Loss + Norm + Pool + Update {}

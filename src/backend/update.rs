@@ -1,56 +1,128 @@
-//! The optimizer's step over one flat arena of parameters.
+//! The optimizer's step over one flat arena of parameters, and what surrounds it: the gradients' global norm, clipping, the check that
+//! everything is finite, the moving average of the weights.
 //!
-//! One Rust body per rule ([`UpdateRule::update`]) is the CPU backend and the oracle of the CUDA kernel. Rate and momentum come from
-//! a table on the device indexed by a step counter on the device, so that no host scalar changes from step to step and a captured
-//! step replays.
+//! One Rust body per rule ([`UpdateRule`]) is the CPU backend and the oracle of the CUDA kernel. Whatever changes from update to update
+//! lives on the device in [`Update::Control`]: tables of rates, momenta and averaging factors indexed by a step counter, the norm just
+//! measured, and whether the update is to be skipped. So a captured step replays without the host.
+//!
+//! Rules compute in f64 and are stored in the device's type: an update is the f64 rule's, rounded once. It is bound by memory anyway.
 
 use super::Memory;
 use crate::error::Result;
 
-/// What one update of one parameter may depend on besides its gradient and state.
+/// What one update depends on besides parameter, gradient and state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hyper {
     /// Rate of this update.
-    pub lr: f32,
+    pub lr: f64,
     /// Momentum of this update (the first moment's decay of Adam-likes).
-    pub momentum: f32,
+    pub momentum: f64,
     /// Weight decay of this parameter's group.
-    pub weight_decay: f32,
-    /// Updates applied before this one.
-    pub step: u64,
+    pub weight_decay: f64,
+    /// Updates applied before this one; skipped ones do not count.
+    pub applied: u64,
 }
 
 /// An optimizer's rule for one parameter.
+///
+/// The step is `begin` once per group, then `update` for each parameter. A *layerwise* rule scales each parameter tensor's step by a
+/// trust ratio: there `measure` goes over the tensor first, and `trust` turns the norms into the ratio that `update` gets; others
+/// get 1.
 pub trait UpdateRule: Copy + Send + Sync + 'static {
     /// Name as users type it, also the kernel's.
     const NAME: &'static str;
-    /// Numbers of state per parameter.
+    /// Numbers of state per parameter, zero before the first update.
     const STATE: usize;
+    /// Whether each tensor has a trust ratio.
+    const LAYERWISE: bool = false;
+    /// What is the same for all parameters of a group.
+    type Step: Copy + Send + Sync;
 
-    /// New value of parameter `p` with gradient `g`; updates `state`, whose length is `STATE` (zero before the first update).
-    fn update(&self, p: f32, g: f32, state: &mut [f32], hyper: &Hyper) -> f32;
+    fn begin(&self, hyper: &Hyper) -> Self::Step;
+
+    /// The number whose norm over the tensor enters the trust ratio. May advance `state`; `update` then sees it advanced.
+    fn measure(&self, _step: &Self::Step, _p: f64, g: f64, _state: &mut [f64]) -> f64 {
+        g
+    }
+
+    /// The trust ratio from the norms of a tensor and of its measured numbers.
+    fn trust(&self, _step: &Self::Step, _weight_norm: f64, _measured_norm: f64) -> f64 {
+        1.0
+    }
+
+    /// New value of parameter `p` with gradient `g`; advances `state`, whose length is `STATE`.
+    fn update(&self, step: &Self::Step, trust: f64, p: f64, g: f64, state: &mut [f64]) -> f64;
 }
 
-/// Weight decay by range of the arena: `(end, weight_decay)`, ends increasing, the last equal to the arena's length.
+/// One parameter tensor's place in the arena, which begins where the one before ends, and its weight decay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParamGroup {
+    pub end: usize,
+    pub weight_decay: f64,
+}
+
+/// The parameter tensors, in order; the last ends at the arena's length.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ParamGroups(pub Vec<(usize, f32)>);
+pub struct ParamGroups(pub Vec<ParamGroup>);
+
+/// By update, from 0: all of one length. Past the end the last entries hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateTable {
+    pub lr: Vec<f64>,
+    pub momentum: Vec<f64>,
+    /// How much of the moving average stays; empty where there is none.
+    pub average_decay: Vec<f64>,
+}
+
+/// Where an update stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Updates gone through: the position in the tables.
+    pub step: u64,
+    /// Of these, skipped because something was not finite.
+    pub skipped: u64,
+}
+
+/// What [`Update::measure`] found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Euclidean norm of all gradients, before clipping.
+    pub grad_norm: f64,
+    /// False if a gradient is NaN or infinite: then the update changes nothing.
+    pub finite: bool,
+}
 
 pub trait Update: Memory {
-    /// The table of rates and momenta by update, and the step counter.
-    type Schedule: Send;
+    /// Tables, counters, and what was measured of the update in the making, on the device.
+    type Control: Send;
 
-    /// Rates and momenta of updates 0.., and the number of updates already done. Past its end the table's last entry holds.
-    fn schedule(&self, lr: &[f32], momentum: &[f32], done: u64) -> Result<Self::Schedule>;
+    fn control(&self, table: &UpdateTable, counters: Counters) -> Result<Self::Control>;
 
-    /// Updates the whole arena and advances the step counter. `state` is `R::STATE` arenas of the parameters' length, one after the
-    /// other in one buffer.
+    /// Measures the gradients' norm. With `clip`, gradients then count as scaled by `min(1, clip / (norm + 1e-6))`, as torch's
+    /// `clip_grad_norm_`.
+    fn measure(&self, control: &mut Self::Control, clip: Option<f64>, grads: Self::Ref<'_>) -> Result<()>;
+
+    /// Updates the whole arena, unless the gradients measured were not finite. `state` is `R::STATE` arenas of the parameters' length,
+    /// one after the other in one buffer.
     fn update<R: UpdateRule>(
         &self,
         rule: &R,
-        schedule: &mut Self::Schedule,
+        control: &Self::Control,
         groups: &ParamGroups,
         params: Self::Mut<'_>,
         grads: Self::Ref<'_>,
         state: &mut Self::Buffer,
     ) -> Result<()>;
+
+    /// `average = d*average + (1-d)*values` with this update's `d`, unless the update was skipped.
+    fn average(&self, control: &Self::Control, values: Self::Ref<'_>, average: Self::Mut<'_>) -> Result<()>;
+
+    /// `dst = src`, only if the update was skipped: brings running statistics back.
+    fn restore_if_skipped(&self, control: &Self::Control, src: Self::Ref<'_>, dst: Self::Mut<'_>) -> Result<()>;
+
+    /// Ends the update: advances the counters.
+    fn advance(&self, control: &mut Self::Control) -> Result<()>;
+
+    /// What was measured last, and the counters. Waits for the device.
+    fn measured(&self, control: &Self::Control) -> Result<(Measured, Counters)>;
 }

@@ -1,7 +1,7 @@
 //! What a run leaves behind to go on from: weights, running statistics, optimizer state, and where it stood.
 //!
 //! A checkpoint is a safetensors file under torchvision's names, so that it also serves as a weight file; the optimizer's arenas
-//! follow as `optimizer.<i>.<name>`. Equal state gives equal bytes.
+//! follow as `optimizer.<i>.<name>`, the moving average as `ema.<name>`. Equal state gives equal bytes.
 
 pub mod safetensors;
 pub mod weights;
@@ -20,6 +20,21 @@ pub struct State {
     pub running: Vec<f32>,
     /// The optimizer's arenas, one after the other.
     pub optimizer: Vec<f32>,
+    /// The moving averages of weights and running statistics; empty where none is kept.
+    pub average_weights: Vec<f32>,
+    pub average_running: Vec<f32>,
+}
+
+impl State {
+    /// A fresh training state: no optimizer state, no average.
+    pub fn fresh(weights: Vec<f32>, running: Vec<f32>) -> Self {
+        Self { weights, running, optimizer: Vec::new(), average_weights: Vec::new(), average_running: Vec::new() }
+    }
+
+    /// The moving average in the place of the weights, if there is one.
+    pub fn averaged(&self) -> Option<Self> {
+        (!self.average_weights.is_empty()).then(|| Self::fresh(self.average_weights.clone(), self.average_running.clone()))
+    }
 }
 
 /// Where the run stood.
@@ -27,6 +42,9 @@ pub struct State {
 pub struct Progress {
     /// Updates applied.
     pub update: u64,
+    /// Of these, left out because something was not finite.
+    #[serde(default)]
+    pub skipped: u64,
     /// Batches the normalisations have seen: torch's `num_batches_tracked`.
     pub batches: u64,
     /// How pictures are ordered; see [`crate::data::order`].
@@ -34,7 +52,10 @@ pub struct Progress {
     /// Updates applied when the validation pictures were last looked at.
     pub evaluated: Option<u64>,
     pub best_top1: Option<f64>,
-    /// Updates applied when that was reached.
+    /// The highest of the moving average.
+    #[serde(default)]
+    pub best_ema_top1: Option<f64>,
+    /// Updates applied when the best checkpoint was written: by the average's top-1 where one is kept.
     pub best_update: Option<u64>,
     pub dataset_id: String,
     /// Every setting of the run.
@@ -66,6 +87,13 @@ pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progres
     for (i, arena) in state.optimizer.chunks_exact(model.layout.len()).enumerate() {
         tensors.extend(weights::arena_to_tensors(&model.layout, &format!("optimizer.{i}."), arena));
     }
+    if state.averaged().is_some() {
+        tensors.extend(weights::arena_to_tensors(&model.layout, EMA, &state.average_weights));
+        let mut running = weights::running_to_tensors(&model.layout, &state.average_running, progress.batches);
+        running.retain(|t| !t.name.ends_with("num_batches_tracked"));
+        running.iter_mut().for_each(|t| t.name.insert_str(0, EMA));
+        tensors.extend(running);
+    }
     safetensors::write(path, tensors, object(json!({ "format": 1, "card": card, "progress": progress })))
 }
 
@@ -88,10 +116,13 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn check_finite(model: &Model, state: &State, path: &Path) -> Result<()> {
+    let infinite = |values: &[f32]| values.iter().any(|v| !v.is_finite());
     let bad = state.weights.iter().position(|v| !v.is_finite());
     let name = bad.and_then(|i| model.layout.params.iter().find(|p| p.param.range.contains(&i)).map(|p| p.name.clone()));
-    let name = name.or_else(|| state.running.iter().any(|v| !v.is_finite()).then(|| "a running statistic".to_owned()));
-    let name = name.or_else(|| state.optimizer.iter().any(|v| !v.is_finite()).then(|| "the optimizer's state".to_owned()));
+    let name = name.or_else(|| infinite(&state.running).then(|| "a running statistic".to_owned()));
+    let name = name.or_else(|| infinite(&state.optimizer).then(|| "the optimizer's state".to_owned()));
+    let average = infinite(&state.average_weights) || infinite(&state.average_running);
+    let name = name.or_else(|| average.then(|| "the moving average".to_owned()));
     match name {
         Some(name) => Err(Error::non_finite(format!("{name} is not finite: the checkpoint was not written"))
             .at(path.display().to_string())
@@ -131,7 +162,19 @@ pub fn unpack(file: &File, model: &Model) -> Result<(State, Progress)> {
         }
         optimizer.extend(weights::arena_from_file(&model.layout, &prefix, file)?);
     }
-    Ok((State { weights, running, optimizer }, progress))
+    let (average_weights, average_running) = match has_average(file) {
+        true => weights::load_prefixed(model, EMA, file)?,
+        false => Default::default(),
+    };
+    Ok((State { weights, running, optimizer, average_weights, average_running }, progress))
+}
+
+/// Prefix of the moving average's tensors.
+pub const EMA: &str = "ema.";
+
+/// Whether the file holds a moving average beside the weights.
+pub fn has_average(file: &File) -> bool {
+    file.tensors.keys().any(|n| n.starts_with(EMA))
 }
 
 /// The card in a file of ours, if it has one.

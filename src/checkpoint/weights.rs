@@ -58,12 +58,12 @@ pub fn arena_from_file(layout: &Layout, prefix: &str, file: &File) -> Result<Vec
 ///
 /// # Errors
 /// As [`arena_from_file`].
-pub fn running_from_file(layout: &Layout, file: &File) -> Result<Vec<f32>> {
+pub fn running_from_file(layout: &Layout, prefix: &str, file: &File) -> Result<Vec<f32>> {
     let mut running = vec![0.0; layout.running_len()];
     for entry in &layout.running {
         let (mean, variance) = running[entry.slot.0.clone()].split_at_mut(entry.channels);
-        mean.copy_from_slice(tensor(file, &format!("{}.running_mean", entry.prefix), &[entry.channels])?);
-        let name = format!("{}.running_var", entry.prefix);
+        mean.copy_from_slice(tensor(file, &format!("{prefix}{}.running_mean", entry.prefix), &[entry.channels])?);
+        let name = format!("{prefix}{}.running_var", entry.prefix);
         variance.copy_from_slice(tensor(file, &name, &[entry.channels])?);
         if let Some(v) = variance.iter().find(|v| **v < 0.0) {
             return Err(Error::data(format!("tensor {name} holds the variance {v}")).at(file.path.display().to_string()));
@@ -72,20 +72,28 @@ pub fn running_from_file(layout: &Layout, file: &File) -> Result<Vec<f32>> {
     Ok(running)
 }
 
-/// Weights and running statistics for `model` from `file`, which must hold exactly that model's tensors (optimizer state aside).
+/// Weights and running statistics for `model` from the tensors of `file` whose names begin with `prefix`.
+///
+/// # Errors
+/// `Data` naming the first tensor that is missing or of another shape.
+pub fn load_prefixed(model: &crate::models::Model, prefix: &str, file: &File) -> Result<(Vec<f32>, Vec<f32>)> {
+    Ok((arena_from_file(&model.layout, prefix, file)?, running_from_file(&model.layout, prefix, file)?))
+}
+
+/// Weights and running statistics for `model` from `file`, which must hold exactly that model's tensors (optimizer state and moving
+/// average aside).
 ///
 /// # Errors
 /// `Data` naming the first tensor that is missing, unknown, or of another shape.
 pub fn load(model: &crate::models::Model, file: &File) -> Result<(Vec<f32>, Vec<f32>)> {
     let layout = &model.layout;
-    let weights = arena_from_file(layout, "", file)?;
-    let running = running_from_file(layout, file)?;
+    let (weights, running) = load_prefixed(model, "", file)?;
     let expected = layout.params.len() + 2 * layout.running.len();
     let known = |name: &str| {
         layout.params.iter().any(|p| p.name == name)
             || layout.running.iter().any(|r| name.strip_prefix(&r.prefix).is_some_and(|n| n == ".running_mean" || n == ".running_var"))
     };
-    let strangers: Vec<_> = file.tensors.keys().filter(|n| !n.starts_with("optimizer.") && !known(n)).collect();
+    let strangers: Vec<_> = file.tensors.keys().filter(|n| !n.starts_with("optimizer.") && !n.starts_with(super::EMA) && !known(n)).collect();
     match strangers.first() {
         Some(name) => Err(Error::data(format!("tensor {name} is none of the {expected} of {}", model.name))
             .at(file.path.display().to_string())

@@ -4,6 +4,7 @@ use super::Outcome;
 use super::device::{Device, open_device, set_threads};
 use crate::autograd::Profile;
 use crate::checkpoint::State;
+use crate::backend::Counters;
 use crate::cpu::Cpu;
 use crate::data::loader::{Loader, LoaderOptions, Source};
 use crate::error::{Error, Result};
@@ -70,16 +71,17 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
         train_crop_size: side,
         warmup_epochs: Some(0.0),
         lr: Some(0.01),
+        epochs: 1,
         ..Config::default()
     };
     let source: Arc<dyn Source> = Arc::new(super::train::synthetic(side, config.seed));
     let model = Model::new(&config.model, source.classes().len(), false)?;
     let plan = Plan::new(&config, source.len() as u64)?;
-    let state = State { weights: model.layout.init(config.seed), running: model.layout.init_running(), optimizer: Vec::new() };
+    let state = State::fresh(model.layout.init(config.seed), model.layout.init_running());
     let parameters = model.layout.len();
     let Device::Cpu = device;
     let options = plan.learner_options(&config, &model);
-    let mut learner = Learner::new(Cpu::<f32>::new(), model, options, &state, 0)?;
+    let mut learner = Learner::new(Cpu::<f32>::new(), model, options, &state, Counters::default())?;
     let steps = u64::from(args.steps) + 2;
     let options = LoaderOptions::train(batch, args.train_crop_size, (0.08, 1.0), config.seed, 1);
     let loader = Loader::new(source, &options)?.take(steps as usize);

@@ -187,9 +187,7 @@ fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
     println!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
     println!("pictures      {pictures} for training");
     println!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
-    let s = &plan.schedule;
-    let (first, last) = (s.lr(0), s.lr(plan.last_update.saturating_sub(1)));
-    println!("learning rate {first:e} at update 0, {:e} at update {}, {last:e} at the last", s.peak, s.warmup);
+    println!("learning rate {}", plan.rates());
     println!("output        {} (nothing written)", output.display());
     Ok(Outcome::Done)
 }

@@ -33,15 +33,8 @@ impl Report {
         match notice {
             Notice::Plan(plan, done) => {
                 *self.total.borrow_mut() = plan.last_update;
-                self.line(&format!(
-                    "{} updates, {} an epoch; learning rate {:e} to {:e} at update {}, then to {:e}",
-                    plan.last_update,
-                    plan.updates_per_epoch,
-                    plan.schedule.lr(0),
-                    plan.schedule.peak,
-                    plan.schedule.warmup,
-                    plan.schedule.lr(plan.total_updates)
-                ));
+                plan.warnings.iter().for_each(|warning| self.line(&format!("warning: {warning}")));
+                self.line(&format!("{} updates, {} an epoch; learning rate {}", plan.last_update, plan.updates_per_epoch, plan.rates()));
                 if self.mode == ProgressMode::Bar {
                     self.start_bar(plan.last_update, done);
                 }
@@ -60,11 +53,18 @@ impl Report {
                     bar.set_message(format!("evaluating {done}/{total}"));
                 }
             }
-            Notice::Event(Event::Eval { epoch, loss, top1, top5, images, .. }) => self.line(&format!(
-                "epoch {epoch} validation: top-1 {:.2}% top-5 {:.2}% loss {loss:.4} ({images} images)",
-                100.0 * top1,
-                100.0 * top5
-            )),
+            Notice::Event(Event::Eval { epoch, loss, top1, top5, images, ema, .. }) => {
+                let score = |loss: f64, top1: f64, top5: f64| format!("top-1 {:.2}% top-5 {:.2}% loss {loss:.4}", 100.0 * top1, 100.0 * top5);
+                self.line(&format!("epoch {epoch} validation: {} ({images} images)", score(*loss, *top1, *top5)));
+                if let Some(ema) = ema {
+                    self.line(&format!("epoch {epoch} moving average: {}", score(ema.loss, ema.top1, ema.top5)));
+                }
+            }
+            Notice::Event(Event::Skip { update, ids, skipped, .. }) => {
+                let shown: Vec<String> = ids.iter().take(8).map(u64::to_string).collect();
+                let more = if ids.len() > 8 { ",..." } else { "" };
+                self.line(&format!("update {update} left out: not finite, pictures {}{more} ({skipped} so far)", shown.join(",")));
+            }
             Notice::Event(_) | Notice::Saved(_) => {}
             Notice::Line(text) => self.line(&text),
         }

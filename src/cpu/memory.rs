@@ -219,6 +219,12 @@ impl<T: Real> Memory for Cpu<T> {
         Ok(())
     }
 
+    fn copy(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        expect_len("copy", "the destination", dst.len(), src.len())?;
+        dst.copy_from_slice(src);
+        Ok(())
+    }
+
     fn read(&self, src: &[T], host: &mut [f32]) -> Result<()> {
         expect_len("read", "the destination", host.len(), src.len())?;
         host.iter_mut().zip(src).for_each(|(h, &s)| *h = s.to_f32());

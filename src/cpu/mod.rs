@@ -21,7 +21,7 @@ mod update;
 
 pub use memory::{Buffer, Bytes};
 pub use real::Real;
-pub use update::Schedule;
+pub use update::Control;
 
 use std::marker::PhantomData;
 

@@ -1,57 +1,72 @@
-//! The optimizer's step: the rule's Rust body over the arena, pieces of 16 Ki parameters in parallel.
+//! The optimizer's step: the rule's Rust body over the arena, tensors cut into pieces of 16 Ki parameters in parallel.
 //!
-//! Rules compute in f32 whatever the backend's type, so that this backend is the oracle of the kernels.
+//! Rules compute in f64 whatever the backend's type, so that this backend is the oracle of the kernels. Norms are sums over pieces in
+//! order: the same bits for any number of threads.
 
 use super::memory::expect_len;
 use super::{Buffer, Cpu, Real, wide};
-use crate::backend::{Hyper, ParamGroups, Update, UpdateRule};
+use crate::backend::{Counters, Hyper, Measured, ParamGroups, Update, UpdateRule, UpdateTable};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
 /// Parameters of one work item.
 const PIECE: usize = 1 << 14;
-
 /// Most numbers of state per parameter that a rule may ask for.
 const MAX_STATE: usize = 4;
+/// Running sums of a norm, so that additions need not wait for each other.
+const LANES: usize = 16;
 
-/// Rates and momenta by update, and the number of updates done.
+/// Tables, counters, and what was measured of the update in the making.
 #[derive(Clone, Debug)]
-pub struct Schedule {
-    lr: Vec<f32>,
-    momentum: Vec<f32>,
-    step: u64,
+pub struct Control {
+    table: UpdateTable,
+    counters: Counters,
+    measured: Measured,
+    /// What gradients count as multiplied with.
+    scale: f64,
 }
 
-impl Schedule {
-    /// Updates done so far.
-    pub fn step(&self) -> u64 {
-        self.step
+impl Control {
+    fn at(&self, column: &[f64]) -> f64 {
+        let i = usize::try_from(self.counters.step).unwrap_or(usize::MAX).min(column.len().saturating_sub(1));
+        column.get(i).copied().unwrap_or_default()
     }
 }
 
-/// One piece of the arena: its parameters and state in, and the group it belongs to.
+/// One piece of the arena: its parameters and state, and the tensor it belongs to.
 struct Piece<'a, T> {
     params: &'a mut [T],
     grads: &'a [T],
     state: [&'a mut [T]; MAX_STATE],
-    weight_decay: f32,
+    group: usize,
 }
 
 impl<T: Real> Update for Cpu<T> {
-    type Schedule = Schedule;
+    type Control = Control;
 
-    fn schedule(&self, lr: &[f32], momentum: &[f32], done: u64) -> Result<Schedule> {
-        expect_len("schedule", "the momentum table", momentum.len(), lr.len())?;
-        if lr.is_empty() {
-            return Err(Error::internal("the table of rates is empty").at("schedule"));
+    fn control(&self, table: &UpdateTable, counters: Counters) -> Result<Control> {
+        expect_len("control", "the momentum table", table.momentum.len(), table.lr.len())?;
+        if table.lr.is_empty() {
+            return Err(Error::internal("the table of rates is empty").at("control"));
         }
-        Ok(Schedule { lr: lr.to_vec(), momentum: momentum.to_vec(), step: done })
+        if !table.average_decay.is_empty() {
+            expect_len("control", "the averaging table", table.average_decay.len(), table.lr.len())?;
+        }
+        Ok(Control { table: table.clone(), counters, measured: Measured { grad_norm: 0.0, finite: true }, scale: 1.0 })
+    }
+
+    fn measure(&self, control: &mut Control, clip: Option<f64>, grads: &[T]) -> Result<()> {
+        let pieces: Vec<f64> = grads.par_chunks(PIECE).map(|piece| wide(|| square_sum(piece))).collect();
+        let grad_norm = pieces.iter().sum::<f64>().sqrt();
+        control.measured = Measured { grad_norm, finite: grad_norm.is_finite() };
+        control.scale = clip.map_or(1.0, |most| (most / (grad_norm + 1e-6)).min(1.0));
+        Ok(())
     }
 
     fn update<R: UpdateRule>(
         &self,
         rule: &R,
-        schedule: &mut Schedule,
+        control: &Control,
         groups: &ParamGroups,
         params: &mut [T],
         grads: &[T],
@@ -64,60 +79,145 @@ impl<T: Real> Update for Cpu<T> {
         if R::STATE > MAX_STATE {
             return Err(Error::internal(format!("{} numbers of state per parameter, {MAX_STATE} at most", R::STATE)).at(R::NAME));
         }
-        let increasing = groups.0.windows(2).all(|w| w[0].0 <= w[1].0);
-        if !increasing || groups.0.last().map_or(0, |g| g.0) != count {
+        let increasing = groups.0.windows(2).all(|w| w[0].end <= w[1].end);
+        if !increasing || groups.0.last().map_or(0, |g| g.end) != count {
             return Err(Error::internal(format!("parameter groups {groups:?} do not cover {count} parameters")).at(R::NAME));
         }
-        let at = usize::try_from(schedule.step).unwrap_or(usize::MAX).min(schedule.lr.len() - 1);
-        let hyper = Hyper { lr: schedule.lr[at], momentum: schedule.momentum[at], weight_decay: 0.0, step: schedule.step };
-
-        let mut planes = [const { Vec::new() }; MAX_STATE];
-        if count > 0 {
-            for (plane, data) in planes.iter_mut().zip(state.chunks_exact_mut(count)) {
-                *plane = pieces(data, groups);
+        if !control.measured.finite {
+            return Ok(());
+        }
+        let (lr, momentum) = (control.at(&control.table.lr), control.at(&control.table.momentum));
+        let applied = control.counters.step - control.counters.skipped;
+        let begin = |weight_decay| rule.begin(&Hyper { lr, momentum, weight_decay, applied });
+        let steps: Vec<R::Step> = groups.0.iter().map(|g| begin(g.weight_decay)).collect();
+        let mut work = cut_arena(groups, params, grads, state);
+        let mut trusts = vec![1.0; steps.len()];
+        if R::LAYERWISE {
+            let sums: Vec<[f64; 2]> =
+                work.par_iter_mut().map(|piece| wide(|| norms(rule, &steps[piece.group], control.scale, piece))).collect();
+            let mut squares = vec![[0.0; 2]; steps.len()];
+            for (piece, [weights, measured]) in work.iter().zip(sums) {
+                squares[piece.group][0] += weights;
+                squares[piece.group][1] += measured;
+            }
+            for (trust, (step, [weights, measured])) in trusts.iter_mut().zip(steps.iter().zip(squares)) {
+                *trust = rule.trust(step, weights.sqrt(), measured.sqrt());
             }
         }
-        let mut planes = planes.map(Vec::into_iter);
-        let mut begin = 0;
-        let mut work: Vec<Piece<T>> = Vec::new();
-        for (params, weight_decay) in pieces(params, groups).into_iter().zip(decays(groups)) {
-            let grads = &grads[begin..begin + params.len()];
-            begin += params.len();
-            let state = planes.each_mut().map(|plane| plane.next().unwrap_or_default());
-            work.push(Piece { params, grads, state, weight_decay });
-        }
-        work.into_par_iter().for_each(|piece| wide(|| apply(rule, piece, hyper)));
-        schedule.step += 1;
+        work.into_par_iter().for_each(|piece| wide(|| apply(rule, &steps[piece.group], trusts[piece.group], control.scale, piece)));
         Ok(())
+    }
+
+    fn average(&self, control: &Control, values: &[T], average: &mut [T]) -> Result<()> {
+        expect_len("average", "average", average.len(), values.len())?;
+        if control.table.average_decay.is_empty() {
+            return Err(Error::internal("there is no table of averaging factors").at("average"));
+        }
+        if !control.measured.finite {
+            return Ok(());
+        }
+        let keep = control.at(&control.table.average_decay);
+        average.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE)).for_each(|(average, values)| {
+            wide(|| {
+                for (a, v) in average.iter_mut().zip(values) {
+                    *a = T::of_f64(keep * a.to_f64() + (1.0 - keep) * v.to_f64());
+                }
+            });
+        });
+        Ok(())
+    }
+
+    fn restore_if_skipped(&self, control: &Control, src: &[T], dst: &mut [T]) -> Result<()> {
+        expect_len("restore_if_skipped", "dst", dst.len(), src.len())?;
+        if !control.measured.finite {
+            dst.copy_from_slice(src);
+        }
+        Ok(())
+    }
+
+    fn advance(&self, control: &mut Control) -> Result<()> {
+        control.counters.step += 1;
+        control.counters.skipped += u64::from(!control.measured.finite);
+        Ok(())
+    }
+
+    fn measured(&self, control: &Control) -> Result<(Measured, Counters)> {
+        Ok((control.measured, control.counters))
     }
 }
 
-/// Lengths of the work items: groups cut into pieces.
-fn lengths(groups: &ParamGroups) -> impl Iterator<Item = (usize, f32)> + '_ {
-    let begins = std::iter::once(0).chain(groups.0.iter().map(|g| g.0));
-    begins.zip(&groups.0).flat_map(|(begin, &(end, decay))| (begin..end).step_by(PIECE).map(move |at| ((end - at).min(PIECE), decay)))
-}
-
-fn pieces<'a, T>(data: &'a mut [T], groups: &ParamGroups) -> Vec<&'a mut [T]> {
-    super::cut(data, lengths(groups).map(|l| l.0))
-}
-
-fn decays(groups: &ParamGroups) -> impl Iterator<Item = f32> + '_ {
-    lengths(groups).map(|l| l.1)
+/// Tensors cut into pieces.
+fn cut_arena<'a, T: Real>(groups: &ParamGroups, params: &'a mut [T], grads: &'a [T], state: &'a mut [T]) -> Vec<Piece<'a, T>> {
+    let begins = std::iter::once(0).chain(groups.0.iter().map(|g| g.end));
+    let pieces = |(group, (begin, end)): (usize, (usize, usize))| {
+        (begin..end).step_by(PIECE).map(move |at| (group, at, (end - at).min(PIECE))) //
+    };
+    let places: Vec<_> = begins.zip(groups.0.iter().map(|g| g.end)).enumerate().flat_map(pieces).collect();
+    let lengths = || places.iter().map(|p| p.2);
+    let mut planes = [const { Vec::new() }; MAX_STATE];
+    for (plane, data) in planes.iter_mut().zip(state.chunks_exact_mut(params.len().max(1))) {
+        *plane = super::cut(data, lengths());
+    }
+    let mut planes = planes.map(Vec::into_iter);
+    let params = super::cut(params, lengths());
+    let piece = |(params, &(group, at, length)): (&'a mut [T], &(usize, usize, usize))| {
+        let state = planes.each_mut().map(|plane| plane.next().unwrap_or_default());
+        Piece { params, grads: &grads[at..at + length], state, group }
+    };
+    params.into_iter().zip(&places).map(piece).collect()
 }
 
 #[inline(always)]
-fn apply<T: Real, R: UpdateRule>(rule: &R, piece: Piece<T>, hyper: Hyper) {
-    let hyper = Hyper { weight_decay: piece.weight_decay, ..hyper };
-    let state = piece.state;
-    for (i, (p, &g)) in piece.params.iter_mut().zip(piece.grads).enumerate() {
-        let mut own = [0.0f32; MAX_STATE];
-        for s in 0..R::STATE {
-            own[s] = state[s][i].to_f32();
+fn square_sum<T: Real>(values: &[T]) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    let chunks = values.chunks_exact(LANES);
+    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane += v.to_f64() * v.to_f64();
+    }
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane += v.to_f64() * v.to_f64();
         }
-        *p = T::of_f32(rule.update(p.to_f32(), g.to_f32(), &mut own[..R::STATE], &hyper));
-        for s in 0..R::STATE {
-            state[s][i] = T::of_f32(own[s]);
-        }
+    }
+    lanes.iter().sum()
+}
+
+/// Sums of squares of a piece's parameters and of what the rule measures of them.
+#[inline(always)]
+fn norms<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, scale: f64, piece: &mut Piece<T>) -> [f64; 2] {
+    let mut lanes = [[0.0f64; LANES]; 2];
+    for (i, (p, g)) in piece.params.iter().zip(piece.grads).enumerate() {
+        let p = p.to_f64();
+        let mut own = load::<T, R>(&piece.state, i);
+        let measured = rule.measure(step, p, scale * g.to_f64(), &mut own[..R::STATE]);
+        store::<T, R>(&mut piece.state, i, &own);
+        lanes[0][i % LANES] += p * p;
+        lanes[1][i % LANES] += measured * measured;
+    }
+    lanes.map(|l| l.iter().sum())
+}
+
+#[inline(always)]
+fn apply<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, trust: f64, scale: f64, mut piece: Piece<T>) {
+    for (i, (p, g)) in piece.params.iter_mut().zip(piece.grads).enumerate() {
+        let mut own = load::<T, R>(&piece.state, i);
+        *p = T::of_f64(rule.update(step, trust, p.to_f64(), scale * g.to_f64(), &mut own[..R::STATE]));
+        store::<T, R>(&mut piece.state, i, &own);
+    }
+}
+
+#[inline(always)]
+fn load<T: Real, R: UpdateRule>(state: &[&mut [T]; MAX_STATE], i: usize) -> [f64; MAX_STATE] {
+    let mut own = [0.0; MAX_STATE];
+    for s in 0..R::STATE {
+        own[s] = state[s][i].to_f64();
+    }
+    own
+}
+
+#[inline(always)]
+fn store<T: Real, R: UpdateRule>(state: &mut [&mut [T]; MAX_STATE], i: usize, own: &[f64; MAX_STATE]) {
+    for s in 0..R::STATE {
+        state[s][i] = T::of_f64(own[s]);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Init;
 use crate::autograd::{Param, Slot};
-use crate::backend::ParamGroups;
+use crate::backend::{ParamGroup, ParamGroups};
 use crate::rng::{Purpose, Stream};
 
 /// What a parameter is, which decides its weight decay.
@@ -14,6 +14,16 @@ pub enum Kind {
     /// Scale and shift of a normalisation.
     Norm,
     Bias,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight",
+            Self::Norm => "norm",
+            Self::Bias => "bias",
+        }
+    }
 }
 
 /// One parameter.
@@ -79,21 +89,17 @@ impl Layout {
         running
     }
 
-    /// Weight decay by kind, as ranges of the arena.
-    pub fn groups(&self, weight: f32, norm: f32, bias: f32) -> ParamGroups {
-        let mut groups: Vec<(usize, f32)> = Vec::new();
-        for entry in &self.params {
-            let decay = match entry.kind {
+    /// The parameter tensors in order, each with the weight decay of its kind.
+    pub fn groups(&self, weight: f64, norm: f64, bias: f64) -> ParamGroups {
+        let group = |entry: &ParamEntry| {
+            let weight_decay = match entry.kind {
                 Kind::Weight => weight,
                 Kind::Norm => norm,
                 Kind::Bias => bias,
             };
-            match groups.last_mut() {
-                Some(last) if last.1 == decay => last.0 = entry.param.range.end,
-                _ => groups.push((entry.param.range.end, decay)),
-            }
-        }
-        ParamGroups(groups)
+            ParamGroup { end: entry.param.range.end, weight_decay }
+        };
+        ParamGroups(self.params.iter().map(group).collect())
     }
 }
 

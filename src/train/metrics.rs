@@ -19,8 +19,20 @@ pub enum Event {
         loss: f64,
         lr: f64,
         images_per_s: f64,
+        /// Global norm of the gradients, before clipping.
+        #[serde(default)]
+        grad_norm: f64,
         /// CRC-32C of the update's picture ids in order, as little-endian u64: equal orders show as equal numbers.
         order: u32,
+    },
+    /// An update left out because something was not finite.
+    Skip {
+        update: u64,
+        epoch: u64,
+        /// Of its pictures, as `loader` numbers them.
+        ids: Vec<u64>,
+        /// So far, this one included.
+        skipped: u64,
     },
     Eval {
         /// Updates applied.
@@ -30,19 +42,35 @@ pub enum Event {
         top1: f64,
         top5: f64,
         images: u64,
+        /// Of the moving average, where one is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ema: Option<EmaScore>,
     },
     End {
         images_per_s: f64,
         wall_s: f64,
         best_top1: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        best_ema_top1: Option<f64>,
+        /// Updates left out.
+        #[serde(default)]
+        skipped: u64,
     },
+}
+
+/// How the moving average did at an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmaScore {
+    pub loss: f64,
+    pub top1: f64,
+    pub top5: f64,
 }
 
 impl Event {
     /// Whether a run that goes on after `updates` updates, the last evaluation after `evaluated`, still owns this line.
     fn precedes(&self, updates: u64, evaluated: Option<u64>) -> bool {
         match self {
-            Self::Step { update, .. } => *update < updates,
+            Self::Step { update, .. } | Self::Skip { update, .. } => *update < updates,
             Self::Eval { update, .. } => evaluated.is_some_and(|e| *update <= e),
             Self::End { .. } => false,
         }
@@ -97,7 +125,7 @@ mod tests {
     use super::*;
 
     fn step(update: u64) -> Event {
-        Event::Step { update, epoch: 0, loss: 0.1 + update as f64, lr: 0.5, images_per_s: 1.0, order: 7 }
+        Event::Step { update, epoch: 0, loss: 0.1 + update as f64, lr: 0.5, images_per_s: 1.0, grad_norm: 2.0, order: 7 }
     }
 
     #[test]
@@ -106,7 +134,7 @@ mod tests {
         let path = folder.path().join("metrics.jsonl");
         let mut log = Log::open(&path, 0, None).unwrap();
         (0..4).for_each(|u| log.append(&step(u)).unwrap());
-        log.append(&Event::Eval { update: 4, epoch: 0, loss: 1.0, top1: 0.5, top5: 1.0, images: 9 }).unwrap();
+        log.append(&Event::Eval { update: 4, epoch: 0, loss: 1.0, top1: 0.5, top5: 1.0, images: 9, ema: None }).unwrap();
         log.append(&step(4)).unwrap();
         log.file.write_all(b"{\"event\":\"st").unwrap();
         Log::open(&path, 4, Some(4)).unwrap().append(&step(4)).unwrap();

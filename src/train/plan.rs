@@ -1,15 +1,15 @@
 //! A run in numbers, settled before anything is computed: updates, rates, groups. One *update* is `--grad-accum` batches and one
 //! application of the optimizer; everything else counts in updates.
 
-use super::config::{Config, Opt, Sched};
+use super::config::{Config, Resolved};
 use super::step::LearnerOptions;
+use crate::backend::UpdateTable;
 use crate::error::{Error, Result};
 use crate::models::Model;
-use crate::optim::{Rule, Sgd};
-use crate::schedule::{Curve, Schedule};
+use crate::schedule::Schedule;
 
 /// The rates of all updates are kept in a table.
-const MOST_UPDATES: u64 = 1 << 28;
+const MOST_UPDATES: u64 = 1 << 26;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -19,6 +19,8 @@ pub struct Plan {
     /// Updates that will be done: fewer with `--max-steps`.
     pub last_update: u64,
     pub schedule: Schedule,
+    /// What is odd about the settings, each naming its flag.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {
@@ -44,29 +46,23 @@ impl Plan {
                 .because("each epoch drops the last pictures that make no whole batch")
                 .next(format!("--batch-size {}", pictures.clamp(1, 64))));
         }
+        Self::of(config, updates_per_epoch)
+    }
+
+    /// As [`Self::new`], for so many updates an epoch.
+    ///
+    /// # Errors
+    /// `Usage` naming the flag.
+    pub fn of(config: &Config, updates_per_epoch: u64) -> Result<Self> {
         let total_updates = config.epochs.saturating_mul(updates_per_epoch);
         if total_updates > MOST_UPDATES {
             return Err(Error::usage(format!("{total_updates} updates are more than {MOST_UPDATES}"))
                 .at("--epochs")
                 .next("fewer --epochs"));
         }
-        let peak = config.peak_lr();
-        let curve = match config.sched {
-            Sched::Cosine => Curve::Cosine,
-            Sched::Constant => Curve::Constant,
-        };
-        let warmup_epochs = config.warmup_epochs.unwrap_or(match config.sched {
-            Sched::Constant => 0.0,
-            Sched::Cosine => f64::min(5.0, config.epochs as f64 / 2.0),
-        });
-        let warmup = warmup_epochs * updates_per_epoch as f64;
-        // A default that nobody typed must not fail the shortest runs.
-        let warmup = if config.warmup_epochs.is_some() { warmup.round() } else { warmup.floor() } as u64;
-        let schedule =
-            Schedule { curve, peak, min: config.min_lr, warmup_lr: config.warmup_lr.unwrap_or(peak * 0.01), warmup, total: total_updates };
-        schedule.check()?;
+        let Resolved { schedule, warnings } = config.schedule(updates_per_epoch)?;
         let last_update = config.max_steps.map_or(total_updates, |m| m.min(total_updates));
-        Ok(Self { updates_per_epoch, total_updates, last_update, schedule })
+        Ok(Self { updates_per_epoch, total_updates, last_update, schedule, warnings })
     }
 
     /// The epoch that update `u` belongs to, from 0.
@@ -74,15 +70,23 @@ impl Plan {
         u / self.updates_per_epoch
     }
 
+    /// The rates in one line: first, highest, last.
+    pub fn rates(&self) -> String {
+        let last = self.last_update.saturating_sub(1);
+        let rate = |u: u64| self.schedule.lr(u);
+        let peak = (0..=last).fold(0, |best, u| if rate(u) > rate(best) { u } else { best });
+        format!("{:.3e} at update 0, {:.3e} at update {peak}, {:.3e} at the last", rate(0), rate(peak), rate(last))
+    }
+
     pub fn learner_options(&self, config: &Config, model: &Model) -> LearnerOptions {
-        let lr: Vec<f32> = self.schedule.table().into_iter().map(|v| v as f32).collect();
+        let (lr, momentum) = self.schedule.table().into_iter().map(|p| (p.lr, p.momentum)).unzip();
+        let average_decay = if config.model_ema { (0..self.total_updates).map(|t| config.average_decay(t)).collect() } else { Vec::new() };
+        let [weight, norm, bias] = config.decays();
         LearnerOptions {
-            rule: match config.opt {
-                Opt::Sgd => Rule::Sgd(Sgd { nesterov: config.nesterov }),
-            },
-            groups: model.layout.groups(config.weight_decay as f32, config.norm_weight_decay as f32, config.bias_weight_decay as f32),
-            momentum: vec![config.momentum as f32; lr.len()],
-            lr,
+            rule: config.rule(),
+            groups: model.layout.groups(weight, norm, bias),
+            table: UpdateTable { lr, momentum, average_decay },
+            clip: config.clip(),
             label_smoothing: config.label_smoothing,
             grad_accum: config.grad_accum,
         }

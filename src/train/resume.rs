@@ -11,6 +11,8 @@ use std::path::Path;
 
 /// Settings that decide which pictures an update sees. A run that goes on must not change them.
 const ORDER: [&str; 6] = ["seed", "batch-size", "grad-accum", "shuffle", "limit-train-batches", "model"];
+/// Settings that decide what the checkpoint's optimizer state means.
+const OPTIMIZER: [&str; 1] = ["opt"];
 
 /// The state to start from, and how far it is.
 ///
@@ -33,9 +35,9 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
             Some(path) => {
                 let (weights, running) = weights::load(model, &safetensors::read(path)?)?;
                 note(format!("weights from {}", path.display()));
-                State { weights, running, optimizer: Vec::new() }
+                State::fresh(weights, running)
             }
-            None => State { weights: model.layout.init(config.seed), running: model.layout.init_running(), optimizer: Vec::new() },
+            None => State::fresh(model.layout.init(config.seed), model.layout.init_running()),
         };
         let fresh = Progress { dataset_id: dataset_id.to_owned(), order_version: ORDER_VERSION, config: settings, ..Progress::default() };
         return Ok((state, fresh));
@@ -56,10 +58,15 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
     }
     for (key, was, is) in differences(&progress.config, &settings) {
         let flag = format!("--{key}");
-        if ORDER.contains(&key.as_str()) {
+        let because = match key.as_str() {
+            k if ORDER.contains(&k) => Some("it decides which pictures an update sees"),
+            k if OPTIMIZER.contains(&k) => Some("the optimizer's state in the checkpoint would mean something else"),
+            _ => None,
+        };
+        if let Some(because) = because {
             return Err(Error::usage(format!("{flag} is {is}, but the checkpoint's run had {was}"))
                 .at(path.display().to_string())
-                .because("it decides which pictures an update sees")
+                .because(because)
                 .next(format!("{flag} {was}; or --init FILE to start a new run from the weights")));
         }
         note(format!("{flag} is now {is}; the checkpoint's run had {was}"));

@@ -35,8 +35,17 @@ impl RunDir {
         self.path.join("metrics.jsonl")
     }
 
+    /// The checkpoint after `update` updates, if it is there.
+    pub fn checkpoint(&self, update: u64) -> Option<PathBuf> {
+        checkpoint::list(&self.path.join("checkpoints")).into_iter().find(|(u, _)| *u == update).map(|(_, path)| path)
+    }
+
     pub fn model_file(&self) -> PathBuf {
         self.path.join("model.safetensors")
+    }
+
+    pub fn average_file(&self) -> PathBuf {
+        self.path.join("model_ema.safetensors")
     }
 
     /// # Errors

@@ -1,9 +1,9 @@
 //! The training step: what changes from update to update lives here, on the device.
 
 use crate::autograd::{Profile, Tape, Value};
-use crate::backend::{Backend, BatchMetrics, ParamGroups, PictureView};
+use crate::backend::{Backend, BatchMetrics, Counters, Measured, ParamGroups, PictureView, UpdateTable};
 use crate::checkpoint::State;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::ops;
 use crate::optim::Rule;
@@ -15,10 +15,9 @@ use crate::tensor::Tensor;
 pub struct LearnerOptions {
     pub rule: Rule,
     pub groups: ParamGroups,
-    /// Rate of each update.
-    pub lr: Vec<f32>,
-    /// Momentum of each update.
-    pub momentum: Vec<f32>,
+    pub table: UpdateTable,
+    /// Global norm to clip gradients to.
+    pub clip: Option<f64>,
     pub label_smoothing: f64,
     /// Batches per update.
     pub grad_accum: usize,
@@ -41,30 +40,54 @@ pub struct Learner<B: Backend> {
     options: LearnerOptions,
     weights: B::Buffer,
     running: B::Buffer,
+    /// The running statistics before the update in the making, which a skipped update brings back.
+    running_before: B::Buffer,
     grads: B::Buffer,
     optimizer: B::Buffer,
-    schedule: B::Schedule,
+    average: Option<Average<B>>,
+    control: B::Control,
     /// Batches since the last update.
     batches: usize,
 }
 
+/// The moving averages of weights and running statistics.
+struct Average<B: Backend> {
+    weights: B::Buffer,
+    running: B::Buffer,
+}
+
 impl<B: Backend> Learner<B> {
-    /// A learner that has done `updates` updates and stands at `state`. An empty `state.optimizer` means a fresh one.
+    /// A learner that stands at `state` after `counters`. An empty `state.optimizer` means a fresh one; a missing average begins at the
+    /// weights.
     ///
     /// # Errors
-    /// Those of the device.
-    pub fn new(backend: B, model: Model, options: LearnerOptions, state: &State, updates: u64) -> Result<Self> {
+    /// `Data` if the optimizer's state is not of this rule; those of the device.
+    pub fn new(backend: B, model: Model, options: LearnerOptions, state: &State, counters: Counters) -> Result<Self> {
         let len = model.layout.len();
         let optimizer = match state.optimizer.as_slice() {
             [] => backend.zeros(options.rule.state() * len)?,
-            saved => backend.upload(saved)?,
+            saved if saved.len() == options.rule.state() * len => backend.upload(saved)?,
+            saved => {
+                return Err(Error::data(format!("the checkpoint's optimizer keeps {} numbers a parameter", saved.len() / len.max(1)))
+                    .at(format!("--opt {} keeps {}", options.rule.name(), options.rule.state()))
+                    .because("the run was begun with another optimizer")
+                    .next("the same --opt; or --init FILE to start a new run from the weights"));
+            }
+        };
+        let average = if options.table.average_decay.is_empty() {
+            None
+        } else {
+            let of = |saved: &[f32], own: &[f32]| backend.upload(if saved.is_empty() { own } else { saved });
+            Some(Average { weights: of(&state.average_weights, &state.weights)?, running: of(&state.average_running, &state.running)? })
         };
         Ok(Self {
             weights: backend.upload(&state.weights)?,
             running: backend.upload(&state.running)?,
+            running_before: backend.upload(&state.running)?,
             grads: backend.zeros(len)?,
             optimizer,
-            schedule: backend.schedule(&options.lr, &options.momentum, updates)?,
+            average,
+            control: backend.control(&options.table, counters)?,
             batches: 0,
             backend,
             model,
@@ -85,6 +108,9 @@ impl<B: Backend> Learner<B> {
     /// # Errors
     /// Those of the device, and of pictures too small for the network.
     pub fn accumulate(&mut self, pictures: Pictures, profile: Option<&mut Profile>) -> Result<BatchMetrics> {
+        if self.batches == 0 {
+            self.backend.copy(B::all(&self.running), B::all_mut(&mut self.running_before))?;
+        }
         let labels = self.backend.upload_labels(&pictures.labels)?;
         let mut tape = Tape::training(&self.backend, &self.weights, &mut self.running).profiled(profile);
         let x = input(&self.backend, pictures)?;
@@ -97,14 +123,47 @@ impl<B: Backend> Learner<B> {
         self.backend.metrics(metrics)
     }
 
-    /// Applies the accumulated gradients: one update.
+    /// Applies the accumulated gradients: one update. Where a gradient is not finite nothing changes but the counters, and the running
+    /// statistics go back to before the update's first batch.
     ///
     /// # Errors
     /// Those of the device.
     pub fn apply(&mut self) -> Result<()> {
         self.batches = 0;
-        let (params, grads) = (B::all_mut(&mut self.weights), B::all(&self.grads));
-        self.options.rule.apply(&self.backend, &mut self.schedule, &self.options.groups, params, grads, &mut self.optimizer)
+        let (backend, control) = (&self.backend, &mut self.control);
+        let grads = B::all(&self.grads);
+        backend.measure(control, self.options.clip, grads)?;
+        self.options.rule.apply(backend, control, &self.options.groups, B::all_mut(&mut self.weights), grads, &mut self.optimizer)?;
+        backend.restore_if_skipped(control, B::all(&self.running_before), B::all_mut(&mut self.running))?;
+        if let Some(average) = &mut self.average {
+            backend.average(control, B::all(&self.weights), B::all_mut(&mut average.weights))?;
+            backend.average(control, B::all(&self.running), B::all_mut(&mut average.running))?;
+        }
+        backend.advance(control)
+    }
+
+    /// What the last update measured, and the counters after it. Waits for the device.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn measured(&self) -> Result<(Measured, Counters)> {
+        self.backend.measured(&self.control)
+    }
+
+    /// Whether a moving average is kept.
+    pub fn averages(&self) -> bool {
+        self.average.is_some()
+    }
+
+    /// As [`Self::score`], with the moving average of the weights where one is kept.
+    ///
+    /// # Errors
+    /// As [`Self::accumulate`].
+    pub fn score_average(&self, pictures: Pictures) -> Result<BatchMetrics> {
+        match &self.average {
+            Some(average) => score(&self.backend, &self.model, &average.weights, &average.running, pictures),
+            None => self.score(pictures),
+        }
     }
 
     /// Sums over one batch in evaluation form, without smoothing.
@@ -124,7 +183,12 @@ impl<B: Backend> Learner<B> {
             let mut values = vec![0.0; B::len(buffer)];
             self.backend.read(B::all(buffer), &mut values).map(|()| values)
         };
-        Ok(State { weights: host(&self.weights)?, running: host(&self.running)?, optimizer: host(&self.optimizer)? })
+        let (average_weights, average_running) = match &self.average {
+            Some(average) => (host(&average.weights)?, host(&average.running)?),
+            None => Default::default(),
+        };
+        let (weights, running, optimizer) = (host(&self.weights)?, host(&self.running)?, host(&self.optimizer)?);
+        Ok(State { weights, running, optimizer, average_weights, average_running })
     }
 }
 

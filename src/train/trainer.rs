@@ -4,13 +4,13 @@
 //! the evaluation that belongs to it was made; a run that goes on from one without it evaluates first. So the losses, the evaluations and the final
 //! bytes are those of a run never stopped.
 
-use super::config::Config;
-use super::metrics::{Event, Log};
+use super::config::{Config, OnNonfinite};
+use super::metrics::{EmaScore, Event, Log};
 use super::plan::Plan;
 use super::run_dir::RunDir;
 use super::step::{Learner, Pictures};
 use super::{eval, resume};
-use crate::backend::Backend;
+use crate::backend::{Backend, Counters};
 use crate::checkpoint::{self, ModelCard, Progress};
 use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
 use crate::data::{self};
@@ -67,7 +67,7 @@ pub struct Finish {
 /// Trains as `config` says.
 ///
 /// # Errors
-/// Any; a non-finite loss stops the run before the update is applied.
+/// Any; `NonFinite` if a loss or gradient is not finite and `--on-nonfinite` does not let it pass. That update changed nothing.
 pub fn run<B: Backend>(
     backend: B,
     config: &Config,
@@ -95,10 +95,12 @@ pub fn run<B: Backend>(
     dir.write_config(&config.to_toml()?)?;
     let log = Log::open(&dir.metrics(), progress.update, progress.evaluated)?;
     let options = plan.learner_options(config, &model);
-    let learner = Learner::new(backend, model, options, &state, progress.update)?;
+    let counters = Counters { step: progress.update, skipped: progress.skipped };
+    let learner = Learner::new(backend, model, options, &state, counters)?;
     drop(state);
     notice(Notice::Plan(&plan, progress.update));
-    let run = Run { config, data, dir, stop, notice, plan, card, log, learner, progress, saved: None, last_eval: None };
+    let saved = dir.checkpoint(progress.update).map(|path| (progress.update, path));
+    let run = Run { config, data, dir, stop, notice, plan, card, log, learner, progress, saved, last_eval: None };
     run.all()
 }
 
@@ -128,11 +130,11 @@ impl<B: Backend> Run<'_, B> {
         while self.progress.update < self.plan.last_update && !self.stopped() {
             let start = Instant::now();
             let update = self.progress.update;
-            let (loss, order) = self.update(&mut batches)?;
+            let done = self.update(&mut batches)?;
             let images = (self.config.batch_size * self.config.grad_accum) as u64;
             training.add(images, start.elapsed());
             logged.add(images, start.elapsed());
-            self.report(update, loss, order, &mut logged)?;
+            self.report(update, &done, &mut logged)?;
             let end_of_epoch = self.progress.update.is_multiple_of(self.plan.updates_per_epoch);
             let due = self.config.save_every.is_some_and(|n| self.progress.update.is_multiple_of(n));
             if due || end_of_epoch {
@@ -152,9 +154,14 @@ impl<B: Backend> Run<'_, B> {
         let complete = complete && !(self.evaluation_due() && self.stopped());
         if complete {
             let state = self.learner.state()?;
-            checkpoint::save_weights(&self.dir.model_file(), self.learner.model(), &self.card, &state, self.progress.batches)?;
+            let (model, batches) = (self.learner.model(), self.progress.batches);
+            if let Some(average) = state.averaged() {
+                checkpoint::save_weights(&self.dir.average_file(), model, &self.card, &average, batches)?;
+            }
+            checkpoint::save_weights(&self.dir.model_file(), model, &self.card, &state, batches)?;
+            let Progress { best_top1, best_ema_top1, skipped, .. } = self.progress;
             let wall_s = began.elapsed().as_secs_f64();
-            self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1: self.progress.best_top1 })?;
+            self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1, best_ema_top1, skipped })?;
         }
         Ok(Finish {
             complete,
@@ -187,42 +194,57 @@ impl<B: Backend> Run<'_, B> {
         Loader::new(self.data.train.clone(), &options).map(Some)
     }
 
-    /// One update. Returns its mean loss and the CRC of its picture ids.
-    fn update(&mut self, batches: &mut Option<Loader>) -> Result<(f64, u32)> {
-        let (mut loss, mut rows, mut order) = (0.0, 0, 0);
+    /// One update, applied or left out.
+    fn update(&mut self, batches: &mut Option<Loader>) -> Result<Done> {
+        let (mut loss, mut rows, mut ids) = (0.0, 0, Vec::new());
         for _ in 0..self.config.grad_accum {
             let batch = batches.as_mut().and_then(Iterator::next).ok_or_else(|| Error::internal("the loader ended before the run"))??;
-            for id in &batch.ids {
-                order = crc32c::crc32c_append(order, &id.to_le_bytes());
-            }
-            let ids = batch.ids.clone();
+            ids.extend_from_slice(&batch.ids);
             let metrics = self.learner.accumulate(pictures(batch, self.config.train_crop_size), None)?;
-            if !metrics.loss.is_finite() {
-                return Err(self.non_finite(metrics.loss, &ids));
-            }
-            self.progress.batches += 1;
             loss += metrics.loss;
             rows += metrics.rows;
         }
         self.learner.apply()?;
-        self.progress.update += 1;
-        Ok((loss / rows.max(1) as f64, order))
+        let (measured, counters) = self.learner.measured()?;
+        let done = Done { loss: loss / rows.max(1) as f64, grad_norm: measured.grad_norm, finite: measured.finite, ids };
+        let passes = match self.config.on_nonfinite {
+            OnNonfinite::Stop => counters.skipped == 0,
+            OnNonfinite::Skip(most) => counters.skipped <= most,
+        };
+        if !passes && !done.finite || done.finite && !done.loss.is_finite() {
+            return Err(self.non_finite(&done, counters.skipped));
+        }
+        (self.progress.update, self.progress.skipped) = (counters.step, counters.skipped);
+        if done.finite {
+            self.progress.batches += self.config.grad_accum as u64;
+        }
+        Ok(done)
     }
 
-    fn non_finite(&self, loss: f64, ids: &[u64]) -> Error {
-        let shown: Vec<String> = ids.iter().take(8).map(u64::to_string).collect();
-        let good = self.saved.as_ref().map_or("none of this session".to_owned(), |(_, path)| path.display().to_string());
-        Error::non_finite(format!("the loss is {loss}"))
-            .at(format!("update {}, pictures {}{}", self.progress.update, shown.join(","), if ids.len() > 8 { ",..." } else { "" }))
-            .because("the training diverged, most often from too high a learning rate")
-            .next(format!("a lower --lr or a longer --warmup-epochs; last good checkpoint: {good}"))
+    fn non_finite(&self, done: &Done, skipped: u64) -> Error {
+        let shown: Vec<String> = done.ids.iter().map(u64::to_string).collect();
+        let good = self.saved.as_ref().map_or("none yet".to_owned(), |(_, path)| path.display().to_string());
+        let what = match self.config.on_nonfinite {
+            OnNonfinite::Skip(most) if skipped > most => format!(", after {most} updates were left out"),
+            _ => String::new(),
+        };
+        Error::non_finite(format!("the loss is {}, the gradients' norm {}{what}", done.loss, done.grad_norm))
+            .at(format!("update {} (changed nothing), pictures {}", self.progress.update, shown.join(",")))
+            .because("the training diverged, most often from too high a learning rate; or a picture, a weight or an update overflowed")
+            .next(format!("a lower --lr, a longer --warmup-epochs, --clip-grad-norm 1 or --on-nonfinite skip:10; last good checkpoint: {good}"))
     }
 
-    fn report(&mut self, update: u64, loss: f64, order: u32, speed: &mut Speed) -> Result<()> {
+    fn report(&mut self, update: u64, done: &Done, speed: &mut Speed) -> Result<()> {
         let (epoch, lr, images_per_s) = (self.plan.epoch_of(update), self.plan.schedule.lr(update), speed.rate());
+        if !done.finite {
+            let (ids, skipped) = (done.ids.clone(), self.progress.skipped);
+            return self.emit(Event::Skip { update, epoch, ids, skipped });
+        }
         let is_logged = update.is_multiple_of(self.config.log_interval) || update + 1 == self.plan.last_update;
+        let (loss, grad_norm) = (done.loss, done.grad_norm);
         if is_logged {
-            self.log.append(&Event::Step { update, epoch, loss, lr, images_per_s, order })?;
+            let order = done.ids.iter().fold(0, |crc, id| crc32c::crc32c_append(crc, &id.to_le_bytes()));
+            self.log.append(&Event::Step { update, epoch, loss, lr, images_per_s, grad_norm, order })?;
             *speed = Speed::default();
         }
         (self.notice)(Notice::Update { update, epoch, loss, lr, images_per_s, logged: is_logged });
@@ -246,27 +268,47 @@ impl<B: Backend> Run<'_, B> {
 
     fn evaluate_if_due(&mut self) -> Result<()> {
         let Some(val) = self.data.val.clone().filter(|_| self.evaluation_due()) else { return Ok(()) };
-        let learner = &self.learner;
-        let options = eval::Options::of(self.config);
-        let score = eval::run(&val, &options, self.stop, self.notice, |batch| learner.score(pictures(batch, options.crop_size)))?;
-        let Some(score) = score else { return Ok(()) }; // stopped half-way
-        let update = self.progress.update;
-        if !score.loss.is_finite() {
-            return Err(Error::non_finite(format!("the validation loss is {}", score.loss))
-                .at(format!("after {update} updates"))
-                .because("weights or running statistics have grown without bound")
-                .next("--resume with an earlier file of the checkpoints folder and a lower --lr"));
+        let Some(score) = self.score(&val, false)? else { return Ok(()) }; // stopped half-way
+        let average = if self.learner.averages() { self.score(&val, true)? } else { None };
+        if self.learner.averages() && average.is_none() {
+            return Ok(());
         }
+        let update = self.progress.update;
         let epoch = self.plan.epoch_of(update.saturating_sub(1));
         self.progress.evaluated = Some(update);
         self.last_eval = Some(score);
-        let best = self.progress.best_top1.is_none_or(|b| score.top1 > b);
+        let ema = average.map(|s| EmaScore { loss: s.loss, top1: s.top1, top5: s.top5 });
+        let raise = |best: &mut Option<f64>, top1: f64| {
+            let better = best.is_none_or(|b| top1 > b);
+            *best = if better { Some(top1) } else { *best };
+            better
+        };
+        let mut best = raise(&mut self.progress.best_top1, score.top1);
+        if let Some(ema) = &ema {
+            best = raise(&mut self.progress.best_ema_top1, ema.top1);
+        }
         if best {
-            self.progress.best_top1 = Some(score.top1);
             self.progress.best_update = Some(update);
         }
-        self.emit(Event::Eval { update, epoch, loss: score.loss, top1: score.top1, top5: score.top5, images: score.images })?;
+        self.emit(Event::Eval { update, epoch, loss: score.loss, top1: score.top1, top5: score.top5, images: score.images, ema })?;
         self.save_as(best)
+    }
+
+    /// The validation pictures' score with the weights or their moving average. `None` if stopped half-way.
+    fn score(&mut self, val: &Arc<dyn Source>, averaged: bool) -> Result<Option<eval::Score>> {
+        let options = eval::Options::of(self.config);
+        let learner = &self.learner;
+        let score = eval::run(val, &options, self.stop, self.notice, |batch| {
+            let pictures = pictures(batch, options.crop_size);
+            if averaged { learner.score_average(pictures) } else { learner.score(pictures) }
+        })?;
+        match score {
+            Some(score) if !score.loss.is_finite() => Err(Error::non_finite(format!("the validation loss is {}", score.loss))
+                .at(format!("after {} updates", self.progress.update))
+                .because("weights or running statistics have grown without bound")
+                .next("--resume with an earlier file of the checkpoints folder and a lower --lr")),
+            score => Ok(score),
+        }
     }
 
     fn save(&mut self) -> Result<()> {
@@ -283,6 +325,17 @@ impl<B: Backend> Run<'_, B> {
         (self.notice)(Notice::Saved(path));
         Ok(())
     }
+}
+
+/// What an update was.
+struct Done {
+    /// Mean over its pictures.
+    loss: f64,
+    grad_norm: f64,
+    /// False if it was left out.
+    finite: bool,
+    /// Of its pictures.
+    ids: Vec<u64>,
 }
 
 /// What a batch is to the step.

@@ -1,0 +1,151 @@
+//! Every setting of a training run, and where its value comes from: defaults, then the preset of the data (`demo` is small), then
+//! `--config`, then flags.
+
+mod check;
+mod choices;
+mod optimizer;
+mod schedule;
+mod settings;
+
+pub use choices::{AnnealShape, Augment, OnNonfinite, Opt, Precision, Sched};
+pub use schedule::Resolved;
+pub use settings::Config;
+
+use crate::error::{Error, Result};
+use std::path::Path;
+
+#[derive(clap::Parser)]
+struct Alone {
+    #[command(flatten)]
+    config: Config,
+}
+
+impl Default for Config {
+    /// The defaults of the flags, written once: above.
+    fn default() -> Self {
+        use clap::Parser;
+        Alone::parse_from(["train"]).config
+    }
+}
+
+/// What `train --data demo` means where neither file nor flag says otherwise: small enough for two CPU cores.
+const DEMO: &str = r#"
+model = "resnet18"
+epochs = 8
+batch-size = 32
+lr = 0.02
+nesterov = true
+weight-decay = 5e-5
+warmup-epochs = 0.5
+train-crop-size = 32
+val-crop-size = 32
+rrc-scale = [0.8, 1.0]
+log-interval = 10
+"#;
+
+impl Config {
+    /// Settles `flags` (as parsed, `given` telling which were typed) with the preset and the file they name.
+    ///
+    /// # Errors
+    /// `Data` if the file cannot be read; `Usage` for an unknown key or a value of the wrong type in it, with its line.
+    pub fn resolve(flags: Self, given: impl Fn(&str) -> bool) -> Result<Self> {
+        let internal = |e: toml::ser::Error| Error::internal("settings do not serialise").source(e);
+        if i64::try_from(flags.seed).is_err() {
+            return Err(Error::usage("must be at most 9223372036854775807").at("--seed")); // TOML knows no larger number
+        }
+        let mut settled = toml::Table::try_from(&flags).map_err(internal)?;
+        let mut file = match &flags.config {
+            Some(path) => read_file(path)?,
+            None => toml::Table::new(),
+        };
+        if flags.resume.is_some() {
+            file.remove("max-steps"); // where the last session stopped is not where this one must
+        }
+        let typed = |key: &str| given(&key.replace('-', "_"));
+        let data = file.get("data").filter(|_| !typed("data")).and_then(toml::Value::as_str).unwrap_or(&flags.data);
+        let preset: toml::Table = match data {
+            "demo" => DEMO.parse().map_err(|e: toml::de::Error| Error::internal("the demo's preset").source(e))?,
+            _ => toml::Table::new(),
+        };
+        for (key, value) in preset.into_iter().chain(file) {
+            if !typed(&key) {
+                settled.insert(key, value);
+            }
+        }
+        let mut config: Self = settled.try_into().map_err(|e: toml::de::Error| Error::internal("settings do not deserialise").source(e))?;
+        (config.threads, config.output, config.resume) = (flags.threads, flags.output, flags.resume);
+        (config.config, config.dry_run) = (flags.config, flags.dry_run);
+        config.settle_optimizer();
+        config.check()?;
+        Ok(config)
+    }
+
+    /// As the run's `config.toml`.
+    ///
+    /// # Errors
+    /// `Internal` only.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::internal("settings do not serialise").source(e))
+    }
+}
+
+fn read_file(path: &Path) -> Result<toml::Table> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, e))?;
+    let wrong = |e: toml::de::Error| {
+        Error::usage("a setting is unknown or has the wrong type")
+            .at(path.display().to_string())
+            .source(e)
+            .next("imagenet-engine train --help lists the settings")
+    };
+    toml::from_str::<Config>(&text).map_err(wrong)?; // names and types, with their lines
+    text.parse().map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(file: &str, flags: &[&str]) -> Result<Config> {
+        use clap::{CommandFactory, FromArgMatches};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, file).unwrap();
+        let args = ["train", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied());
+        let matches = Alone::command().get_matches_from(args);
+        let flags = Alone::from_arg_matches(&matches).unwrap().config;
+        Config::resolve(flags, |id| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine))
+    }
+
+    #[test]
+    fn flags_beat_the_file_and_the_file_beats_defaults_and_preset() {
+        let c = resolve("epochs = 3\nlr = 0.5\nmodel = 'resnet34'\ndata = 'x'", &["--lr", "0.25", "--epochs", "90"]).unwrap();
+        assert_eq!((c.epochs, c.lr, c.model.as_str(), c.batch_size), (90, Some(0.25), "resnet34", 256));
+        let demo = resolve("epochs = 3", &[]).unwrap();
+        assert_eq!((demo.epochs, demo.model.as_str(), demo.train_crop_size), (3, "resnet18", 32));
+        assert_eq!(resolve("", &["--model", "resnet50"]).unwrap().model, "resnet50");
+    }
+
+    #[test]
+    fn feeding_a_run_s_config_back_gives_the_same_settings() {
+        let c = resolve("data = 'x'\nlr = 0.3\nwarmup-epochs = 0.5", &["--nesterov", "--rrc-scale", "0.35,1"]).unwrap();
+        let again = resolve(&c.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!(again.to_toml().unwrap(), c.to_toml().unwrap());
+        assert!(again.nesterov && again.rrc_scale == [0.35, 1.0]);
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        for (file, flags, needle) in [
+            ("epoch = 3", &[][..], "unknown field `epoch`"),
+            ("epochs = 'many'", &[], "invalid type"),
+            ("epochs = 0", &[], "--epochs"),
+            ("", &["--rrc-scale", "0.5"], "--rrc-scale"),
+            ("", &["--momentum", "1.5"], "--momentum"),
+            ("", &["--nesterov", "--momentum", "0"], "--nesterov"),
+            ("", &["--wd", "nan"], "--weight-decay"),
+        ] {
+            let error = resolve(file, flags).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(needle), "{needle}: {error}");
+        }
+    }
+}
