@@ -4,8 +4,12 @@
 //! `cargo bench --bench kernels -- [--small] [--batch N] [--only conv|norm|other] [--cpu-time]`. Medians. On a machine shared with other
 //! work, `--cpu-time` with RAYON_NUM_THREADS=1 counts the time this process had a core (Linux), not the time that passed.
 
-use imagenet_engine::backend::{Augment, Conv, Crop, Elementwise, Gemm, Memory, Norm, NormProblem, PictureView, Pool, Update, UpdateRule};
+use imagenet_engine::backend::{
+    Augment, Conv, Counters, Crop, Elementwise, Gemm, Memory, Norm, NormProblem, ParamGroup, ParamGroups, PictureView, Pool, Update,
+    UpdateTable,
+};
 use imagenet_engine::cpu::Cpu;
+use imagenet_engine::optim::{AdamW, Sgd};
 use imagenet_engine::shape::{ConvProblem, LinearProblem, PoolProblem};
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -194,17 +198,6 @@ fn norms(cpu: &Cpu<f32>, n: usize) -> f64 {
     sum[0] + sum[1]
 }
 
-#[derive(Clone, Copy)]
-struct Sgd;
-impl UpdateRule for Sgd {
-    const NAME: &'static str = "sgd";
-    const STATE: usize = 1;
-    fn update(&self, p: f32, g: f32, state: &mut [f32], h: &imagenet_engine::backend::Hyper) -> f32 {
-        state[0] = h.momentum * state[0] + g + h.weight_decay * p;
-        p - h.lr * state[0]
-    }
-}
-
 /// Seconds per step of everything else.
 fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
     println!("\n{:<26} {:>5} {:>22}", "other", "times", "GB/s (ms)");
@@ -233,10 +226,16 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
     let wgrad = time(|| cpu.linear_wgrad(&pr, all(&x), all(&out), all_mut(&mut w), all_mut(&mut bias), true).expect("linear"));
     line("linear wgrad", 1.0, bytes, wgrad);
     let (mut p, g, mut state) = (filled(cpu, count), filled(cpu, count), filled(cpu, count));
-    let mut schedule = cpu.schedule(&[0.1], &[0.9], 0).expect("schedule");
-    let groups = imagenet_engine::backend::ParamGroups(vec![(count, 1e-4)]);
-    let update = time(|| cpu.update(&Sgd, &mut schedule, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
+    let table = UpdateTable { lr: vec![1e-3], momentum: vec![0.9], average_decay: vec![] };
+    let mut control = cpu.control(&table, Counters::default()).expect("control");
+    line("gradient norm", 1.0, 4.0 * count as f64, time(|| cpu.measure(&mut control, None, all(&g)).expect("measure")));
+    let groups = ParamGroups(vec![ParamGroup { end: count, weight_decay: 1e-4 }]);
+    let sgd = Sgd { nesterov: false, dampening: 0.0 };
+    let update = time(|| cpu.update(&sgd, &control, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
     line("sgd, all parameters", 1.0, 20.0 * count as f64, update);
+    let (adamw, mut state) = (AdamW { beta2: 0.999, eps: 1e-8 }, cpu.zeros(2 * count).expect("zeros"));
+    let update = time(|| cpu.update(&adamw, &control, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
+    line("adamw, all parameters", 0.0, 28.0 * count as f64, update);
     // gradients of the sixteen residual branches meet; with dgrad's accumulate none of these is needed, so they do not count
     let len = n * 56 * 56 * 256;
     let (a, b, mut out) = (filled(cpu, len), filled(cpu, len), filled(cpu, len));

@@ -40,8 +40,9 @@ pub trait UpdateRule: Copy + Send + Sync + 'static {
 
     fn begin(&self, hyper: &Hyper) -> Self::Step;
 
-    /// The number whose norm over the tensor enters the trust ratio. May advance `state`; `update` then sees it advanced.
-    fn measure(&self, _step: &Self::Step, _p: f64, g: f64, _state: &mut [f64]) -> f64 {
+    /// The number whose norm over the tensor enters the trust ratio. `update` gets the same `state` and advances it, so that nothing is
+    /// rounded between the two.
+    fn measure(&self, _step: &Self::Step, _p: f64, g: f64, _state: &[f64]) -> f64 {
         g
     }
 

@@ -93,7 +93,8 @@ pub fn load(model: &crate::models::Model, file: &File) -> Result<(Vec<f32>, Vec<
         layout.params.iter().any(|p| p.name == name)
             || layout.running.iter().any(|r| name.strip_prefix(&r.prefix).is_some_and(|n| n == ".running_mean" || n == ".running_var"))
     };
-    let strangers: Vec<_> = file.tensors.keys().filter(|n| !n.starts_with("optimizer.") && !n.starts_with(super::EMA) && !known(n)).collect();
+    let strangers: Vec<_> =
+        file.tensors.keys().filter(|n| !n.starts_with("optimizer.") && !n.starts_with(super::EMA) && !known(n)).collect();
     match strangers.first() {
         Some(name) => Err(Error::data(format!("tensor {name} is none of the {expected} of {}", model.name))
             .at(file.path.display().to_string())

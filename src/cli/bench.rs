@@ -3,8 +3,8 @@
 use super::Outcome;
 use super::device::{Device, open_device, set_threads};
 use crate::autograd::Profile;
-use crate::checkpoint::State;
 use crate::backend::Counters;
+use crate::checkpoint::State;
 use crate::cpu::Cpu;
 use crate::data::loader::{Loader, LoaderOptions, Source};
 use crate::error::{Error, Result};

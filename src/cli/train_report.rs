@@ -54,7 +54,8 @@ impl Report {
                 }
             }
             Notice::Event(Event::Eval { epoch, loss, top1, top5, images, ema, .. }) => {
-                let score = |loss: f64, top1: f64, top5: f64| format!("top-1 {:.2}% top-5 {:.2}% loss {loss:.4}", 100.0 * top1, 100.0 * top5);
+                let score =
+                    |loss: f64, top1: f64, top5: f64| format!("top-1 {:.2}% top-5 {:.2}% loss {loss:.4}", 100.0 * top1, 100.0 * top5);
                 self.line(&format!("epoch {epoch} validation: {} ({images} images)", score(*loss, *top1, *top5)));
                 if let Some(ema) = ema {
                     self.line(&format!("epoch {epoch} moving average: {}", score(ema.loss, ema.top1, ema.top5)));

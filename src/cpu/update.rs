@@ -15,6 +15,8 @@ const PIECE: usize = 1 << 14;
 const MAX_STATE: usize = 4;
 /// Running sums of a norm, so that additions need not wait for each other.
 const LANES: usize = 16;
+/// Numbers summed before the next compensation.
+const BLOCK: usize = 256;
 
 /// Tables, counters, and what was measured of the update in the making.
 #[derive(Clone, Debug)]
@@ -90,11 +92,11 @@ impl<T: Real> Update for Cpu<T> {
         let applied = control.counters.step - control.counters.skipped;
         let begin = |weight_decay| rule.begin(&Hyper { lr, momentum, weight_decay, applied });
         let steps: Vec<R::Step> = groups.0.iter().map(|g| begin(g.weight_decay)).collect();
-        let mut work = cut_arena(groups, params, grads, state);
+        let work = cut_arena(groups, params, grads, state);
         let mut trusts = vec![1.0; steps.len()];
         if R::LAYERWISE {
             let sums: Vec<[f64; 2]> =
-                work.par_iter_mut().map(|piece| wide(|| norms(rule, &steps[piece.group], control.scale, piece))).collect();
+                work.par_iter().map(|piece| wide(|| norms(rule, &steps[piece.group], control.scale, piece))).collect();
             let mut squares = vec![[0.0; 2]; steps.len()];
             for (piece, [weights, measured]) in work.iter().zip(sums) {
                 squares[piece.group][0] += weights;
@@ -167,34 +169,53 @@ fn cut_arena<'a, T: Real>(groups: &ParamGroups, params: &'a mut [T], grads: &'a 
     params.into_iter().zip(&places).map(piece).collect()
 }
 
+/// Sums of blocks added up with compensation (Neumaier), so that a trust ratio is good to the last digits of f64 and a step that lands
+/// next to zero is still right in f32.
+#[inline(always)]
+fn compensated(blocks: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut lost) = (0.0f64, 0.0);
+    for block in blocks {
+        let next = sum + block;
+        lost += if sum >= block { (sum - next) + block } else { (block - next) + sum };
+        sum = next;
+    }
+    sum + lost
+}
+
 #[inline(always)]
 fn square_sum<T: Real>(values: &[T]) -> f64 {
-    let mut lanes = [0.0f64; LANES];
-    let chunks = values.chunks_exact(LANES);
-    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane += v.to_f64() * v.to_f64();
-    }
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
+    let block = |block: &[T]| {
+        let mut lanes = [0.0f64; LANES];
+        let rows = block.chunks_exact(LANES);
+        let rest = rows.remainder();
+        for row in rows {
+            for (lane, v) in lanes.iter_mut().zip(row) {
+                *lane += v.to_f64() * v.to_f64();
+            }
+        }
+        for (lane, v) in lanes.iter_mut().zip(rest) {
             *lane += v.to_f64() * v.to_f64();
         }
-    }
-    lanes.iter().sum()
+        lanes.iter().sum::<f64>()
+    };
+    compensated(values.chunks(BLOCK).map(block))
 }
 
 /// Sums of squares of a piece's parameters and of what the rule measures of them.
 #[inline(always)]
-fn norms<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, scale: f64, piece: &mut Piece<T>) -> [f64; 2] {
-    let mut lanes = [[0.0f64; LANES]; 2];
-    for (i, (p, g)) in piece.params.iter().zip(piece.grads).enumerate() {
-        let p = p.to_f64();
-        let mut own = load::<T, R>(&piece.state, i);
-        let measured = rule.measure(step, p, scale * g.to_f64(), &mut own[..R::STATE]);
-        store::<T, R>(&mut piece.state, i, &own);
-        lanes[0][i % LANES] += p * p;
-        lanes[1][i % LANES] += measured * measured;
-    }
-    lanes.map(|l| l.iter().sum())
+fn norms<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, scale: f64, piece: &Piece<T>) -> [f64; 2] {
+    let measure = |i: usize| {
+        let (p, g, own) = (piece.params[i].to_f64(), scale * piece.grads[i].to_f64(), load::<T, R>(&piece.state, i));
+        rule.measure(step, p, g, &own[..R::STATE])
+    };
+    let len = piece.params.len();
+    let block = |begin: usize| {
+        let mut measured = [0.0f64; BLOCK];
+        let end = len.min(begin + BLOCK);
+        measured.iter_mut().zip(begin..end).for_each(|(m, i)| *m = measure(i));
+        square_sum(&measured[..end - begin])
+    };
+    [square_sum(piece.params), compensated((0..len).step_by(BLOCK).map(block))]
 }
 
 #[inline(always)]

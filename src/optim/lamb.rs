@@ -1,8 +1,8 @@
 //! LAMB (You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020) in timm's form.
 //!
 //! `m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g^2; u = m/(1-b1^t) / (sqrt(v)/sqrt(1-b2^t) + eps) + wd*p; p -= lr * trust * u` with
-//! `trust = |p|/|u|` per tensor, 1 where either norm is 0 or the tensor has no decay. The moments advance while `u` is measured. Its
-//! gradients are clipped to a global norm of 1 unless told otherwise.
+//! `trust = |p|/|u|` per tensor, 1 where either norm is 0 or the tensor has no decay. Its gradients are
+//! clipped to a global norm of 1 unless told otherwise.
 
 use super::power;
 use crate::backend::{Hyper, UpdateRule};
@@ -25,8 +25,11 @@ pub struct Step {
 }
 
 impl Lamb {
-    fn direction(&self, step: &Step, p: f64, state: &[f64]) -> f64 {
-        state[0] / step.correction / (state[1].sqrt() / step.root + self.eps) + step.weight_decay * p
+    /// `m`, `v` and `u`.
+    fn direction(&self, step: &Step, p: f64, g: f64, state: &[f64]) -> (f64, f64, f64) {
+        let m = step.beta1 * state[0] + (1.0 - step.beta1) * g;
+        let v = self.beta2 * state[1] + (1.0 - self.beta2) * (g * g);
+        (m, v, m / step.correction / (v.sqrt() / step.root + self.eps) + step.weight_decay * p)
     }
 }
 
@@ -42,17 +45,17 @@ impl UpdateRule for Lamb {
         Step { lr: hyper.lr, beta1: hyper.momentum, weight_decay: hyper.weight_decay, correction, root }
     }
 
-    fn measure(&self, step: &Step, p: f64, g: f64, state: &mut [f64]) -> f64 {
-        state[0] = step.beta1 * state[0] + (1.0 - step.beta1) * g;
-        state[1] = self.beta2 * state[1] + (1.0 - self.beta2) * (g * g);
-        self.direction(step, p, state)
+    fn measure(&self, step: &Step, p: f64, g: f64, state: &[f64]) -> f64 {
+        self.direction(step, p, g, state).2
     }
 
     fn trust(&self, step: &Step, weight_norm: f64, direction_norm: f64) -> f64 {
         if step.weight_decay == 0.0 || weight_norm == 0.0 || direction_norm == 0.0 { 1.0 } else { weight_norm / direction_norm }
     }
 
-    fn update(&self, step: &Step, trust: f64, p: f64, _g: f64, state: &mut [f64]) -> f64 {
-        p - step.lr * trust * self.direction(step, p, state)
+    fn update(&self, step: &Step, trust: f64, p: f64, g: f64, state: &mut [f64]) -> f64 {
+        let (m, v, u) = self.direction(step, p, g, state);
+        (state[0], state[1]) = (m, v);
+        p - step.lr * trust * u
     }
 }

@@ -99,7 +99,7 @@ mod tests {
         [[0.5, 0.1], [-0.3, 0.2], [0.2, -0.4]].map(|g| {
             let step = rule.begin(&Hyper { lr, momentum, weight_decay, applied });
             let trust = if R::LAYERWISE {
-                let measured = [0, 1].map(|i| rule.measure(&step, p[i], g[i], &mut state[i][..R::STATE]));
+                let measured = [0, 1].map(|i| rule.measure(&step, p[i], g[i], &state[i][..R::STATE]));
                 rule.trust(&step, norm(p), norm(measured))
             } else {
                 1.0

@@ -132,7 +132,10 @@ impl Schedule {
                 let least = 2.0 / self.total as f64;
                 return bad(
                     "--pct-start",
-                    format!("with {} updates a phase would have no width at {pct}: more --epochs, or a fraction well between {least} and {most}", self.total),
+                    format!(
+                        "with {} updates a phase would have no width at {pct}: more --epochs, or a fraction well between {least} and {most}",
+                        self.total
+                    ),
                 );
             }
             begin = end;
@@ -209,7 +212,8 @@ mod tests {
     /// Every way in which torch's OneCycleLR divides by zero or runs past its end.
     #[test]
     fn one_cycle_without_width_is_refused() {
-        let cycle = OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4, three_phase: false, anneal: Anneal::Cos, momentum: None };
+        let cycle =
+            OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4, three_phase: false, anneal: Anneal::Cos, momentum: None };
         let of = |cycle, total| Schedule { curve: Curve::OneCycle(cycle), total, ..cosine() };
         assert!(of(cycle, 10).check().is_ok());
         for (pct_start, total) in [(0.5, 2), (1.0, 1), (0.0, 10), (1.0, 10), (30.0, 10), (f64::NAN, 10), (0.1, 10), (0.3, 1)] {

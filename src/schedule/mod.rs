@@ -110,7 +110,9 @@ impl Schedule {
         let warm = (self.warmup > 0).then_some(self.warmup);
         let after: Vec<u64> = match &self.curve {
             Curve::Cosine | Curve::Linear | Curve::Poly { .. } | Curve::Constant => Vec::new(),
-            Curve::Step { every, .. } => (1..).map_while(|i| every.checked_mul(i)?.checked_add(self.warmup)).take_while(|u| *u < self.total).collect(),
+            Curve::Step { every, .. } => {
+                (1..).map_while(|i| every.checked_mul(i)?.checked_add(self.warmup)).take_while(|u| *u < self.total).collect()
+            }
             Curve::MultiStep { milestones, .. } => milestones.clone(),
             Curve::Sgdr(sgdr) => sgdr.restarts().map_while(|t| t.checked_add(self.warmup)).take_while(|u| *u < self.total).collect(),
             Curve::OneCycle(cycle) => cycle.phase_ends(self.total).map(|end| end.ceil() as u64).collect(),

@@ -88,8 +88,14 @@ impl OneCycle {
 mod tests {
     use super::*;
 
-    const PAPER: OneCycle =
-        OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4, three_phase: false, anneal: Anneal::Cos, momentum: Some((0.85, 0.95)) };
+    const PAPER: OneCycle = OneCycle {
+        pct_start: 0.3,
+        div_factor: 25.0,
+        final_div_factor: 1e4,
+        three_phase: false,
+        anneal: Anneal::Cos,
+        momentum: Some((0.85, 0.95)),
+    };
 
     /// Values of torch 2.11, max_lr 1.
     #[test]

@@ -231,7 +231,9 @@ impl<B: Backend> Run<'_, B> {
         Error::non_finite(format!("the loss is {}, the gradients' norm {}{what}", done.loss, done.grad_norm))
             .at(format!("update {} (changed nothing), pictures {}", self.progress.update, shown.join(",")))
             .because("the training diverged, most often from too high a learning rate; or a picture, a weight or an update overflowed")
-            .next(format!("a lower --lr, a longer --warmup-epochs, --clip-grad-norm 1 or --on-nonfinite skip:10; last good checkpoint: {good}"))
+            .next(format!(
+                "a lower --lr, a longer --warmup-epochs, --clip-grad-norm 1 or --on-nonfinite skip:10; last good checkpoint: {good}"
+            ))
     }
 
     fn report(&mut self, update: u64, done: &Done, speed: &mut Speed) -> Result<()> {

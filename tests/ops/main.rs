@@ -13,6 +13,7 @@ mod memory;
 mod norm;
 mod pool;
 mod update;
+mod update_rules;
 
 use imagenet_engine::backend::Memory;
 use imagenet_engine::cpu::{Cpu, Real};

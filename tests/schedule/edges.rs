@@ -3,8 +3,14 @@
 use imagenet_engine::schedule::{Anneal, Curve, OneCycle, Schedule, Sgdr};
 
 const BASE: Schedule = Schedule { curve: Curve::Cosine, peak: 1.0, min: 1e-6, warmup_lr: 0.01, warmup: 0, total: 10, momentum: 0.9 };
-const CYCLE: OneCycle =
-    OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4, three_phase: false, anneal: Anneal::Cos, momentum: Some((0.85, 0.95)) };
+const CYCLE: OneCycle = OneCycle {
+    pct_start: 0.3,
+    div_factor: 25.0,
+    final_div_factor: 1e4,
+    three_phase: false,
+    anneal: Anneal::Cos,
+    momentum: Some((0.85, 0.95)),
+};
 
 /// torch's cosine rises again after T_max, its one-cycle bounces at the step past the end, SGDR restarts.
 #[test]

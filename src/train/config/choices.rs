@@ -65,7 +65,6 @@ choices!(
     Precision { Bf16, Fp32 }
 );
 
-
 choices!(
     /// `--anneal`
     AnnealShape {

@@ -36,7 +36,11 @@ impl Config {
                 milestones.sort_unstable();
                 Curve::MultiStep { milestones, rate: self.decay_rate }
             }
-            Sched::Sgdr => Curve::Sgdr(Sgdr { first: self.first_cycle(total.saturating_sub(warmup), updates_per_epoch), mul: self.cycle_mul, decay: self.cycle_decay }),
+            Sched::Sgdr => Curve::Sgdr(Sgdr {
+                first: self.first_cycle(total.saturating_sub(warmup), updates_per_epoch),
+                mul: self.cycle_mul,
+                decay: self.cycle_decay,
+            }),
             Sched::Onecycle => Curve::OneCycle(OneCycle {
                 pct_start: self.pct_start,
                 div_factor: self.div_factor,
@@ -157,7 +161,15 @@ mod tests {
     fn flags_without_effect_are_told() {
         let warnings = |c: Config| c.schedule(10).unwrap().warnings.join("\n");
         assert_eq!(warnings(Config { warmup_epochs: Some(1.0), ..config(Sched::Cosine) }), "");
-        let idle = Config { decay_rate: 0.5, poly_power: 3.0, three_phase: true, opt: Opt::Lion, lr: Some(1e-3), nesterov: true, ..config(Sched::Cosine) };
+        let idle = Config {
+            decay_rate: 0.5,
+            poly_power: 3.0,
+            three_phase: true,
+            opt: Opt::Lion,
+            lr: Some(1e-3),
+            nesterov: true,
+            ..config(Sched::Cosine)
+        };
         let told = warnings(idle);
         for flag in ["--decay-rate", "--poly-power", "--three-phase", "--nesterov"] {
             assert!(told.contains(&format!("{flag}: does nothing with --sched cosine --opt lion")), "{told}");
