@@ -24,6 +24,9 @@ pub struct Args {
     /// Weights: model.safetensors of a run, a checkpoint, or torchvision's weights as safetensors
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
+    /// The moving average that a checkpoint holds beside the weights
+    #[arg(long)]
+    ema: bool,
     /// The network [default: what the file says]
     #[arg(long)]
     model: Option<String>,
@@ -52,7 +55,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let Device::Cpu = open_device(&args.device)?;
     let dataset: Arc<dyn Source> = Arc::new(Dataset::open(&args.data)?);
-    let weights = Weights::open(&args.weights, args.model.as_deref(), Some(dataset.classes()))?;
+    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), Some(dataset.classes()))?;
     let backend = Cpu::<f32>::new();
     let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
     let crop_size = args.val_crop_size.map_or(weights.card.val_crop_size, |side| side as usize);

@@ -5,10 +5,14 @@ mod date;
 mod device;
 mod doctor;
 mod eval;
+mod export;
 mod inspect;
+mod lr_find;
 mod pack;
+mod plot;
 mod predict;
 pub mod progress;
+mod schedule;
 mod signals;
 mod train;
 mod train_report;
@@ -67,8 +71,16 @@ enum Command {
     /// Train a network
     #[command(args_override_self = true)] // scripts append flags; the last one counts, as in argparse
     Train(train::Args),
+    /// The learning rate of every update: a curve, CSV, JSON, a plot
+    #[command(args_override_self = true)]
+    Schedule(schedule::Args),
+    /// A peak learning rate, from a short test on your pictures
+    #[command(args_override_self = true)]
+    LrFind(lr_find::Args),
     /// Exact accuracy of weights on packed pictures
     Eval(eval::Args),
+    /// Weights of a checkpoint, or their moving average, as a file for others
+    Export(export::Args),
     /// The classes of pictures
     Predict(predict::Args),
     /// How fast this machine does the work
@@ -94,6 +106,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
         Command::Inspect(args) => inspect::run(args),
         Command::Unpack(args) => unpack::run(args),
         Command::Train(args) => train::run(args.clone(), typed),
+        Command::Schedule(args) => schedule::run(args.clone(), typed),
+        Command::LrFind(args) => lr_find::run(args.clone(), typed),
+        Command::Export(args) => export::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Bench(args) => bench::run(args),

@@ -27,6 +27,9 @@ pub struct Args {
     /// One JSON object a picture and line
     #[arg(long)]
     json: bool,
+    /// The moving average that a checkpoint holds beside the weights
+    #[arg(long)]
+    ema: bool,
     /// The network [default: what the file says]
     #[arg(long)]
     model: Option<String>,
@@ -41,7 +44,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let Device::Cpu = open_device(&args.device)?;
-    let weights = Weights::open(&args.weights, args.model.as_deref(), None)?;
+    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
     let backend = Cpu::<f32>::new();
     let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
     for path in &args.images {

@@ -20,7 +20,7 @@ use crate::train::trainer::{self, Datasets, Finish};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const DEMO_TRAIN: usize = 4000;
+pub const DEMO_TRAIN: usize = 4000;
 const DEMO_VAL: usize = 800;
 const DEMO_SEED: u64 = 1;
 
@@ -93,7 +93,7 @@ fn default_output(config: &Config) -> PathBuf {
     std::iter::once(PathBuf::from(&base)).chain(numbered).find(|p| !taken(p)).unwrap_or_else(|| base.into())
 }
 
-fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets> {
+pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets> {
     let mut data = match config.data.as_str() {
         "demo" => {
             let folder = output.join("demo");

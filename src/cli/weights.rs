@@ -14,12 +14,12 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads `path`. The model's name comes from `name` or the file; the class names from the file, else from `classes`, else they
+    /// Reads `path`, the moving average instead of the weights if `ema`. The model's name comes from `name` or the file; the class names from the file, else from `classes`, else they
     /// are numbers.
     ///
     /// # Errors
-    /// `Usage` if nobody names the model; `Data` if the file is damaged, of another model, or knows other classes than `classes`.
-    pub fn open(path: &Path, name: Option<&str>, classes: Option<&[String]>) -> Result<Self> {
+    /// `Usage` if nobody names the model, or there is no average; `Data` if the file is damaged, of another model, or knows other classes than `classes`.
+    pub fn open(path: &Path, ema: bool, name: Option<&str>, classes: Option<&[String]>) -> Result<Self> {
         let file = safetensors::read(path)?;
         let own = checkpoint::card(&file);
         let Some(name) = name.map(str::to_owned).or_else(|| own.as_ref().map(|c| c.model.clone())) else {
@@ -42,7 +42,16 @@ impl Weights {
             }
         }
         let model = Model::new(&name, outputs, false)?;
-        let (weights, running) = weights::load(&model, &file)?;
+        let (mut weights, mut running) = weights::load(&model, &file)?;
+        if ema {
+            if !checkpoint::has_average(&file) {
+                return Err(Error::usage("the file holds no moving average")
+                    .at(format!("--ema, {}", path.display()))
+                    .because("only checkpoints of runs with --model-ema hold one")
+                    .next("a file of such a run's checkpoints folder, or its model_ema.safetensors without --ema"));
+            }
+            (weights, running) = weights::load_prefixed(&model, checkpoint::EMA, &file)?;
+        }
         let mut card = own.unwrap_or_else(|| ModelCard {
             model: name.clone(),
             val_crop_size: 224,

@@ -105,19 +105,23 @@ impl Schedule {
         (0..self.total).map(|u| self.at(u)).collect()
     }
 
-    /// Updates at which something begins: the end of the warm-up, drops, restarts, phases.
-    pub fn marks(&self) -> Vec<u64> {
-        let warm = (self.warmup > 0).then_some(self.warmup);
-        let after: Vec<u64> = match &self.curve {
-            Curve::Cosine | Curve::Linear | Curve::Poly { .. } | Curve::Constant => Vec::new(),
+    /// Updates at which something begins, in order, and what: the curve after the warm-up, drops, restarts, phases.
+    pub fn marks(&self) -> Vec<(u64, &'static str)> {
+        let warm = (self.warmup > 0).then_some((self.warmup, "warm-up ends"));
+        let (what, after): (&str, Vec<u64>) = match &self.curve {
+            Curve::Cosine | Curve::Linear | Curve::Poly { .. } | Curve::Constant => ("", Vec::new()),
             Curve::Step { every, .. } => {
-                (1..).map_while(|i| every.checked_mul(i)?.checked_add(self.warmup)).take_while(|u| *u < self.total).collect()
+                let drops = (1..).map_while(|i| every.checked_mul(i)?.checked_add(self.warmup));
+                ("drop", drops.take_while(|u| *u < self.total).collect())
             }
-            Curve::MultiStep { milestones, .. } => milestones.clone(),
-            Curve::Sgdr(sgdr) => sgdr.restarts().map_while(|t| t.checked_add(self.warmup)).take_while(|u| *u < self.total).collect(),
-            Curve::OneCycle(cycle) => cycle.phase_ends(self.total).map(|end| end.ceil() as u64).collect(),
+            Curve::MultiStep { milestones, .. } => ("drop", milestones.clone()),
+            Curve::Sgdr(sgdr) => {
+                let restarts = sgdr.restarts().map_while(|t| t.checked_add(self.warmup));
+                ("restart", restarts.take_while(|u| *u < self.total).collect())
+            }
+            Curve::OneCycle(cycle) => ("next phase", cycle.phase_ends(self.total).map(|end| end.ceil() as u64).collect()),
         };
-        let mut marks: Vec<u64> = warm.into_iter().chain(after).filter(|u| *u + 1 < self.total).collect();
+        let mut marks: Vec<_> = warm.into_iter().chain(after.into_iter().map(|u| (u, what))).filter(|m| m.0 + 1 < self.total).collect();
         marks.dedup();
         marks
     }
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn marks_are_where_something_begins() {
-        let with = |curve, warmup| Schedule { curve, warmup, total: 20, ..COSINE }.marks();
+        let with = |curve, warmup| Schedule { curve, warmup, total: 20, ..COSINE }.marks().iter().map(|m| m.0).collect::<Vec<_>>();
         assert_eq!(with(Curve::Cosine, 5), [5]);
         assert_eq!(with(Curve::Step { every: 6, rate: 0.1 }, 2), [2, 8, 14]);
         assert_eq!(with(Curve::MultiStep { milestones: vec![7, 9, 40], rate: 0.1 }, 0), [7, 9]);

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod eval;
+pub mod lr_find;
 pub mod metrics;
 pub mod plan;
 pub mod resume;

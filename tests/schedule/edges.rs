@@ -70,7 +70,7 @@ fn restarts_come_exactly() {
         let s = Schedule { curve: Curve::Sgdr(Sgdr { first, mul, decay: 1.0 }), total: 10_000, ..BASE };
         assert_eq!(s.lr(restart), 1.0, "T0 {first}, mul {mul}");
         assert!(s.lr(restart - 1) < 0.01 || first == restart, "before {restart}: {}", s.lr(restart - 1));
-        assert!(s.marks().contains(&restart));
+        assert!(s.marks().contains(&(restart, "restart")));
     }
     let decaying = Schedule { curve: Curve::Sgdr(Sgdr { first: 4, mul: 1, decay: 0.5 }), total: 16, min: 0.2, ..BASE };
     assert_eq!([0, 4, 8, 12].map(|u| decaying.lr(u)), [1.0, 0.5, 0.25, 0.2], "halves, but never below the floor");

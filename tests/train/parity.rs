@@ -1,6 +1,6 @@
 //! Losses and logits against PyTorch from the same weights and pixels, both made from one integer formula; see golden/make_parity.py.
 
-use imagenet_engine::backend::{Crop, Memory, PictureView};
+use imagenet_engine::backend::{Counters, Crop, Memory, PictureView};
 use imagenet_engine::checkpoint::State;
 use imagenet_engine::cpu::Cpu;
 use imagenet_engine::models::Model;
@@ -65,7 +65,7 @@ fn formula_weights(layout: &Layout) -> State {
             index += 2;
         }
     }
-    State { weights, running, optimizer: Vec::new() }
+    State::fresh(weights, running)
 }
 
 fn batch(step: u64) -> Pictures {
@@ -104,14 +104,14 @@ fn learner(lr: f64) -> Learner<Cpu<f32>> {
         lr: Some(lr),
         sched: Sched::Constant,
         nesterov: true,
-        weight_decay: 5e-4,
+        weight_decay: Some(5e-4),
         ..Config::default()
     };
     let model = Model::new("resnet18", CLASSES as usize, false).unwrap();
     let plan = Plan::new(&config, 20 * BATCH).unwrap();
     let state = formula_weights(&model.layout);
     let options = plan.learner_options(&config, &model);
-    Learner::new(Cpu::new(), model, options, &state, 0).unwrap()
+    Learner::new(Cpu::new(), model, options, &state, Counters::default()).unwrap()
 }
 
 fn losses(lr: f64) -> Vec<f64> {

@@ -64,6 +64,11 @@ impl Config {
         self.lr.unwrap_or(self.lr_base.unwrap_or(self.opt.defaults().lr_base) * batch / self.lr_base_size as f64)
     }
 
+    /// The rate the optimizer is usually trained with at 256 pictures an update.
+    pub fn usual_lr(&self) -> f64 {
+        self.opt.defaults().lr_base
+    }
+
     /// Momentum, or the first beta, where the schedule does not move it.
     pub fn first_momentum(&self) -> f64 {
         if self.opt.has_betas() { self.betas()[0] } else { self.momentum }

@@ -1,0 +1,51 @@
+//! `export`: the weights of a checkpoint, or their moving average, as a file that torchvision loads with `strict=True`.
+
+use super::Outcome;
+use super::weights::Weights;
+use crate::checkpoint::{self, State, safetensors};
+use crate::error::{Error, Result};
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Safetensors,
+    /// Not there yet
+    Onnx,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A checkpoint, or a weight file
+    #[arg(long, value_name = "CKPT")]
+    weights: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    format: Format,
+    /// The moving average that a checkpoint holds beside the weights
+    #[arg(long)]
+    ema: bool,
+    /// The network [default: what the file says]
+    #[arg(long)]
+    model: Option<String>,
+}
+
+/// # Errors
+/// `Data`: a file that cannot be read. `Usage`: no moving average in it. `Write`: the output is there already or cannot be written.
+pub fn run(args: &Args) -> Result<Outcome> {
+    if args.format == Format::Onnx {
+        return Err(Error::usage("this version does not write ONNX yet").at("--format onnx").next("--format safetensors"));
+    }
+    if args.output.exists() {
+        return Err(Error::write("the output file exists").at(args.output.display().to_string()).next("another --output"));
+    }
+    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
+    // A checkpoint knows how many batches the normalisations have seen; torch wants the number.
+    let file = safetensors::read(&args.weights)?;
+    let batches = file.meta.get("progress").and_then(|p| p.get("batches")).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let state = State::fresh(weights.weights, weights.running);
+    checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, batches)?;
+    println!("wrote {}: {} for {} classes", args.output.display(), weights.model.name, weights.card.classes.len());
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,109 @@
+//! `lr-find`: the learning-rate range test on your pictures, with every flag of `train`. Writes nothing but the files asked for.
+
+use super::Outcome;
+use super::device::{Device, open_device, set_threads};
+use super::plot::{Figure, Line};
+use super::progress::ProgressMode;
+use super::train_report::Report;
+use super::{signals, train};
+use crate::cpu::Cpu;
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::train::config::Config;
+use crate::train::lr_find::{self, Range, Suggestion, Trial};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: Config,
+    /// First rate [default: a ten-thousandth of the optimizer's usual one]
+    #[arg(long, value_name = "RATE", help_heading = "Range test")]
+    lr_low: Option<f64>,
+    /// Last rate [default: a hundred times the optimizer's usual one]
+    #[arg(long, value_name = "RATE", help_heading = "Range test")]
+    lr_high: Option<f64>,
+    /// Updates
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(20..=1_000_000), help_heading = "Range test")]
+    steps: u64,
+    /// One line an update: lr,loss,smoothed
+    #[arg(long, value_name = "FILE", help_heading = "Range test")]
+    csv: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help_heading = "Range test")]
+    json: Option<PathBuf>,
+    /// Loss over rate, the suggestion marked
+    #[arg(long, value_name = "FILE.svg", help_heading = "Range test")]
+    plot: Option<PathBuf>,
+    /// What the terminal shows
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, help_heading = "Run")]
+    progress: ProgressMode,
+}
+
+/// # Errors
+/// `Usage` for a range that makes no sense or says nothing; those of the pictures and the device.
+pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
+    let config = Config::resolve(args.config, given)?;
+    set_threads(config.threads)?;
+    let Device::Cpu = open_device(&config.device)?;
+    let usual = config.usual_lr();
+    let range = Range { low: args.lr_low.unwrap_or(usual * 1e-4), high: args.lr_high.unwrap_or(usual * 100.0), updates: args.steps };
+    if !(range.low.is_finite() && range.high.is_finite() && range.low > 0.0 && range.high > range.low) {
+        return Err(Error::usage(format!("the range {} to {} is none", range.low, range.high))
+            .at("--lr-low, --lr-high")
+            .next("0 < low < high, such as --lr-low 1e-5 --lr-high 10"));
+    }
+    let report = Report::new(args.progress);
+    let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
+    let trials = train::open(&config, &folder, &report).and_then(|data| {
+        let stop = signals::stop_on_signal()?;
+        lr_find::run(Cpu::<f32>::new(), &config, &data, range, &stop, &mut |u, t: &Trial| {
+            if u.is_multiple_of(config.log_interval) {
+                report.line(&format!("update {u}/{} lr {:.3e} loss {:.4} smoothed {:.4}", range.updates, t.lr, t.loss, t.smoothed));
+            }
+        })
+    });
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?; // the demo's pictures
+    }
+    let trials = trials?;
+    let suggestion = lr_find::suggest(&trials);
+    let figure = figure(&config, &trials, suggestion.as_ref().ok());
+    if let Some(path) = &args.csv {
+        let mut text = String::from("lr,loss,smoothed\n");
+        trials.iter().for_each(|t| {
+            let _ = writeln!(text, "{},{},{}", t.lr, t.loss, t.smoothed);
+        });
+        write_atomically(path, &[text.as_bytes()])?;
+    }
+    if let Some(path) = &args.json {
+        let points: Vec<_> = trials.iter().map(|t| json!({ "lr": t.lr, "loss": t.loss, "smoothed": t.smoothed })).collect();
+        let (peak, reason) = suggestion.as_ref().map_or((None, None), |s| (Some(s.peak), Some(&s.reason)));
+        write_atomically(path, &[format!("{}\n", json!({ "suggested_lr": peak, "reason": reason, "points": points })).as_bytes()])?;
+    }
+    if let Some(path) = &args.plot {
+        figure.write_svg(path)?;
+    }
+    if args.csv.is_none() && args.json.is_none() && args.plot.is_none() && trials.len() > 1 {
+        println!("{}", figure.text(100).trim_end());
+    }
+    let suggestion = suggestion?;
+    println!("suggested peak: --lr {:.2e}", suggestion.peak);
+    println!("because {}", suggestion.reason);
+    println!("{} updates of {} pictures; no weights were kept", trials.len(), config.batch_size * config.grad_accum);
+    Ok(Outcome::Done)
+}
+
+fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) -> Figure {
+    let line = |name: &str, value: fn(&Trial) -> f64| Line { name: name.into(), points: trials.iter().map(|t| (t.lr, value(t))).collect() };
+    Figure {
+        title: format!("{} with {:?}, {} pictures an update", config.model, config.opt, config.batch_size * config.grad_accum),
+        x: "learning rate",
+        y: "loss",
+        log_x: true,
+        lines: vec![line("smoothed loss", |t| t.smoothed)],
+        right: None,
+        marks: suggestion.map(|s| (s.peak, format!("suggested {:.1e}", s.peak))).into_iter().collect(),
+    }
+}

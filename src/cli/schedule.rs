@@ -1,0 +1,159 @@
+//! `schedule`: the learning rate of every update before anything is trained. Needs no data and no GPU; takes every flag of `train`.
+
+use super::Outcome;
+use super::plot::{Figure, Line};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::schedule::Point;
+use crate::train::config::{Config, Sched};
+use crate::train::plan::Plan;
+use clap::ValueEnum;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Training pictures of ImageNet-1K.
+const IMAGENET: u64 = 1_281_167;
+/// Points of a drawn line; more cannot be seen.
+const MOST_POINTS: u64 = 2000;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: Config,
+    /// Updates an epoch [default: what --images and the batch give]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Curve", conflicts_with = "images")]
+    updates_per_epoch: Option<u64>,
+    /// Training pictures [default: those of --data, else ImageNet-1K's 1281167]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Curve")]
+    images: Option<u64>,
+    /// One line an update: update,epoch,lr,momentum
+    #[arg(long, value_name = "FILE", help_heading = "Curve")]
+    csv: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help_heading = "Curve")]
+    json: Option<PathBuf>,
+    /// The curve over epochs; momentum too where it moves
+    #[arg(long, value_name = "FILE.svg", help_heading = "Curve")]
+    plot: Option<PathBuf>,
+    /// Draw several schedules over each other
+    #[arg(long, value_name = "SCHED,SCHED,...", value_enum, value_delimiter = ',', help_heading = "Curve", conflicts_with_all = ["csv", "json"])]
+    compare: Vec<Sched>,
+}
+
+/// Prints or writes the curve. `given` tells which flags were typed.
+///
+/// # Errors
+/// `Usage` naming the flag that makes no sense; `Write`.
+pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
+    let mut flags = args.config;
+    if !given("data") {
+        flags.data = "imagenet".into(); // not the demo, whose preset is for its pictures
+    }
+    let config = Config::resolve(flags, &given)?;
+    let updates_per_epoch = match (args.updates_per_epoch, args.images) {
+        (Some(updates), _) => updates,
+        (None, Some(images)) => Plan::new(&config, images)?.updates_per_epoch,
+        (None, None) => Plan::new(&config, pictures(&config)?)?.updates_per_epoch,
+    };
+    let scheds = if args.compare.is_empty() { vec![config.sched] } else { args.compare };
+    let plans: Vec<(Sched, Plan)> =
+        scheds.into_iter().map(|sched| Plan::of(&Config { sched, ..config.clone() }, updates_per_epoch).map(|p| (sched, p))).collect::<Result<_>>()?;
+    for (sched, plan) in &plans {
+        plan.warnings.iter().filter(|w| !(plans.len() > 1 && w.contains("does nothing"))).for_each(|w| eprintln!("warning: {}: {w}", word(*sched)));
+    }
+    let figure = figure(&config, &plans);
+    let (_, plan) = &plans[0];
+    if let Some(path) = &args.csv {
+        write_atomically(path, &[csv(plan).as_bytes()])?;
+    }
+    if let Some(path) = &args.json {
+        write_atomically(path, &[json_of(&config, plan).as_bytes()])?;
+    }
+    if let Some(path) = &args.plot {
+        figure.write_svg(path)?;
+    }
+    let files: Vec<&Path> = [&args.csv, &args.json, &args.plot].into_iter().flatten().map(PathBuf::as_path).collect();
+    if files.is_empty() {
+        println!("{}", figure.text(columns()).trim_end());
+    }
+    for (sched, plan) in &plans {
+        println!("{}: {} updates, {} an epoch; learning rate {}", word(*sched), plan.total_updates, plan.updates_per_epoch, plan.rates());
+    }
+    files.iter().for_each(|path| println!("wrote {}", path.display()));
+    Ok(Outcome::Done)
+}
+
+/// How many pictures an epoch would draw from.
+fn pictures(config: &Config) -> Result<u64> {
+    match config.data.as_str() {
+        "imagenet" | "synthetic" => Ok(IMAGENET),
+        "demo" => Ok(super::train::DEMO_TRAIN as u64),
+        dir => Dataset::open(Path::new(dir)).map(|d| d.manifest().records).map_err(|e: Error| e.next("--images N or --updates-per-epoch N, without --data")),
+    }
+}
+
+fn word(sched: Sched) -> String {
+    sched.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
+}
+
+/// Characters across the terminal.
+fn columns() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
+}
+
+fn csv(plan: &Plan) -> String {
+    let mut text = String::from("update,epoch,lr,momentum\n");
+    for (u, Point { lr, momentum }) in plan.schedule.table().into_iter().enumerate() {
+        let _ = writeln!(text, "{u},{},{lr},{momentum}", plan.epoch_of(u as u64)); // f64's shortest form that reads back the same
+    }
+    text
+}
+
+fn json_of(config: &Config, plan: &Plan) -> String {
+    let s = &plan.schedule;
+    let points: Vec<_> = s
+        .table()
+        .into_iter()
+        .enumerate()
+        .map(|(u, p)| json!({ "update": u, "epoch": plan.epoch_of(u as u64), "lr": p.lr, "momentum": p.momentum }))
+        .collect();
+    let all = json!({ "sched": config.sched, "opt": config.opt, "updates": s.total, "updates_per_epoch": plan.updates_per_epoch,
+        "warmup_updates": s.warmup, "peak": s.peak,
+        "marks": s.marks().iter().map(|(u, what)| json!({ "update": u, "what": what })).collect::<Vec<_>>(), "warnings": plan.warnings, "points": points });
+    format!("{all}\n")
+}
+
+fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
+    let alone = plans.len() == 1;
+    let line = |name: String, plan: &Plan, value: fn(Point) -> f64| {
+        let point = |u: u64| (u as f64 / plan.updates_per_epoch as f64, value(plan.schedule.at(u)));
+        Line { name, points: shown(plan).into_iter().map(point).collect() }
+    };
+    let moves = |plan: &Plan| shown(plan).iter().any(|u| plan.schedule.at(*u).momentum != plan.schedule.at(0).momentum);
+    let first = &plans[0].1;
+    let epochs = |u: u64| u as f64 / first.updates_per_epoch as f64;
+    let marks = if alone { first.schedule.marks() } else { Vec::new() };
+    let names: Vec<String> = plans.iter().map(|(sched, _)| word(*sched)).collect();
+    let momentum = if config.opt == crate::train::config::Opt::Sgd || config.opt == crate::train::config::Opt::Lars { "momentum" } else { "beta1" };
+    Figure {
+        title: format!("{}: {} epochs of {} updates", names.join(", "), config.epochs, first.updates_per_epoch),
+        x: "epoch",
+        y: "learning rate",
+        log_x: false,
+        lines: plans.iter().map(|(sched, plan)| line(word(*sched), plan, |p| p.lr)).collect(),
+        right: (alone && moves(first)).then(|| line(momentum.into(), first, |p| p.momentum)),
+        marks: if marks.len() > 40 { Vec::new() } else { marks.iter().map(|(u, what)| (epochs(*u), (*what).to_owned())).collect() },
+    }
+}
+
+/// Updates worth a point: evenly spread, and both sides of every mark, where the curve may jump.
+fn shown(plan: &Plan) -> Vec<u64> {
+    let total = plan.schedule.total;
+    let even = (0..MOST_POINTS.min(total)).map(|i| i * total / MOST_POINTS.min(total));
+    let sides = plan.schedule.marks().into_iter().flat_map(|(u, _)| [u.saturating_sub(1), u]);
+    let mut all: Vec<u64> = even.chain(sides).chain([total - 1]).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

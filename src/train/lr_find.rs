@@ -1,0 +1,187 @@
+//! The learning-rate range test (Smith, "Cyclical learning rates for training neural networks", WACV 2017): the rate grows exponentially
+//! from update to update until the loss breaks away. Nothing is written and the weights it moves are thrown away.
+
+use super::config::Config;
+use super::eval;
+use super::step::{Learner, LearnerOptions};
+use super::trainer::{Datasets, pictures};
+use crate::backend::{Backend, Counters, UpdateTable};
+use crate::checkpoint::{State, safetensors, weights};
+use crate::data::loader::{Loader, LoaderOptions};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Share of the smoothed loss that stays from one update to the next.
+const SMOOTHING: f64 = 0.9;
+/// The test ends where the smoothed loss is so many times its least.
+const BROKEN_AWAY: f64 = 3.0;
+
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub low: f64,
+    pub high: f64,
+    pub updates: u64,
+}
+
+impl Range {
+    /// The rate of update `u`: `low * (high/low)^(u/(updates-1))`.
+    pub fn rate(&self, u: u64) -> f64 {
+        self.low * (self.high / self.low).powf(u as f64 / (self.updates - 1).max(1) as f64)
+    }
+}
+
+/// One update of the test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    pub lr: f64,
+    pub loss: f64,
+    /// Exponential mean of the losses so far, corrected for its start.
+    pub smoothed: f64,
+}
+
+/// A peak for the schedule, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggestion {
+    pub peak: f64,
+    pub reason: String,
+}
+
+/// Runs the test from fresh weights or `--init`'s. Ends early where the loss breaks away, is not finite, or `stop` is set.
+///
+/// # Errors
+/// Those of the pictures, the weights and the device.
+pub fn run<B: Backend>(
+    backend: B,
+    config: &Config,
+    data: &Datasets,
+    range: Range,
+    stop: &AtomicBool,
+    notice: &mut dyn FnMut(u64, &Trial),
+) -> Result<Vec<Trial>> {
+    let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
+    let state = match &config.init {
+        Some(path) => {
+            let (weights, running) = weights::load(&model, &safetensors::read(path)?)?;
+            State::fresh(weights, running)
+        }
+        None => State::fresh(model.layout.init(config.seed), model.layout.init_running()),
+    };
+    let [weight, norm, bias] = config.decays();
+    let options = LearnerOptions {
+        rule: config.rule(),
+        groups: model.layout.groups(weight, norm, bias),
+        table: UpdateTable {
+            lr: (0..range.updates).map(|u| range.rate(u)).collect(),
+            momentum: vec![config.first_momentum(); range.updates as usize],
+            average_decay: Vec::new(),
+        },
+        clip: config.clip(),
+        label_smoothing: config.label_smoothing,
+        grad_accum: config.grad_accum,
+    };
+    let mut learner = Learner::new(backend, model, options, &state, Counters::default())?;
+    let loader = LoaderOptions {
+        policy: eval::crop_policy(config),
+        shuffle: config.shuffle,
+        ..LoaderOptions::train(config.batch_size, config.train_crop_size as u32, (0.08, 1.0), config.seed, u32::MAX >> 5)
+    };
+    if loader.batches_per_epoch(data.train.len()) == 0 {
+        return Err(Error::usage(format!("{} training pictures do not fill one batch", data.train.len())).at("--batch-size"));
+    }
+    let mut batches = Loader::new(data.train.clone(), &loader)?;
+    let (mut trials, mut mean, mut least): (Vec<Trial>, f64, f64) = (Vec::new(), 0.0, f64::INFINITY);
+    for u in 0..range.updates {
+        let (mut loss, mut rows) = (0.0, 0);
+        for _ in 0..config.grad_accum {
+            let batch = batches.next().ok_or_else(|| Error::internal("the loader ended before the test"))??;
+            let metrics = learner.accumulate(pictures(batch, config.train_crop_size), None)?;
+            loss += metrics.loss;
+            rows += metrics.rows;
+        }
+        learner.apply()?;
+        let loss = loss / rows.max(1) as f64;
+        if !loss.is_finite() || !learner.measured()?.0.finite || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
+        let smoothed = mean / (1.0 - SMOOTHING.powf((u + 1) as f64));
+        least = least.min(smoothed);
+        let trial = Trial { lr: range.rate(u), loss, smoothed };
+        trials.push(trial);
+        notice(u, &trial);
+        if u >= 10 && smoothed > BROKEN_AWAY * least {
+            break;
+        }
+    }
+    Ok(trials)
+}
+
+/// The rate at which the smoothed loss falls fastest, at most half of the one at which it is least: beyond that it would soon diverge.
+///
+/// # Errors
+/// `Usage` if the loss never fell: the range is wrong, or the run too short.
+pub fn suggest(trials: &[Trial]) -> Result<Suggestion> {
+    let useless = |what: &str| Err(Error::usage(what).at("--lr-low, --lr-high, --steps").next("a wider range or more --steps"));
+    // The first losses are an average of little.
+    let skip = (trials.len() / 10).min(10);
+    let Some(usable) = trials.get(skip..).filter(|t| t.len() >= 10) else {
+        return useless("the test ended before it could say anything");
+    };
+    let (first, least) = (usable[0], usable.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).copied().unwrap_or(usable[0]));
+    if least.smoothed >= 0.98 * first.smoothed {
+        return useless("the loss never fell");
+    }
+    let falling = usable.windows(2).take_while(|w| w[1].lr <= least.lr);
+    let slope = |w: &[Trial]| (w[1].smoothed - w[0].smoothed) / (w[1].lr / w[0].lr).ln();
+    let steepest = falling.min_by(|a, b| slope(a).total_cmp(&slope(b))).map_or(first.lr, |w| w[1].lr);
+    let half = least.lr / 2.0;
+    let reason = if steepest <= half {
+        format!("the smoothed loss falls fastest there; it is least ({:.3}) at {:.1e} and rises beyond", least.smoothed, least.lr)
+    } else {
+        format!("the smoothed loss falls fastest at {steepest:.1e}, close to {:.1e} where it is least ({:.3}): half of the latter", least.lr, least.smoothed)
+    };
+    let peak = steepest.min(half);
+    Ok(Suggestion { peak, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Losses that stay, fall fastest around `fall` and explode after `least`, smoothed already.
+    fn curve(fall: f64, least: f64) -> Vec<Trial> {
+        let range = Range { low: 1e-5, high: 10.0, updates: 200 };
+        let loss = |lr: f64| 2.3 - 1.0 / (1.0 + (fall / lr).powi(2)) + (lr / least / 2.0).powi(4);
+        (0..200).map(|u| (range.rate(u), loss(range.rate(u)))).map(|(lr, loss)| Trial { lr, loss, smoothed: loss }).collect()
+    }
+
+    #[test]
+    fn rates_grow_exponentially_from_low_to_high() {
+        let range = Range { low: 1e-4, high: 1.0, updates: 5 };
+        for (u, rate) in [1e-4, 1e-3, 1e-2, 1e-1, 1.0].into_iter().enumerate() {
+            assert!((range.rate(u as u64) - rate).abs() < 1e-12 * rate, "{u}");
+        }
+    }
+
+    #[test]
+    fn the_suggestion_is_where_the_loss_falls_and_below_where_it_explodes() {
+        let found = suggest(&curve(0.01, 1.0)).unwrap();
+        assert!((0.005..0.02).contains(&found.peak), "{found:?}");
+        assert!(found.reason.contains("falls fastest there"), "{found:?}");
+        let close = curve(0.1, 0.1);
+        let found = suggest(&close).unwrap();
+        let least = close.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).unwrap();
+        assert!(found.peak <= least.lr / 2.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_test_that_says_nothing_says_so() {
+        let flat: Vec<Trial> = curve(0.01, 1.0).iter().map(|t| Trial { smoothed: 2.3, ..*t }).collect();
+        let rising: Vec<Trial> = curve(0.01, 1.0).iter().map(|t| Trial { smoothed: 2.3 + t.lr, ..*t }).collect();
+        for useless in [&flat[..], &rising, &curve(0.01, 1.0)[..9], &[]] {
+            assert_eq!(suggest(useless).unwrap_err().exit_code(), 2);
+        }
+    }
+}
