@@ -72,9 +72,8 @@ fn is_kept_evaluated_and_exported() {
     // stopped in the middle of an epoch and resumed: the same bytes of everything
     assert_eq!(train(&data, &stopped, &["--max-steps", "2"]), Some(0));
     assert_eq!(train(&data, &stopped, &["--resume", "auto"]), Some(0));
-    for file in ["model.safetensors", "model_ema.safetensors", "checkpoints/00000006.safetensors"] {
-        let same = std::fs::read(run.join(file)).unwrap() == std::fs::read(stopped.join(file)).unwrap();
-        assert!(same || file.starts_with("checkpoints"), "{file}");
+    for file in ["model.safetensors", "model_ema.safetensors"] {
+        assert!(std::fs::read(run.join(file)).unwrap() == std::fs::read(stopped.join(file)).unwrap(), "{file}");
     }
     // and another optimizer must not take over the state
     let other = engine().args(["train", "--resume", "auto", "--progress", "none", "--opt", "lamb", "--output", &text(&stopped)]).output().unwrap();
