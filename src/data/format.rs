@@ -270,23 +270,8 @@ pub struct ChannelSums {
 impl ChannelSums {
     /// The sums of one HWC RGB picture.
     pub fn of(rgb: &[u8]) -> Self {
-        // A histogram would also do; this form is vectorised, in blocks short enough for u32.
-        let (mut sum, mut squares) = ([0u64; 3], [0u64; 3]);
-        for block in rgb.chunks(3 * 16_384) {
-            let (mut s, mut q) = ([0u32; 3], [0u32; 3]);
-            for p in block.as_chunks::<3>().0 {
-                for c in 0..3 {
-                    let v = u32::from(p[c]);
-                    s[c] += v;
-                    q[c] += v * v;
-                }
-            }
-            for c in 0..3 {
-                sum[c] += u64::from(s[c]);
-                squares[c] += u64::from(q[c]);
-            }
-        }
-        Self { pixels: (rgb.len() / 3) as u64, sum, sum_of_squares: squares }
+        let (sum, sum_of_squares) = pulp::Arch::new().dispatch(SumsOf(rgb));
+        Self { pixels: (rgb.len() / 3) as u64, sum, sum_of_squares }
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -306,6 +291,44 @@ impl ChannelSums {
             (square - mean[c] * mean[c]).max(0.0).sqrt()
         });
         (mean, std)
+    }
+}
+
+/// Sums and sums of squares, for the widest vectors of the machine.
+struct SumsOf<'a>(&'a [u8]);
+
+impl pulp::WithSimd for SumsOf<'_> {
+    type Output = ([u64; 3], [u64; 3]);
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+        // Sixteen pixels, added byte by byte: vectors then never have to take the channels apart.
+        const N: usize = 48;
+        let (mut sum, mut squares) = ([0u64; 3], [0u64; 3]);
+        // As many bytes as u32 can hold the sums of.
+        for block in self.0.chunks(N * 65_536) {
+            let (mut s, mut q) = ([0u32; N], [0u32; N]);
+            let (whole, rest) = block.as_chunks::<N>();
+            for bytes in whole {
+                for i in 0..N {
+                    let v = u32::from(bytes[i]);
+                    s[i] += v;
+                    q[i] += v * v;
+                }
+            }
+            for i in 0..N {
+                sum[i % 3] += u64::from(s[i]);
+                squares[i % 3] += u64::from(q[i]);
+            }
+            for p in rest.as_chunks::<3>().0 {
+                for c in 0..3 {
+                    let v = u64::from(p[c]);
+                    sum[c] += v;
+                    squares[c] += v * v;
+                }
+            }
+        }
+        (sum, squares)
     }
 }
 
@@ -333,11 +356,14 @@ mod tests {
 
     #[test]
     fn sums_are_exact() {
-        let rgb: Vec<u8> = (0..3 * 70_000u32).map(|i| (i * 7919 % 256) as u8).collect();
-        let sums = ChannelSums::of(&rgb);
-        for c in 0..3 {
-            let of = |f: fn(u64) -> u64| rgb.iter().skip(c).step_by(3).map(|&v| f(u64::from(v))).sum::<u64>();
-            assert_eq!((sums.sum[c], sums.sum_of_squares[c]), (of(|v| v), of(|v| v * v)));
+        let mixed: Vec<u8> = (0..3 * 70_001u32).map(|i| (i * 7919 % 256) as u8).collect();
+        // Second: more of the brightest pixels than one block of u32 sums can take.
+        for rgb in [mixed, vec![255; 3 * 1_200_000]] {
+            let sums = ChannelSums::of(&rgb);
+            for c in 0..3 {
+                let of = |f: fn(u64) -> u64| rgb.iter().skip(c).step_by(3).map(|&v| f(u64::from(v))).sum::<u64>();
+                assert_eq!((sums.sum[c], sums.sum_of_squares[c]), (of(|v| v), of(|v| v * v)));
+            }
         }
         let (mean, std) = ChannelSums::of(&[255, 0, 128, 255, 0, 0]).mean_std();
         assert_eq!((mean[0], std[0], mean[1]), (1.0, 0.0, 0.0));

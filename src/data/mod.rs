@@ -25,6 +25,7 @@ pub mod source;
 pub mod synthetic;
 pub mod unpack;
 pub mod verify;
+mod workbench;
 
 pub use crop::CropPolicy;
 pub use dataset::{Dataset, Picture};

@@ -7,13 +7,12 @@
 //! A pack that was stopped or killed goes on where it was: finished shards of the same plan are kept (and checked by their SHA-256).
 
 use super::bad::{BAD_IMAGES, BadPicture, OnBad, report_bad, too_many_bad};
-use super::decode;
 use super::format::{ChannelSums, hex};
 use super::manifest::{Class, MANIFEST, Manifest};
-use super::plan::{Item, Plan, PlanOptions};
-use super::resize::Scaler;
+use super::plan::{Plan, PlanOptions};
 use super::resume::{Done, finished_shards};
-use super::shard_writer::{Record, ShardSummary, ShardWriter};
+use super::shard_writer::{ShardSummary, ShardWriter};
+use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
 use crate::files::{Lock, remove_temporaries};
 use crate::progress::Progress;
@@ -76,7 +75,8 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     check_space(dir, plan.estimated_bytes(missing))?;
 
     progress.start("packing", plan.items.len() as u64);
-    let mut run = Run { plan: &plan, dir, pool: &pool, progress, stop, stop_at_bad: options.on_bad == OnBad::Fail, bad: Vec::new() };
+    let stop_at_bad = options.on_bad == OnBad::Fail;
+    let mut run = Run { plan: &plan, dir, pool: &pool, progress, stop, stop_at_bad, bad: Vec::new(), benches: Benches::default() };
     let shards = run.shards(done)?;
     progress.finish();
     let mut bad = run.bad;
@@ -110,7 +110,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
 /// As [`pack`].
 pub fn pack_shard(dir: &Path, plan: &Plan, index: u32, progress: &dyn Progress, stop: &AtomicBool) -> Result<bool> {
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::internal(e.to_string()))?;
-    let mut run = Run { plan, dir, pool: &pool, progress, stop, stop_at_bad: false, bad: Vec::new() };
+    let mut run = Run { plan, dir, pool: &pool, progress, stop, stop_at_bad: false, bad: Vec::new(), benches: Benches::default() };
     match run.fill(index)? {
         Some((writer, _)) => writer.finish().map(|_| true),
         None => Ok(false),
@@ -125,9 +125,8 @@ struct Run<'a> {
     stop: &'a AtomicBool,
     stop_at_bad: bool,
     bad: Vec<BadPicture>,
+    benches: Benches,
 }
-
-type Outcome = std::result::Result<(Record, ChannelSums), BadPicture>;
 
 impl Run<'_> {
     /// All shards in order; `None` when stopped, or at the first bad picture where that ends it.
@@ -165,10 +164,9 @@ impl Run<'_> {
     /// A shard of an earlier run: its pictures are done, the ones it lacks are tried again for their reasons.
     fn recheck_missing(&mut self, index: u32, kept: &Done) -> Result<()> {
         let mut ids = kept.ids.iter().copied().peekable();
-        let mut scaler = Scaler::default();
         for id in self.plan.ids(index) {
             if ids.next_if_eq(&(id as u64)).is_none() {
-                match one(self.plan, id, &mut scaler)? {
+                match self.benches.at(|bench| bench.one(self.plan, id))? {
                     Err(bad) => self.bad.push(bad),
                     Ok(_) => {
                         return Err(Error::data("a finished shard lacks a picture that can be read")
@@ -189,16 +187,16 @@ impl Run<'_> {
         let ids: Vec<usize> = self.plan.ids(index).collect();
         // Pictures kept at their own size may be large: fewer at a time.
         let chunk = self.pool.current_num_threads() * if self.plan.options.size == 0 { 2 } else { 32 };
-        let (plan, stop, progress) = (self.plan, self.stop, self.progress);
+        let (plan, stop, progress, benches) = (self.plan, self.stop, self.progress, &self.benches);
         let decode = |ids: &[usize]| -> Result<Vec<Outcome>> {
-            let each = |scaler: &mut Scaler, &id: &usize| {
+            let each = |&id: &usize| {
                 if stop.load(Ordering::Relaxed) {
                     return Err(Error::internal("stopped"));
                 }
                 progress.advance(1);
-                one(plan, id, scaler)
+                benches.at(|bench| bench.one(plan, id))
             };
-            ids.par_iter().with_max_len(1).map_init(Scaler::default, each).collect()
+            ids.par_iter().with_max_len(1).map(each).collect()
         };
         let mut write = |outcomes: Vec<Outcome>, bad: &mut Vec<BadPicture>| -> Result<()> {
             for outcome in outcomes {
@@ -228,44 +226,6 @@ impl Run<'_> {
         }
         Ok(Some((writer, per_class)))
     }
-}
-
-/// One picture: read, decoded, resized.
-fn one(plan: &Plan, id: usize, scaler: &mut Scaler) -> Result<Outcome> {
-    let item: &Item = &plan.items[id];
-    let path = plan.root.join(&item.path);
-    let bytes = std::fs::read(&path).map_err(|e| Error::reading(&path, e))?;
-    if bytes.len() as u64 != item.bytes || crc32c::crc32c(&bytes) != item.crc {
-        return Err(Error::data("a picture changed while it was being packed")
-            .at(path.display().to_string())
-            .next("wait until the source is at rest and run the same command again"));
-    }
-    let decoded = decode::decode(&bytes, plan.options.max_pixels).and_then(|picture| {
-        let original = (picture.width as u16, picture.height as u16);
-        scaler.fit(picture, plan.options.size, plan.options.fit).map(|p| (p, original))
-    });
-    Ok(match decoded {
-        Ok((picture, original)) => {
-            let sums = ChannelSums::of(&picture.pixels);
-            let mut source_sha = [0; 8];
-            source_sha.copy_from_slice(&item.sha256[..8]);
-            let record = Record {
-                width: picture.width as u16,
-                height: picture.height as u16,
-                original,
-                flags: picture.flags,
-                label: item.label,
-                global_id: id as u64,
-                name: item.path.clone(),
-                source_sha,
-                pixels: picture.pixels,
-            };
-            Ok((record, sums))
-        }
-        Err(error) => {
-            Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&item.sha256), error, action: String::new() })
-        }
-    })
 }
 
 /// The output would be listed as a class of its own, and every label behind it would move.

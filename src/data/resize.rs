@@ -53,9 +53,17 @@ pub fn stored_size(width: u32, height: u32, size: u32, fit: Fit) -> (u32, u32) {
 
 /// One thread's resampler; keeps its buffers.
 #[derive(Default)]
-pub struct Scaler(Resizer);
+pub struct Scaler {
+    resizer: Resizer,
+    spare: Vec<u8>,
+}
 
 impl Scaler {
+    /// The memory of the last picture that [`Scaler::fit`] used up, if it is still there.
+    pub fn spare(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare)
+    }
+
     /// `picture` as it is to be stored; `size` 0 keeps it as it is.
     ///
     /// # Errors
@@ -74,9 +82,14 @@ impl Scaler {
         if w.min(h) < size {
             flag |= flags::UPSCALED;
         }
-        let resized =
-            if whole && (width, height) == (w, h) { picture.pixels } else { self.bilinear(&picture, (left, top, w, h), width, height)? };
-        let mut out = Rgb { width, height, pixels: resized, flags: flag };
+        let pixels = if whole && (width, height) == (w, h) {
+            picture.pixels
+        } else {
+            let resized = self.bilinear(&picture, (left, top, w, h), width, height)?;
+            self.spare = picture.pixels;
+            resized
+        };
+        let mut out = Rgb { width, height, pixels, flags: flag };
         if fit == Fit::Square {
             out = crop(&out, centre(width, size), centre(height, size), size, size);
         }
@@ -97,7 +110,7 @@ impl Scaler {
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .crop(f64::from(left), f64::from(top), f64::from(w), f64::from(h))
             .use_alpha(false);
-        self.0.resize_typed(&source, &mut target, &options).map_err(|e| e.to_string())?;
+        self.resizer.resize_typed(&source, &mut target, &options).map_err(|e| e.to_string())?;
         drop(target);
         Ok(pixels)
     }
@@ -106,8 +119,10 @@ impl Scaler {
 /// A rectangle of a picture. It must lie inside.
 pub fn crop(picture: &Rgb, left: u32, top: u32, width: u32, height: u32) -> Rgb {
     let (stride, row) = (picture.width as usize * 3, width as usize * 3);
-    let pixels = picture.pixels.chunks_exact(stride).skip(top as usize).take(height as usize);
-    let pixels = pixels.flat_map(|line| line.iter().skip(left as usize * 3).take(row).copied()).collect();
+    let mut pixels = Vec::with_capacity(row * height as usize);
+    for line in picture.pixels.chunks_exact(stride).skip(top as usize).take(height as usize) {
+        pixels.extend_from_slice(&line[left as usize * 3..][..row]);
+    }
     Rgb { width, height, pixels, flags: picture.flags }
 }
 

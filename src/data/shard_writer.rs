@@ -243,7 +243,7 @@ fn hash_file(mut file: &std::fs::File, name: &str) -> Result<Sha256> {
     file.rewind().map_err(fail)?;
     let mut hasher = Sha256::new();
     let mut reader = BufReader::with_capacity(0, file);
-    let mut block = vec![0; 1 << 20];
+    let mut block = vec![0; 128 << 10]; // stays in the cache between the copy and the hash
     loop {
         let n = reader.read(&mut block).map_err(fail)?;
         if n == 0 {

@@ -75,6 +75,30 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
 /// # Errors
 /// Why not, in words for `bad_images.jsonl`.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
+    Decoder::default().decode(bytes, max_pixels)
+}
+
+/// Decodes one picture after the other in the same memory.
+#[derive(Default)]
+pub struct Decoder(jpeg::Buffers);
+
+impl Decoder {
+    /// As the function [`decode`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decode(&mut self, bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
+        decode_in(&mut self.0, bytes, max_pixels)
+    }
+
+    /// Takes the memory of a picture of [`Decoder::decode`] back, for the next one.
+    pub fn recycle(&mut self, pixels: Vec<u8>) {
+        self.0.rgb = pixels;
+        self.0.shrink();
+    }
+}
+
+fn decode_in(buffers: &mut jpeg::Buffers, bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
     let (width, height) = size(bytes)?;
     if width == 0 || height == 0 {
         return Err(format!("the header says {width}x{height} pixels"));
@@ -87,7 +111,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
     }
     let rgb = quietly(|| match sniff(bytes) {
         Kind::Png => png::decode(bytes),
-        _ => jpeg::decode(bytes, true),
+        _ => jpeg::decode(bytes, true, buffers),
     })?;
     if (rgb.width, rgb.height) != (width, height) || rgb.pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return Err(format!("decoded to {}x{}, the header says {width}x{height}", rgb.width, rgb.height));
@@ -100,7 +124,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_jpeg_scalar(bytes: &[u8]) -> Result<Rgb, String> {
-    quietly(|| jpeg::decode(bytes, false))
+    quietly(|| jpeg::decode(bytes, false, &mut jpeg::Buffers::default()))
 }
 
 thread_local! {

@@ -1,67 +1,104 @@
 //! Bits of a scan and Huffman codes.
 //!
-//! The reader keeps 64 bits, left-aligned, and takes eight bytes at a time where none of them is FF. At a marker it hands out zeros and
-//! counts them, so that a scan whose codes run past its data is known for certain ([`Bits::overrun`]): the sign of a cut or damaged
-//! file that lenient decoders fill with gray.
+//! Before a scan is read its bytes are copied once without the zeros stuffed after each FF ([`Segments`]), cut at restart markers. So
+//! the reader takes eight bytes at a time and never looks at what they are. Past the end of a segment it hands out zeros; a scan whose
+//! codes run past its data is known for certain by the count of bits taken ([`Bits::overrun`]): the sign of a cut or damaged file that
+//! lenient decoders fill with gray.
 
 /// A reason in words.
 pub type Fault = &'static str;
 
+/// Zeros after each segment, so that eight bytes can be taken anywhere in it.
+const PAD: usize = 8;
+
+/// The coded bytes of one scan. Kept between pictures for its memory.
+#[derive(Default)]
+pub struct Segments {
+    bytes: Vec<u8>,
+    /// One past the data of each segment; `PAD` zeros follow it.
+    ends: Vec<usize>,
+    /// Where in the file the marker stands that ended the last segment.
+    marker: usize,
+}
+
+impl Segments {
+    /// Reads from `file[at..]` to the marker that ends the scan. Restart markers are gone past only where they may be (`restarts`), and
+    /// only with the right number.
+    pub fn read(&mut self, file: &[u8], mut at: usize, restarts: bool) {
+        self.bytes.clear();
+        self.ends.clear();
+        loop {
+            let rest = file.get(at..).unwrap_or(&[]);
+            let plain = memchr::memchr(0xFF, rest).unwrap_or(rest.len());
+            self.bytes.extend_from_slice(&rest[..plain]);
+            let (marker, rest) = (at + plain, &rest[plain..]);
+            if rest.get(1) == Some(&0) {
+                self.bytes.push(0xFF);
+                at = marker + 2;
+                continue;
+            }
+            self.marker = marker;
+            self.ends.push(self.bytes.len());
+            self.bytes.extend_from_slice(&[0; PAD]);
+            let fill = rest.iter().take_while(|&&b| b == 0xFF).count();
+            let expected = 0xD0 + (self.ends.len() as u8 + 7) % 8; // RST0 ends the first segment
+            if !restarts || rest.get(fill) != Some(&expected) {
+                return;
+            }
+            at = marker + fill + 1;
+        }
+    }
+
+    /// A reader of segment `i`, if the scan has so many.
+    pub fn bits(&self, i: usize) -> Option<Bits<'_>> {
+        let start = if i == 0 { 0 } else { self.ends.get(i - 1)? + PAD };
+        let end = *self.ends.get(i)?;
+        Some(Bits { bytes: self.bytes.get(start..end + PAD)?, acc: 0, n: 0, borrowed: 0 })
+    }
+
+    /// Where the marker after the scan is to be looked for.
+    pub fn position(&self) -> usize {
+        self.marker
+    }
+
+    /// Gives memory back that only a huge file needs.
+    pub fn shrink(&mut self, bytes: usize) {
+        self.bytes.clear();
+        self.bytes.shrink_to(bytes);
+    }
+}
+
 /// Small and copied around: kept in registers, which borrows by functions that are not inlined would prevent.
 #[derive(Clone, Copy)]
 pub struct Bits<'a> {
+    /// What is not yet in `acc`, with `PAD` zeros at the end.
     bytes: &'a [u8],
-    at: usize,
+    /// The next `n` bits, left-aligned. Bits below them may already be those that follow.
     acc: u64,
     n: u32,
-    padded: u32,
+    /// Bytes of zeros that came after the padding.
+    borrowed: u32,
 }
 
-impl<'a> Bits<'a> {
-    pub fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, acc: 0, n: 0, padded: 0 }
-    }
-
-    /// Makes at least 32 bits available: more than a code (16) and its value (15) need together.
+impl Bits<'_> {
+    /// Makes at least 56 bits available.
     #[inline(always)]
     pub fn refill(&mut self) {
-        if self.n >= 32 {
-            return;
+        if let Some(chunk) = self.bytes.first_chunk::<8>() {
+            self.acc |= u64::from_be_bytes(*chunk) >> self.n;
+            self.bytes = self.bytes.get(((63 - self.n) >> 3 & 7) as usize..).unwrap_or(&[]);
+            self.n |= 56;
+        } else {
+            *self = self.starved();
         }
-        if let Some(chunk) = self.bytes.get(self.at..).and_then(|b| b.first_chunk::<8>()) {
-            let word = u64::from_be_bytes(*chunk);
-            let inverse = !word; // a byte FF is a zero byte here
-            if inverse.wrapping_sub(0x0101_0101_0101_0101) & !inverse & 0x8080_8080_8080_8080 == 0 {
-                self.acc |= word >> self.n;
-                self.at += ((63 - self.n) >> 3) as usize;
-                self.n |= 56;
-                return;
-            }
-        }
-        *self = self.refilled_slowly();
     }
 
+    /// A refill where all that is left is padding.
     #[cold]
     #[inline(never)]
-    fn refilled_slowly(mut self) -> Self {
-        while self.n <= 56 {
-            let byte = match (self.bytes.get(self.at), self.bytes.get(self.at + 1)) {
-                (Some(0xFF), Some(0)) => {
-                    self.at += 2;
-                    0xFF
-                }
-                (Some(&b), _) if b != 0xFF => {
-                    self.at += 1;
-                    b
-                }
-                _ => {
-                    self.padded += 8;
-                    0
-                }
-            };
-            self.acc |= u64::from(byte) << (56 - self.n);
-            self.n += 8;
-        }
+    fn starved(mut self) -> Self {
+        self.borrowed += (63 - self.n) >> 3;
+        self.n |= 56;
         self
     }
 
@@ -72,11 +109,17 @@ impl<'a> Bits<'a> {
 
     #[inline(always)]
     fn consume(&mut self, k: u32) {
-        self.acc <<= k;
-        self.n -= k;
+        self.acc <<= k & 63;
+        self.n = self.n.wrapping_sub(k & 63);
     }
 
-    /// `k` bits (at most 16, after a refill) as a number.
+    /// Takes what a look with a value has found.
+    #[inline(always)]
+    pub fn accept(&mut self, look: Look) {
+        self.consume(look.bits());
+    }
+
+    /// `k` bits (at most 16) as a number.
     #[inline(always)]
     pub fn take(&mut self, k: u32) -> u32 {
         let value = if k == 0 { 0 } else { self.peek(k) as u32 };
@@ -91,41 +134,63 @@ impl<'a> Bits<'a> {
         if k > 0 && value >> (k - 1) == 0 { value - (1 << k) + 1 } else { value }
     }
 
+    /// Bits of the segment that no code has taken; negative when codes ran past the data.
+    fn left(&self) -> i64 {
+        (self.bytes.len() as i64 - PAD as i64 - i64::from(self.borrowed)) * 8 + i64::from(self.n)
+    }
+
     /// Whether codes ran past the data.
+    #[inline(always)]
     pub fn overrun(&self) -> bool {
-        self.n < self.padded
+        self.left() < 0
     }
 
-    /// Goes past the restart marker that must come next.
-    pub fn restart(&mut self, number: u8) -> Result<(), Fault> {
-        if self.overrun() {
-            return Err("the coded data ends too early");
-        }
-        // Whole bytes that were read ahead belong to no code: there are none but padding where the marker is next.
-        while self.bytes.get(self.at) == Some(&0xFF) && self.bytes.get(self.at + 1) == Some(&0xFF) {
-            self.at += 1;
-        }
-        if self.n - self.padded >= 8 || self.bytes.get(self.at..self.at + 2) != Some(&[0xFF, 0xD0 + number]) {
-            return Err("a restart marker is missing");
-        }
-        *self = Self::new(self.bytes, self.at + 2);
-        Ok(())
-    }
-
-    /// Where the marker after the scan is to be looked for.
-    pub fn position(&self) -> usize {
-        self.at
+    /// Whether a whole byte is left, which padding before a marker never is.
+    pub fn byte_left(&self) -> bool {
+        self.left() >= 8
     }
 }
 
+/// Bits that a table is looked at with. Three looks and what the longest code needs (16 and 15) are fewer than a refill gives.
 const LOOK: u32 = 10;
 
-/// A Huffman table: a look at ten bits finds most codes, and for AC also their value.
+/// What a look finds: in bits 0-5 how many bits to take, 6-10 the run of zeros and one more, 11-14 the size of the value, and from bit
+/// 16 on the value, if the look holds all of it. A value of zero says that only the code is taken; an entry of zero, that it is longer.
+#[derive(Clone, Copy)]
+pub struct Look(i32);
+
+impl Look {
+    /// Value, or 0 where it has to be read; what to add to the position of the coefficient before.
+    #[inline(always)]
+    pub fn value(self) -> i16 {
+        (self.0 >> 16) as i16
+    }
+
+    #[inline(always)]
+    pub fn step(self) -> usize {
+        (self.0 as usize >> 6) & 31
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0 as u32 & 63
+    }
+
+    /// The code's symbol, of a run and a size.
+    #[inline(always)]
+    fn symbol(self) -> u32 {
+        ((self.step() as u32).wrapping_sub(1) & 15) << 4 | self.size()
+    }
+
+    #[inline(always)]
+    fn size(self) -> u32 {
+        (self.0 as u32 >> 11) & 15
+    }
+}
+
+/// A Huffman table: a look at ten bits finds most codes, with their value where it fits.
 pub struct Huffman {
-    /// Length << 8 | symbol; 0 for longer codes.
-    look: Box<[u16; 1 << LOOK]>,
-    /// Value << 8 | run << 4 | all bits; 0 where it does not fit.
-    fast: Box<[i16; 1 << LOOK]>,
+    look: Box<[i32; 1 << LOOK]>,
     /// One past the last code of each length, left-aligned to 16 bits, and what to add to a code to get its symbol's index.
     limit: [u32; 18],
     delta: [i32; 17],
@@ -135,50 +200,49 @@ pub struct Huffman {
 impl Huffman {
     /// From the counts of codes of length 1 to 16 and the symbols.
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Fault> {
-        let (mut look, mut limit, mut delta) = (Box::new([0u16; 1 << LOOK]), [0u32; 18], [0i32; 17]);
+        const CROWDED: Fault = "a Huffman table with too many codes";
+        let (mut look, mut limit, mut delta) = (Box::new([0i32; 1 << LOOK]), [0u32; 18], [0i32; 17]);
         let (mut code, mut index) = (0u32, 0usize);
         for (len, &count) in (1u32..).zip(counts) {
             delta[len as usize] = index as i32 - code as i32;
             for _ in 0..count {
                 if len <= LOOK {
                     let first = (code << (LOOK - len)) as usize;
-                    let fill = look.get_mut(first..first + (1 << (LOOK - len))).ok_or("a Huffman table with too many codes")?;
-                    fill.fill((len << 8) as u16 | u16::from(symbols[index]));
+                    let entries = look.get_mut(first..first + (1 << (LOOK - len))).ok_or(CROWDED)?;
+                    fill(entries, len, symbols[index].into());
                 }
                 code += 1;
                 index += 1;
             }
             if code > 1 << len {
-                return Err("a Huffman table with too many codes");
+                return Err(CROWDED);
             }
             limit[len as usize] = code << (16 - len);
             code <<= 1;
         }
         limit[17] = u32::MAX;
-        let mut fast = Box::new([0i16; 1 << LOOK]);
-        for (bits, entry) in fast.iter_mut().enumerate() {
-            let (len, symbol) = (u32::from(look[bits] >> 8), u32::from(look[bits] & 255));
-            let (run, size) = (symbol >> 4, symbol & 15);
-            if len > 0 && size > 0 && len + size <= LOOK {
-                let raw = (bits >> (LOOK - len - size)) as i32 & ((1 << size) - 1);
-                let value = if raw >> (size - 1) == 0 { raw - (1 << size) + 1 } else { raw };
-                if (-128..128).contains(&value) {
-                    *entry = (value * 256 + (run * 16 + len + size) as i32) as i16;
-                }
-            }
-        }
-        Ok(Self { look, fast, limit, delta, symbols: symbols.to_vec() })
+        Ok(Self { look, limit, delta, symbols: symbols.to_vec() })
+    }
+
+    #[inline(always)]
+    pub fn look(&self, bits: &Bits<'_>) -> Look {
+        Look(self.look[bits.peek(LOOK)])
     }
 
     /// The next symbol; needs 16 bits.
     #[inline(always)]
     pub fn symbol(&self, bits: &mut Bits<'_>) -> Result<u32, Fault> {
-        let entry = self.look[bits.peek(LOOK)];
-        if entry != 0 {
-            bits.consume(u32::from(entry >> 8));
-            return Ok(u32::from(entry & 255));
-        }
-        let (len, symbol) = self.long_symbol(bits.peek(16) as u32)?;
+        self.symbol_of(self.look(bits), bits)
+    }
+
+    /// The same after a look.
+    #[inline(always)]
+    pub fn symbol_of(&self, look: Look, bits: &mut Bits<'_>) -> Result<u32, Fault> {
+        let (len, symbol) = match look.0 {
+            0 => self.long_symbol(bits.peek(16) as u32)?,
+            _ if look.value() == 0 => (look.bits(), look.symbol()),
+            _ => (look.bits() - look.size(), look.symbol()),
+        };
         bits.consume(len);
         Ok(symbol)
     }
@@ -197,15 +261,103 @@ impl Huffman {
         let symbol = self.symbols.get(index as usize).ok_or("a code that is in no Huffman table")?;
         Ok((len as u32, u32::from(*symbol)))
     }
+}
 
-    /// The next AC coefficient where ten bits hold it all: its run of zeros and its value.
-    #[inline(always)]
-    pub fn short_ac(&self, bits: &mut Bits<'_>) -> Option<(usize, i16)> {
-        let entry = self.fast[bits.peek(LOOK)];
-        if entry == 0 {
-            return None;
+/// The entries of all looks that begin with one code of `len` bits.
+fn fill(entries: &mut [i32], len: u32, symbol: u32) {
+    let (run, size) = (symbol >> 4, symbol & 15);
+    let code = ((run + 1) << 6 | size << 11) as i32;
+    if size == 0 || len + size > LOOK {
+        entries.fill(code | len as i32);
+        return;
+    }
+    let (values, same) = (1i32 << size, 1usize << (LOOK - len - size));
+    for (raw, entries) in (0..values).zip(entries.chunks_mut(same)) {
+        let value = if raw >> (size - 1) == 0 { raw - values + 1 } else { raw };
+        entries.fill(value << 16 | code | (len + size) as i32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stuffing, restarts, fill bytes, and a marker of another kind.
+    #[test]
+    fn segments_are_what_lies_between_markers() {
+        let file = [9, 1, 0xFF, 0, 2, 0xFF, 0xFF, 0xD0, 3, 0xFF, 0, 0xFF, 0, 0xFF, 0xD1, 0xFF, 0xD9, 7];
+        let mut s = Segments::default();
+        s.read(&file, 1, true);
+        let data = |s: &Segments, i: usize| s.bits(i).map(|b| b.bytes[..b.bytes.len() - PAD].to_vec());
+        assert_eq!(
+            [data(&s, 0), data(&s, 1), data(&s, 2), data(&s, 3)],
+            [Some(vec![1, 0xFF, 2]), Some(vec![3, 0xFF, 0xFF]), Some(vec![]), None]
+        );
+        assert_eq!(s.position(), 15);
+        s.read(&file, 1, false); // a restart marker in a scan without restarts ends it
+        assert_eq!((data(&s, 0), data(&s, 1), s.position()), (Some(vec![1, 0xFF, 2]), None, 5));
+        s.read(&file[..3], 1, true); // cut within a pair
+        assert_eq!((data(&s, 0), s.position()), (Some(vec![1]), 2));
+    }
+
+    /// Every bit comes once and in order, in takes of any size, and the end is known to the bit.
+    #[test]
+    fn bits_come_in_order_and_their_end_is_known() {
+        let file: Vec<u8> = (0..200u32).map(|i| (i * 37 % 251) as u8).collect();
+        let mut s = Segments::default();
+        s.read(&file, 0, false);
+        let mut bits = s.bits(0).unwrap();
+        let (mut at, mut k) = (0, 0);
+        while at + k <= file.len() * 8 {
+            bits.refill();
+            let expected = (at..at + k).fold(0, |v, i| v << 1 | u32::from(file[i / 8] >> (7 - i % 8) & 1));
+            assert_eq!(bits.take(k as u32), expected, "bit {at}");
+            assert_eq!((bits.overrun(), bits.byte_left()), (false, file.len() * 8 - at - k >= 8));
+            at += k;
+            k = (k + 5) % 17;
         }
-        bits.consume((entry & 15) as u32);
-        Some((((entry >> 4) & 15) as usize, entry >> 8))
+        bits.take((file.len() * 8 - at) as u32);
+        assert!(!bits.overrun());
+        bits.refill();
+        assert_eq!(bits.take(1), 0);
+        assert!(bits.overrun());
+    }
+
+    /// Codes of every length and size against a search through the list of codes.
+    #[test]
+    fn looks_find_what_a_search_finds() {
+        let mut counts = [0u8; 16];
+        for (i, c) in [(1, 1), (3, 2), (4, 2), (7, 4), (9, 3), (11, 2), (15, 2)] {
+            counts[i] = c;
+        }
+        let symbols: Vec<u8> = vec![0x01, 0x00, 0x12, 0x03, 0xF0, 0x21, 0x35, 0x04, 0x08, 0x51, 0x0A, 0x62, 0x71, 0x09, 0x0F, 0xE1];
+        let table = Huffman::new(&counts, &symbols).unwrap();
+        let (mut codes, mut code) = (Vec::new(), 0u32);
+        for (len, &count) in (1u32..).zip(&counts) {
+            for _ in 0..count {
+                codes.push((len, code, symbols[codes.len()]));
+                code += 1;
+            }
+            code <<= 1;
+        }
+        for &(len, code, symbol) in &codes {
+            for rest in [0u64, 0xAAAA_AAAA_AAAA, 0xFFFF_FFFF_FFFF, 0x1234_5678_9ABC] {
+                let acc = u64::from(code) << (64 - len) | rest << 16 >> len;
+                let start = Bits { bytes: &[0; PAD], acc, n: 56, borrowed: 0 };
+                let mut bits = start;
+                assert_eq!(table.symbol(&mut bits).unwrap(), u32::from(symbol));
+                assert_eq!(bits.n, 56 - len);
+                let value = bits.signed(u32::from(symbol) & 15);
+                let (look, mut fast) = (table.look(&start), start);
+                if look.value() != 0 {
+                    fast.accept(look);
+                    let found = (i32::from(look.value()), look.step(), fast.acc, fast.n);
+                    assert_eq!(found, (value, usize::from(symbol >> 4) + 1, bits.acc, bits.n));
+                } else {
+                    assert!(symbol & 15 == 0 || len + u32::from(symbol & 15) > LOOK);
+                }
+            }
+        }
+        assert!(Huffman::new(&[3; 16], &[0; 48]).is_err());
     }
 }

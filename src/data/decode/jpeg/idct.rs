@@ -1,11 +1,19 @@
 //! The inverse DCT of libjpeg ("islow": Loeffler, Ligtenberg and Moschytz with 13-bit constants), bit for bit: that the pixels equal
-//! Pillow's and torchvision's starts here. Written over eight lanes at a time, which the compiler turns into vector code.
+//! Pillow's and torchvision's starts here. This is the form for every processor; `idct_avx2` is the same in vector instructions.
+
+/// One way to compute it, and the instructions that go with it.
+pub trait Idct: Copy {
+    /// Calls `f`, compiled for these instructions.
+    fn run<F: pulp::NullaryFnOnce>(self, f: F) -> F::Output;
+
+    /// One block of coefficients (in natural order, not dequantised) to 8x8 samples at the start of `out`, lines `stride` apart.
+    fn block(self, coefficients: &Block, quant: &[i32; 64], out: &mut [u8], stride: usize);
+}
 
 type Lanes = [i32; 8];
 pub type Block = [i16; 64];
 
-/// One dimension, for eight lines at once; `shift` takes the fraction away, rounded. A plain loop without calls: library helpers that
-/// are not inlined would be compiled for the plainest processor.
+/// One dimension, for eight lines at once; `shift` takes the fraction away, rounded.
 #[inline(always)]
 fn pass(v: &[Lanes; 8], shift: u32) -> [Lanes; 8] {
     let mut out = [[0i32; 8]; 8];
@@ -41,7 +49,7 @@ fn pass(v: &[Lanes; 8], shift: u32) -> [Lanes; 8] {
     out
 }
 
-/// Interleaves lines i and i + 4: three such shuffles transpose, and each is one the processor has.
+/// Interleaves lines i and i + 4: three such shuffles transpose.
 #[inline(always)]
 fn shuffle(v: &[Lanes; 8]) -> [Lanes; 8] {
     let mut out = [[0; 8]; 8];
@@ -58,45 +66,27 @@ fn transpose(v: &[Lanes; 8]) -> [Lanes; 8] {
     shuffle(&shuffle(&shuffle(v)))
 }
 
-/// One block of coefficients (in natural order, not dequantised) to 8x8 samples at `out`, lines `stride` apart.
-#[inline(always)]
-pub fn block(coefficients: &Block, quant: &[i32; 64], out: &mut [u8], stride: usize) {
-    let mut any = 0;
-    for &c in &coefficients[1..] {
-        any |= c;
-    }
-    if any == 0 {
-        // Both passes of a lone DC, exactly: the first shifts left by 2, the second rounds by 2 + 3 bits.
-        let dc = i32::from(coefficients[0]).wrapping_mul(quant[0]).wrapping_shl(2).wrapping_add(16) >> 5;
-        let value = (dc + 128).clamp(0, 255) as u8;
-        for y in 0..8 {
-            out[y * stride..y * stride + 8].fill(value);
-        }
-        return;
-    }
-    let mut v = [[0; 8]; 8];
-    for r in 0..8 {
-        for c in 0..8 {
-            v[r][c] = i32::from(coefficients[r * 8 + c]).wrapping_mul(quant[r * 8 + c]);
-        }
-    }
-    let done = transpose(&pass(&transpose(&pass(&v, 11)), 18));
-    for y in 0..8 {
-        let mut bytes = [0u8; 8];
-        for x in 0..8 {
-            bytes[x] = done[y][x].wrapping_add(128).clamp(0, 255) as u8;
-        }
-        out[y * stride..y * stride + 8].copy_from_slice(&bytes);
-    }
-}
+/// Without instructions that only some processors have.
+#[derive(Clone, Copy)]
+pub struct Plain;
 
-/// A line of blocks to a line of 8x8 sample squares; the coefficients are set to zero for the next line when `clear`.
-#[inline(always)]
-pub fn line_of_blocks(blocks: &mut [Block], quant: &[i32; 64], out: &mut [u8], stride: usize, clear: bool) {
-    for (i, b) in blocks.iter_mut().enumerate() {
-        block(b, quant, &mut out[i * 8..], stride);
-        if clear {
-            *b = [0; 64];
+impl Idct for Plain {
+    fn run<F: pulp::NullaryFnOnce>(self, f: F) -> F::Output {
+        f.call()
+    }
+
+    fn block(self, coefficients: &Block, quant: &[i32; 64], out: &mut [u8], stride: usize) {
+        let mut v = [[0; 8]; 8];
+        for r in 0..8 {
+            for c in 0..8 {
+                v[r][c] = i32::from(coefficients[r * 8 + c]).wrapping_mul(quant[r * 8 + c]);
+            }
+        }
+        let done = transpose(&pass(&transpose(&pass(&v, 11)), 18));
+        for (line, samples) in out.chunks_mut(stride).zip(&done) {
+            for (o, s) in line.iter_mut().zip(samples) {
+                *o = s.wrapping_add(128).clamp(0, 255) as u8;
+            }
         }
     }
 }
@@ -117,7 +107,7 @@ mod tests {
                 c[s.below(64) as usize] = s.below(120) as i16 - 60;
             }
             let mut out = [0u8; 64];
-            block(&c, &[2; 64], &mut out, 8);
+            Plain.block(&c, &[2; 64], &mut out, 8);
             for (y, x) in (0..64).map(|i| (i / 8, i % 8)) {
                 let mut sum = 0.0;
                 for (v, u) in (0..64).map(|i| (i / 8, i % 8)) {

@@ -5,16 +5,20 @@
 //! published training run has seen, and fill in what is missing in a damaged file. This one takes libjpeg's integer arithmetic, and
 //! refuses a picture whose codes run past its data, whose restart or end marker is missing, or whose tables make no sense.
 //!
-//! Files: `entropy` bits and codes, `scan` coefficients, `idct` samples, `output` enlarged chroma and colours. [`Layout`] reads sizes
-//! from the header alone, before memory is taken.
+//! Files: `entropy` bits and codes, `scan` and `progressive` coefficients, `idct` samples, `output` enlarged chroma and colours.
+//! [`Layout`] reads sizes from the header alone, before memory is taken.
 
 mod entropy;
 mod idct;
+#[cfg(target_arch = "x86_64")]
+mod idct_avx2;
 mod output;
+mod progressive;
 mod scan;
 
 use super::{Rgb, flags};
-use entropy::{Fault, Huffman};
+use entropy::{Fault, Huffman, Segments};
+use idct::{Idct, Plain};
 use output::Space;
 use scan::{Frame, ScanHeader, Tables};
 
@@ -34,7 +38,7 @@ const EOI: u8 = 0xD9;
 
 /// The next marker at or after `at`: its code and the offset past it. Fill bytes (FF FF) are legal.
 fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
-    at += bytes.get(at..)?.iter().position(|&b| b == 0xFF)?;
+    at += memchr::memchr(0xFF, bytes.get(at..)?)?;
     while *bytes.get(at)? == 0xFF {
         at += 1;
     }
@@ -116,12 +120,41 @@ fn orientation(tiff: &[u8]) -> Option<u16> {
     (0..usize::from(u16_at(ifd)?)).map(|i| ifd + 2 + 12 * i).find(|&e| u16_at(e) == Some(0x0112)).and_then(|e| u16_at(e + 8))
 }
 
+/// Memory that one picture after the other is decoded in.
+#[derive(Default)]
+pub struct Buffers {
+    planes: [Vec<u8>; 4],
+    lines: [Vec<u8>; 4],
+    coded: Segments,
+    /// Of the finished picture. Whoever has used it up may put it back.
+    pub rgb: Vec<u8>,
+}
+
+impl Buffers {
+    /// Gives memory back that only a huge picture needs.
+    pub fn shrink(&mut self) {
+        const KEPT: usize = 8 << 20;
+        self.coded.shrink(KEPT);
+        for buffer in self.planes.iter_mut().chain(&mut self.lines).chain([&mut self.rgb]) {
+            buffer.truncate(KEPT);
+            buffer.shrink_to(KEPT);
+        }
+    }
+}
+
+/// The memory of `buffer` as `len` bytes. Those that it held before are still there: writing zeros would cost more than some decoding.
+fn sized(buffer: &mut Vec<u8>, len: usize) -> Vec<u8> {
+    let mut bytes = std::mem::take(buffer);
+    bytes.truncate(len);
+    bytes.resize(len, 0);
+    bytes
+}
+
 /// Decodes the picture. `simd` false takes the same code as the compiler makes it for the plainest processor; the pixels are the same.
-pub fn decode(bytes: &[u8], simd: bool) -> Result<Rgb, String> {
+pub fn decode(bytes: &[u8], simd: bool, buffers: &mut Buffers) -> Result<Rgb, String> {
     let layout = Layout::read(bytes)?;
     layout.check_end(bytes)?;
-    let (pixels, space) =
-        if simd { pulp::Arch::new().dispatch(Vectorised(bytes)) } else { pixels(bytes) }.map_err(|e| format!("JPEG: {e}"))?;
+    let (pixels, space) = widest(bytes, simd, buffers).map_err(|e| format!("JPEG: {e}"))?;
     let rotated = if layout.rotated { flags::EXIF_ROTATED } else { 0 };
     let kind = match space {
         Space::Gray => flags::WAS_GRAY,
@@ -131,24 +164,23 @@ pub fn decode(bytes: &[u8], simd: bool) -> Result<Rgb, String> {
     Ok(Rgb { width: layout.width.into(), height: layout.height.into(), pixels, flags: rotated | kind })
 }
 
-/// The decoding, compiled for what the processor at hand can do. A closure would not do: it is not inlined into the dispatch.
-struct Vectorised<'a>(&'a [u8]);
+type Pixels = Result<(Vec<u8>, Space), Fault>;
 
-impl pulp::WithSimd for Vectorised<'_> {
-    type Output = Result<(Vec<u8>, Space), Fault>;
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
-        pixels(self.0)
+/// [`pixels`] with the instructions that the processor at hand has.
+fn widest(bytes: &[u8], simd: bool, buffers: &mut Buffers) -> Pixels {
+    #[cfg(target_arch = "x86_64")]
+    if simd && let Some(v3) = pulp::x86::V3::try_new() {
+        return pixels(bytes, buffers, v3);
     }
+    let _ = simd;
+    pixels(bytes, buffers, Plain)
 }
 
 /// More scans than any encoder writes mean a file made to waste time.
 const MAX_SCANS: usize = 200;
 
 /// Walks the file: tables, frame, scans.
-#[inline(always)]
-fn pixels(bytes: &[u8]) -> Result<(Vec<u8>, Space), Fault> {
+fn pixels<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I) -> Pixels {
     const CUT: Fault = "a segment is cut";
     let mut tables = Tables::default();
     let mut frame: Option<Frame> = None;
@@ -167,7 +199,7 @@ fn pixels(bytes: &[u8]) -> Result<(Vec<u8>, Space), Fault> {
         at = end;
         match code {
             0xC0..=0xC2 if frame.is_some() => return Err("two frame headers"),
-            0xC0..=0xC2 => frame = Some(read_frame(payload, code == 0xC2)?),
+            0xC0..=0xC2 => frame = Some(read_frame(payload, code == 0xC2, buffers)?),
             0xC4 => read_huffman(payload, &mut tables)?,
             0xC3 | 0xC5..=0xCF => return Err("lossless, hierarchical or arithmetic coding is not supported"),
             0xDB => read_quant(payload, &mut tables)?,
@@ -181,13 +213,15 @@ fn pixels(bytes: &[u8]) -> Result<(Vec<u8>, Space), Fault> {
                 }
                 let frame = frame.as_mut().ok_or("a scan before the frame header")?;
                 let header = read_scan(payload, frame)?;
-                at = frame.scan(&header, &tables, bytes, end)?;
+                buffers.coded.read(bytes, end, tables.restart_interval > 0);
+                frame.scan(&header, &tables, &buffers.coded, idct)?;
+                at = buffers.coded.position();
             }
             _ => {}
         }
     }
     let mut frame = frame.ok_or("no frame header")?;
-    frame.finish()?;
+    frame.finish(idct)?;
     let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
     // As libjpeg guesses.
     let space = match (ids.len(), adobe) {
@@ -200,10 +234,13 @@ fn pixels(bytes: &[u8]) -> Result<(Vec<u8>, Space), Fault> {
         (4, _) => Space::Ycck,
         _ => return Err("neither 1, 3 nor 4 components"),
     };
-    Ok((output::to_rgb(&frame, space), space))
+    let mut rgb = sized(&mut buffers.rgb, frame.width * frame.height * 3);
+    idct.run(output::ToRgb { frame: &frame, space, lines: &mut buffers.lines, out: &mut rgb });
+    frame.recycle(buffers);
+    Ok((rgb, space))
 }
 
-fn read_frame(payload: &[u8], progressive: bool) -> Result<Frame, Fault> {
+fn read_frame(payload: &[u8], progressive: bool, buffers: &mut Buffers) -> Result<Frame, Fault> {
     let [precision, h0, h1, w0, w1, n, ..] = *payload else { return Err("a frame header is cut") };
     if precision != 8 {
         return Err("samples of other than 8 bits are not supported");
@@ -214,7 +251,8 @@ fn read_frame(payload: &[u8], progressive: bool) -> Result<Frame, Fault> {
     if parts.is_empty() || parts.len() > 4 {
         return Err("neither 1, 3 nor 4 components");
     }
-    Frame::new(u16::from_be_bytes([w0, w1]).into(), u16::from_be_bytes([h0, h1]).into(), progressive, &parts)
+    let size = (u16::from_be_bytes([w0, w1]).into(), u16::from_be_bytes([h0, h1]).into());
+    Frame::new(size, progressive, &parts, buffers)
 }
 
 fn read_huffman(mut payload: &[u8], tables: &mut Tables) -> Result<(), Fault> {

@@ -91,15 +91,32 @@ fn cmyk(c: [i32; 3], k: i32) -> [u8; 3] {
     })
 }
 
-/// All lines of the finished frame as HWC RGB.
+/// All lines of the finished frame as HWC RGB, into `out` of just that size.
+pub struct ToRgb<'a> {
+    pub frame: &'a Frame,
+    pub space: Space,
+    pub lines: &'a mut [Vec<u8>; 4],
+    pub out: &'a mut [u8],
+}
+
+impl pulp::NullaryFnOnce for ToRgb<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        to_rgb(self.frame, self.space, self.lines, self.out);
+    }
+}
+
 #[inline(always)]
-pub fn to_rgb(frame: &Frame, space: Space) -> Vec<u8> {
+fn to_rgb(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8]) {
     let width = frame.width;
-    let mut out = vec![0; width * frame.height * 3];
-    let mut lines: Vec<Vec<u8>> = frame.components.iter().map(|_| vec![0; width + 2 * 8 * frame.h_max]).collect();
+    for line in &mut *lines {
+        line.resize(width + 2 * 8 * frame.h_max, 0);
+    }
     let mut sums = Vec::new();
     for (y, rgb) in out.chunks_exact_mut(width * 3).enumerate() {
-        for (component, line) in frame.components.iter().zip(&mut lines) {
+        for (component, line) in frame.components.iter().zip(&mut *lines) {
             full_line(component, frame, y, &mut sums, line);
         }
         let pixels = rgb.as_chunks_mut::<3>().0;
@@ -122,7 +139,6 @@ pub fn to_rgb(frame: &Frame, space: Space) -> Vec<u8> {
             }
         }
     }
-    out
 }
 
 /// Sixteen pixels at a time: the arithmetic is vectorised and ends in one word a pixel, whose store spills a zero byte into the next

@@ -1,10 +1,11 @@
 //! Scans: from coded bits to coefficients, and of sequential pictures on to samples.
 //!
-//! A sequential scan needs the coefficients of one row of MCUs only: each row goes through the inverse DCT before the next is read. A
-//! progressive picture keeps all coefficients until its last scan. (ITU-T T.81, annexes F and G.)
+//! A block of a sequential scan goes through the inverse DCT as soon as it is read; its coefficients live nowhere else. A progressive
+//! picture keeps all coefficients until its last scan. (ITU-T T.81, annex F; annex G in `progressive`.)
 
-use super::entropy::{Bits, Fault, Huffman};
-use super::idct::{Block, line_of_blocks};
+use super::entropy::{Bits, Fault, Huffman, Segments};
+use super::idct::{Block, Idct};
+use super::{Buffers, progressive, sized};
 
 /// Natural position of the k-th coefficient in zigzag order.
 #[rustfmt::skip]
@@ -12,6 +13,17 @@ pub const ZIGZAG: [u8; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
     35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
+
+/// The same for any position that a run of zeros can lead to from within a block, so that nothing has to be asked meanwhile.
+static BEYOND: [u8; 128] = {
+    let mut table = [63; 128];
+    let mut k = 0;
+    while k < 64 {
+        table[k] = ZIGZAG[k];
+        k += 1;
+    }
+    table
+};
 
 /// One colour component of the frame.
 pub struct Component {
@@ -24,10 +36,11 @@ pub struct Component {
     /// Samples that belong to the picture.
     pub width: usize,
     pub height: usize,
-    /// Blocks, rounded up to whole MCUs.
+    /// Blocks in a line, rounded up to whole MCUs.
     pub blocks_w: usize,
-    pub blocks_h: usize,
+    /// Samples; outside of the picture they may be anything.
     pub plane: Vec<u8>,
+    /// Of a progressive picture.
     coefficients: Vec<Block>,
     prediction: i32,
 }
@@ -68,19 +81,26 @@ pub struct Tables {
     pub restart_interval: usize,
 }
 
-const MISSING: Fault = "a Huffman table is missing";
-const TOO_FAR: Fault = "coefficients run past the end of a block";
+pub const MISSING: Fault = "a Huffman table is missing";
+pub const TOO_FAR: Fault = "coefficients run past the end of a block";
+const TOO_EARLY: Fault = "the coded data ends too early";
+const LARGE_DC: Fault = "a DC difference of more than 15 bits";
 
 impl Frame {
     /// From the fields of SOF; `parts` are id, h, v, quantisation table.
-    pub fn new(width: usize, height: usize, progressive: bool, parts: &[(u8, usize, usize, usize)]) -> Result<Self, Fault> {
+    pub fn new(
+        (width, height): (usize, usize),
+        progressive: bool,
+        parts: &[(u8, usize, usize, usize)],
+        buffers: &mut Buffers,
+    ) -> Result<Self, Fault> {
         if parts.iter().any(|&(_, h, v, q)| !(1..=4).contains(&h) || !(1..=4).contains(&v) || q > 3) {
             return Err("a component with impossible sampling factors");
         }
         let h_max = parts.iter().map(|p| p.1).max().unwrap_or(1);
         let v_max = parts.iter().map(|p| p.2).max().unwrap_or(1);
         let (mcus_w, mcus_h) = (width.div_ceil(8 * h_max), height.div_ceil(8 * v_max));
-        let component = |&(id, h, v, quant_table): &(u8, usize, usize, usize)| {
+        let component = |(&(id, h, v, quant_table), buffer): (&(u8, usize, usize, usize), &mut Vec<u8>)| {
             let (blocks_w, blocks_h) = (mcus_w * h, mcus_h * v);
             Component {
                 id,
@@ -91,31 +111,35 @@ impl Frame {
                 width: (width * h).div_ceil(h_max),
                 height: (height * v).div_ceil(v_max),
                 blocks_w,
-                blocks_h,
-                plane: vec![0; blocks_w * blocks_h * 64],
-                coefficients: vec![[0; 64]; blocks_w * if progressive { blocks_h } else { v }],
+                plane: sized(buffer, blocks_w * blocks_h * 64),
+                coefficients: vec![[0; 64]; if progressive { blocks_w * blocks_h } else { 0 }],
                 prediction: 0,
             }
         };
-        let components = parts.iter().map(component).collect();
+        let components = parts.iter().zip(&mut buffers.planes).map(component).collect();
         Ok(Self { width, height, progressive, h_max, v_max, components, mcus_w, mcus_h })
     }
 
-    /// Decodes one scan starting at byte `at`; returns where to look for the next marker.
-    #[inline(always)]
-    pub fn scan(&mut self, header: &ScanHeader, tables: &Tables, bytes: &[u8], at: usize) -> Result<usize, Fault> {
+    /// Gives the planes back for the next picture.
+    pub fn recycle(self, buffers: &mut Buffers) {
+        for (component, buffer) in self.components.into_iter().zip(&mut buffers.planes) {
+            *buffer = component.plane;
+        }
+    }
+
+    /// Decodes one scan, whose coded bytes are `coded`.
+    pub fn scan<I: Idct>(&mut self, header: &ScanHeader, tables: &Tables, coded: &Segments, idct: I) -> Result<(), Fault> {
         for &(c, ..) in &header.parts {
             let component = &mut self.components[c];
+            component.prediction = 0;
             if component.quant.is_none() {
                 component.quant = Some(tables.quant[component.quant_table].ok_or("a quantisation table is missing")?);
             }
         }
-        let mut bits = Bits::new(bytes, at);
+        let mut segment = 0;
+        let mut bits = coded.bits(segment).ok_or(TOO_EARLY)?;
         let mut eob_run = 0u32;
-        let (mut until_restart, mut restart) = (tables.restart_interval, 0u8);
-        for &(c, ..) in &header.parts {
-            self.components[c].prediction = 0;
-        }
+        let mut until_restart = tables.restart_interval;
         // A scan of one component goes over its own blocks; of several, over MCUs holding h x v blocks of each.
         let alone = header.parts.len() == 1;
         let (units_w, units_h) = if alone {
@@ -127,8 +151,8 @@ impl Frame {
         for y in 0..units_h {
             for x in 0..units_w {
                 if tables.restart_interval > 0 && until_restart == 0 {
-                    bits.restart(restart)?;
-                    restart = (restart + 1) % 8;
+                    segment += 1;
+                    bits = restarted(&bits, coded, segment)?;
                     until_restart = tables.restart_interval;
                     eob_run = 0;
                     for &(c, ..) in &header.parts {
@@ -139,94 +163,160 @@ impl Frame {
                 for &(c, dc, ac) in &header.parts {
                     let component = &mut self.components[c];
                     let (h, v) = if alone { (1, 1) } else { (component.h, component.v) };
-                    // The row of blocks within what is kept: all of them, or those of this row of units.
-                    let row = if self.progressive { y * v } else { 0 };
-                    for i in 0..h * v {
-                        let (bx, by) = (x * h + i % h, row + i / h);
-                        let block = &mut component.coefficients[by * component.blocks_w + bx];
-                        let prediction = &mut component.prediction;
-                        if !self.progressive {
-                            let dc = tables.dc[dc].as_ref().ok_or(MISSING)?;
-                            sequential(&mut bits, dc, tables.ac[ac].as_ref().ok_or(MISSING)?, prediction, block)?;
-                        } else if header.first == 0 {
-                            progressive_dc(&mut bits, tables.dc[dc].as_ref(), header, prediction, block)?;
-                        } else {
-                            let ac = tables.ac[ac].as_ref().ok_or(MISSING)?;
-                            if header.high == 0 {
-                                progressive_ac_first(&mut bits, ac, header, &mut eob_run, block)?;
-                            } else {
-                                progressive_ac_refine(&mut bits, ac, header, &mut eob_run, block)?;
+                    for by in y * v..y * v + v {
+                        for bx in x * h..x * h + h {
+                            if self.progressive {
+                                let block = &mut component.coefficients[by * component.blocks_w + bx];
+                                let (dc, ac) = (tables.dc[dc].as_ref(), tables.ac[ac].as_ref());
+                                progressive::block(&mut bits, dc, ac, header, &mut eob_run, &mut component.prediction, block)?;
+                                continue;
                             }
+                            let (Some(dc), Some(ac)) = (&tables.dc[dc], &tables.ac[ac]) else { return Err(MISSING) };
+                            let Some(quant) = &component.quant else { return Err(MISSING) };
+                            let stride = component.blocks_w * 8;
+                            let out = &mut component.plane[by * 8 * stride + bx * 8..];
+                            let (bits, prediction) = (&mut bits, &mut component.prediction);
+                            idct.run(Sequential { bits, dc, ac, prediction, quant, out, stride, idct })?;
                         }
                     }
                 }
             }
             if bits.overrun() {
-                return Err("the coded data ends too early");
-            }
-            if !self.progressive {
-                for &(c, ..) in &header.parts {
-                    let component = &mut self.components[c];
-                    let rows = if alone { 1 } else { component.v };
-                    component.finish_rows(y * rows, rows);
-                }
+                return Err(TOO_EARLY);
             }
         }
-        Ok(bits.position())
+        Ok(())
     }
 
     /// The inverse DCT of a progressive picture, after its last scan; and the check that every component came.
-    #[inline(always)]
-    pub fn finish(&mut self) -> Result<(), Fault> {
+    pub fn finish<I: Idct>(&mut self, idct: I) -> Result<(), Fault> {
         for component in &mut self.components {
-            if component.quant.is_none() {
-                return Err("a colour component has no scan");
-            }
-            if self.progressive {
-                component.finish_rows(0, component.blocks_h);
+            let quant = component.quant.ok_or("a colour component has no scan")?;
+            let stride = component.stride();
+            for (i, block) in component.coefficients.iter().enumerate() {
+                let (bx, by) = (i % component.blocks_w, i / component.blocks_w);
+                let out = &mut component.plane[by * 8 * stride + bx * 8..];
+                if block[1..].iter().all(|&c| c == 0) {
+                    lone_dc(block[0], &quant, out, stride);
+                } else {
+                    idct.run(Inverse { block, quant: &quant, out, stride, idct });
+                }
             }
         }
         Ok(())
     }
 }
 
-impl Component {
-    /// Coefficients (from the start of what is kept) to samples, from row `first` of blocks on.
-    #[inline(always)]
-    fn finish_rows(&mut self, first: usize, rows: usize) {
-        let stride = self.stride();
-        let Some(quant) = self.quant else { return };
-        for (row, blocks) in self.coefficients.chunks_mut(self.blocks_w).take(rows).enumerate() {
-            let at = (first + row) * 8 * stride;
-            if let Some(out) = self.plane.get_mut(at..at + 8 * stride) {
-                line_of_blocks(blocks, &quant, out, stride, true);
-            }
+/// Goes past the restart marker that must come next.
+#[cold]
+#[inline(never)]
+fn restarted<'a>(before: &Bits<'_>, coded: &'a Segments, segment: usize) -> Result<Bits<'a>, Fault> {
+    if before.overrun() {
+        return Err(TOO_EARLY);
+    }
+    let next = coded.bits(segment).filter(|_| !before.byte_left());
+    next.ok_or("a restart marker is missing")
+}
+
+/// Both passes of the inverse DCT of a lone DC, exactly: the first shifts left by 2, the second rounds by 2 + 3 bits.
+#[inline(always)]
+fn lone_dc(dc: i16, quant: &[i32; 64], out: &mut [u8], stride: usize) {
+    let level = i32::from(dc).wrapping_mul(quant[0]).wrapping_shl(2).wrapping_add(16) >> 5;
+    let value = [(level + 128).clamp(0, 255) as u8; 8];
+    for line in out.chunks_mut(stride).take(8) {
+        if let Some(line) = line.first_chunk_mut() {
+            *line = value;
         }
     }
 }
 
+/// The inverse DCT of one block.
+struct Inverse<'a, I> {
+    block: &'a Block,
+    quant: &'a [i32; 64],
+    out: &'a mut [u8],
+    stride: usize,
+    idct: I,
+}
+
+impl<I: Idct> pulp::NullaryFnOnce for Inverse<'_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.idct.block(self.block, self.quant, self.out, self.stride);
+    }
+}
+
+/// One block of a sequential scan, from bits to samples. A function of its own, small enough that all of its state is in registers.
+struct Sequential<'a, 'b, I> {
+    bits: &'a mut Bits<'b>,
+    dc: &'a Huffman,
+    ac: &'a Huffman,
+    prediction: &'a mut i32,
+    quant: &'a [i32; 64],
+    out: &'a mut [u8],
+    stride: usize,
+    idct: I,
+}
+
+impl<I: Idct> pulp::NullaryFnOnce for Sequential<'_, '_, I> {
+    type Output = Result<(), Fault>;
+
+    #[inline(always)]
+    fn call(self) -> Result<(), Fault> {
+        let mut block = [0; 64];
+        let last = sequential(self.bits, self.dc, self.ac, self.prediction, &mut block)?;
+        if last == 0 {
+            lone_dc(block[0], self.quant, self.out, self.stride);
+        } else {
+            self.idct.block(&block, self.quant, self.out, self.stride);
+        }
+        Ok(())
+    }
+}
+
+/// The coefficients of one block; returns the zigzag position of the last.
 #[inline(always)]
-fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut i32, block: &mut Block) -> Result<(), Fault> {
+fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut i32, block: &mut Block) -> Result<usize, Fault> {
     let mut local = *outer;
     let bits = &mut local;
     bits.refill();
-    let size = dc.symbol(bits)?;
-    if size > 15 {
-        return Err("a DC difference of more than 15 bits");
-    }
-    *prediction = prediction.wrapping_add(bits.signed(size));
+    let look = dc.look(bits);
+    let difference = if look.value() != 0 && look.step() == 1 {
+        bits.accept(look);
+        look.value().into()
+    } else {
+        dc_difference(dc.symbol_of(look, bits)?, bits)?
+    };
+    *prediction = prediction.wrapping_add(difference);
     block[0] = *prediction as i16;
-    let mut k = 1;
-    while k < 64 {
+    let (mut k, mut last) = (0, 0);
+    'block: while k < 63 {
         bits.refill();
-        if let Some((run, value)) = ac.short_ac(bits) {
-            k += run;
-            let at = *ZIGZAG.get(k).ok_or(TOO_FAR)?;
-            block[usize::from(at & 63)] = value;
-            k += 1;
+        // What a refill gives is enough for two coefficients that a look finds and any third.
+        let mut look = ac.look(bits);
+        for _ in 0..2 {
+            if look.value() == 0 {
+                break;
+            }
+            bits.accept(look);
+            k += look.step();
+            block[usize::from(BEYOND[k & 127] & 63)] = look.value();
+            last = k;
+            if k >= 63 {
+                break 'block;
+            }
+            look = ac.look(bits);
+        }
+        if look.value() != 0 {
+            bits.accept(look);
+            k += look.step();
+            block[usize::from(BEYOND[k & 127] & 63)] = look.value();
+            last = k;
             continue;
         }
-        let symbol = ac.symbol(bits)?;
+        let symbol = ac.symbol_of(look, bits)?;
         let (run, size) = ((symbol >> 4) as usize, symbol & 15);
         if size == 0 {
             if run < 15 {
@@ -234,119 +324,17 @@ fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut
             }
             k += 16;
         } else {
-            k += run;
-            let at = *ZIGZAG.get(k).ok_or(TOO_FAR)?;
-            block[usize::from(at & 63)] = bits.signed(size) as i16;
-            k += 1;
+            k += run + 1;
+            block[usize::from(BEYOND[k & 127] & 63)] = bits.signed(size) as i16;
+            last = k;
         }
     }
     *outer = local;
-    Ok(())
+    if last > 63 { Err(TOO_FAR) } else { Ok(last) }
 }
 
-fn progressive_dc(
-    bits: &mut Bits<'_>,
-    dc: Option<&Huffman>,
-    header: &ScanHeader,
-    prediction: &mut i32,
-    block: &mut Block,
-) -> Result<(), Fault> {
-    bits.refill();
-    if header.high > 0 {
-        block[0] |= (bits.take(1) << header.low) as i16;
-        return Ok(());
-    }
-    let size = dc.ok_or(MISSING)?.symbol(bits)?;
-    if size > 15 {
-        return Err("a DC difference of more than 15 bits");
-    }
-    *prediction = prediction.wrapping_add(bits.signed(size));
-    block[0] = prediction.wrapping_shl(header.low) as i16;
-    Ok(())
-}
-
-fn progressive_ac_first(bits: &mut Bits<'_>, ac: &Huffman, header: &ScanHeader, eob_run: &mut u32, block: &mut Block) -> Result<(), Fault> {
-    if *eob_run > 0 {
-        *eob_run -= 1;
-        return Ok(());
-    }
-    let mut k = header.first;
-    while k <= header.last {
-        bits.refill();
-        let symbol = ac.symbol(bits)?;
-        let (run, size) = (symbol >> 4, symbol & 15);
-        if size == 0 {
-            if run < 15 {
-                *eob_run = (1 << run) - 1 + bits.take(run);
-                break;
-            }
-            k += 16;
-        } else {
-            k += run as usize;
-            let at = *ZIGZAG.get(k).ok_or(TOO_FAR)?;
-            block[usize::from(at)] = (bits.signed(size) << header.low) as i16;
-            k += 1;
-        }
-    }
-    Ok(())
-}
-
-fn progressive_ac_refine(
-    bits: &mut Bits<'_>,
-    ac: &Huffman,
-    header: &ScanHeader,
-    eob_run: &mut u32,
-    block: &mut Block,
-) -> Result<(), Fault> {
-    let bit = 1i16 << header.low;
-    // One more bit for a coefficient that is known to be non-zero.
-    let refine = |bits: &mut Bits<'_>, c: &mut i16| {
-        bits.refill();
-        if bits.take(1) == 1 && *c & bit == 0 {
-            *c = c.wrapping_add(if *c >= 0 { bit } else { -bit });
-        }
-    };
-    let mut k = header.first;
-    if *eob_run == 0 {
-        while k <= header.last {
-            bits.refill();
-            let symbol = ac.symbol(bits)?;
-            let (mut run, size) = (symbol >> 4, symbol & 15);
-            let mut value = 0;
-            if size == 0 {
-                if run < 15 {
-                    *eob_run = (1 << run) + bits.take(run);
-                    break;
-                }
-            } else {
-                value = if bits.take(1) == 1 { bit } else { -bit };
-            }
-            while k <= header.last {
-                let c = &mut block[usize::from(ZIGZAG[k])];
-                if *c != 0 {
-                    refine(bits, c);
-                } else if run == 0 {
-                    break;
-                } else {
-                    run -= 1;
-                }
-                k += 1;
-            }
-            if value != 0 {
-                let at = *ZIGZAG.get(k).ok_or(TOO_FAR)?;
-                block[usize::from(at)] = value;
-            }
-            k += 1;
-        }
-    }
-    if *eob_run > 0 {
-        for &at in ZIGZAG.get(k..=header.last).unwrap_or(&[]) {
-            let c = &mut block[usize::from(at)];
-            if *c != 0 {
-                refine(bits, c);
-            }
-        }
-        *eob_run -= 1;
-    }
-    Ok(())
+/// The DC difference whose size a code gave.
+#[inline(always)]
+pub fn dc_difference(size: u32, bits: &mut Bits<'_>) -> Result<i32, Fault> {
+    if size > 15 { Err(LARGE_DC) } else { Ok(bits.signed(size)) }
 }

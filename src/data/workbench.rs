@@ -1,0 +1,86 @@
+//! One picture of a pack: read, decoded, resized; one after the other in the same memory.
+
+use super::bad::BadPicture;
+use super::decode::Decoder;
+use super::format::{ChannelSums, hex};
+use super::plan::{Item, Plan};
+use super::resize::Scaler;
+use super::shard_writer::Record;
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+
+/// A stored picture, or why there is none.
+pub type Outcome = std::result::Result<(Record, ChannelSums), BadPicture>;
+
+/// The tools of one thread, with their memory.
+#[derive(Default)]
+pub struct Bench {
+    decoder: Decoder,
+    scaler: Scaler,
+    file: Vec<u8>,
+}
+
+/// Benches that no thread is at.
+#[derive(Default)]
+pub struct Benches(Mutex<Vec<Bench>>);
+
+impl Benches {
+    /// Lends one for the time of `work`.
+    pub fn at<T>(&self, work: impl FnOnce(&mut Bench) -> T) -> T {
+        let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bench = free().pop().unwrap_or_default();
+        let result = work(&mut bench);
+        free().push(bench);
+        result
+    }
+}
+
+impl Bench {
+    /// One picture: read, decoded, resized.
+    ///
+    /// # Errors
+    /// `Data` when the file cannot be read or is no longer what the plan has seen. A picture that cannot be decoded is an outcome.
+    pub fn one(&mut self, plan: &Plan, id: usize) -> Result<Outcome> {
+        let item: &Item = &plan.items[id];
+        let path = plan.root.join(&item.path);
+        self.file.clear();
+        self.file.shrink_to(8 << 20); // a huge file's memory is not kept
+        let read = File::open(&path).and_then(|mut f| f.read_to_end(&mut self.file));
+        read.map_err(|e| Error::reading(&path, e))?;
+        if self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
+            return Err(Error::data("a picture changed while it was being packed")
+                .at(path.display().to_string())
+                .next("wait until the source is at rest and run the same command again"));
+        }
+        let decoded = self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
+            let original = (picture.width as u16, picture.height as u16);
+            let stored = self.scaler.fit(picture, plan.options.size, plan.options.fit)?;
+            self.decoder.recycle(self.scaler.spare());
+            Ok((stored, original))
+        });
+        Ok(match decoded {
+            Ok((picture, original)) => {
+                let sums = ChannelSums::of(&picture.pixels);
+                let mut source_sha = [0; 8];
+                source_sha.copy_from_slice(&item.sha256[..8]);
+                let record = Record {
+                    width: picture.width as u16,
+                    height: picture.height as u16,
+                    original,
+                    flags: picture.flags,
+                    label: item.label,
+                    global_id: id as u64,
+                    name: item.path.clone(),
+                    source_sha,
+                    pixels: picture.pixels,
+                };
+                Ok((record, sums))
+            }
+            Err(error) => {
+                Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&item.sha256), error, action: String::new() })
+            }
+        })
+    }
+}
