@@ -83,3 +83,23 @@ fn bombs_are_refused_by_their_header() {
     let report = std::fs::read_to_string(out.join("bad_images.jsonl")).unwrap();
     assert_eq!(report.matches("above the limit").count(), 2, "{report}");
 }
+
+/// A few bytes that claim sixty megapixels within the limit: refused before memory is taken for their coefficients.
+#[test]
+fn a_small_file_takes_no_memory_for_a_huge_picture() {
+    let tmp = tempfile::tempdir().unwrap();
+    let class = tmp.path().join("in/odd");
+    std::fs::create_dir_all(&class).unwrap();
+    for name in ["yuv420.jpg", "progressive.jpg", "cmyk.jpg", "gray.jpg"] {
+        let mut jpeg = std::fs::read(golden(name)).unwrap();
+        let sof = jpeg.windows(2).position(|w| w[0] == 0xFF && matches!(w[1], 0xC0..=0xC2)).unwrap();
+        jpeg[sof + 5..sof + 9].copy_from_slice(&[0x1E, 0, 0x1E, 0]); // 7680 x 7680
+        std::fs::write(class.join(name), jpeg).unwrap();
+    }
+    std::fs::copy(golden("gray.jpg"), class.join("good.jpg")).unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    let (code, peak) = peak_of(&["pack", "--input", input.to_str().unwrap(), "--output", out.to_str().unwrap(), "--on-bad", "skip"]);
+    assert!(code == 3 && peak < 100 * 1024, "{code}, {peak} KiB");
+    let report = std::fs::read_to_string(out.join("bad_images.jsonl")).unwrap();
+    assert_eq!(report.matches("too short for the size that its header says").count(), 4, "{report}");
+}

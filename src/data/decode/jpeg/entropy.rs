@@ -113,10 +113,15 @@ impl Bits<'_> {
         self.n = self.n.wrapping_sub(k & 63);
     }
 
-    /// Takes what a look with a value has found.
+    /// The value after a code that a look has found; takes both. Without a branch: how large values are cannot be predicted.
     #[inline(always)]
-    pub fn accept(&mut self, look: Look) {
-        self.consume(look.bits());
+    pub fn valued(&mut self, look: Look) -> i16 {
+        let (value, size) = (self.acc << look.len(), look.size());
+        let magnitude = value >> (64 - size & 63);
+        // A leading zero means a negative value: all ones then, so that the subtraction counts.
+        let negative = !(value as i64 >> 63);
+        self.consume(look.total());
+        (magnitude as i64 + (negative & (1 - (1i64 << size)))) as i16
     }
 
     /// `k` bits (at most 16) as a number.
@@ -151,46 +156,42 @@ impl Bits<'_> {
     }
 }
 
-/// Bits that a table is looked at with. Three looks and what the longest code needs (16 and 15) are fewer than a refill gives.
+/// Bits that a table is looked at with. A code found so with its value (15), and any other code with its value (16 and 15), are not more
+/// than a refill gives.
 const LOOK: u32 = 10;
 
-/// What a look finds: in bits 0-5 how many bits to take, 6-10 the run of zeros and one more, 11-14 the size of the value, and from bit
-/// 16 on the value, if the look holds all of it. A value of zero says that only the code is taken; an entry of zero, that it is longer.
+/// What a look finds: in bits 0-5 the length of code and value, 6-10 the run of zeros and one more, 11-14 the size of the value, 16-20
+/// the length of the code. An entry of zero: the code is longer.
 #[derive(Clone, Copy)]
-pub struct Look(i32);
+pub struct Look(u32);
 
 impl Look {
-    /// Value, or 0 where it has to be read; what to add to the position of the coefficient before.
+    /// Of the value in bits; 0 where there is none, or the code is longer than a look.
     #[inline(always)]
-    pub fn value(self) -> i16 {
-        (self.0 >> 16) as i16
+    pub fn size(self) -> u32 {
+        (self.0 >> 11) & 15
     }
 
+    /// What to add to the position of the coefficient before.
     #[inline(always)]
     pub fn step(self) -> usize {
-        (self.0 as usize >> 6) & 31
+        (self.0 >> 6) as usize & 31
     }
 
     #[inline(always)]
-    fn bits(self) -> u32 {
-        self.0 as u32 & 63
-    }
-
-    /// The code's symbol, of a run and a size.
-    #[inline(always)]
-    fn symbol(self) -> u32 {
-        ((self.step() as u32).wrapping_sub(1) & 15) << 4 | self.size()
+    fn total(self) -> u32 {
+        self.0 & 63
     }
 
     #[inline(always)]
-    fn size(self) -> u32 {
-        (self.0 as u32 >> 11) & 15
+    fn len(self) -> u32 {
+        (self.0 >> 16) & 31
     }
 }
 
-/// A Huffman table: a look at ten bits finds most codes, with their value where it fits.
+/// A Huffman table: a look at ten bits finds most codes.
 pub struct Huffman {
-    look: Box<[i32; 1 << LOOK]>,
+    look: Box<[u32; 1 << LOOK]>,
     /// One past the last code of each length, left-aligned to 16 bits, and what to add to a code to get its symbol's index.
     limit: [u32; 18],
     delta: [i32; 17],
@@ -201,15 +202,16 @@ impl Huffman {
     /// From the counts of codes of length 1 to 16 and the symbols.
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Fault> {
         const CROWDED: Fault = "a Huffman table with too many codes";
-        let (mut look, mut limit, mut delta) = (Box::new([0i32; 1 << LOOK]), [0u32; 18], [0i32; 17]);
+        let (mut look, mut limit, mut delta) = (Box::new([0u32; 1 << LOOK]), [0u32; 18], [0i32; 17]);
         let (mut code, mut index) = (0u32, 0usize);
         for (len, &count) in (1u32..).zip(counts) {
             delta[len as usize] = index as i32 - code as i32;
             for _ in 0..count {
                 if len <= LOOK {
                     let first = (code << (LOOK - len)) as usize;
+                    let (step, size) = (u32::from(symbols[index] >> 4) + 1, u32::from(symbols[index] & 15));
                     let entries = look.get_mut(first..first + (1 << (LOOK - len))).ok_or(CROWDED)?;
-                    fill(entries, len, symbols[index].into());
+                    entries.fill(len << 16 | size << 11 | step << 6 | (len + size));
                 }
                 code += 1;
                 index += 1;
@@ -240,8 +242,7 @@ impl Huffman {
     pub fn symbol_of(&self, look: Look, bits: &mut Bits<'_>) -> Result<u32, Fault> {
         let (len, symbol) = match look.0 {
             0 => self.long_symbol(bits.peek(16) as u32)?,
-            _ if look.value() == 0 => (look.bits(), look.symbol()),
-            _ => (look.bits() - look.size(), look.symbol()),
+            _ => (look.len(), (look.step() as u32 - 1) << 4 | look.size()),
         };
         bits.consume(len);
         Ok(symbol)
@@ -260,21 +261,6 @@ impl Huffman {
         let index = (code >> (16 - len)) as i32 + self.delta[len];
         let symbol = self.symbols.get(index as usize).ok_or("a code that is in no Huffman table")?;
         Ok((len as u32, u32::from(*symbol)))
-    }
-}
-
-/// The entries of all looks that begin with one code of `len` bits.
-fn fill(entries: &mut [i32], len: u32, symbol: u32) {
-    let (run, size) = (symbol >> 4, symbol & 15);
-    let code = ((run + 1) << 6 | size << 11) as i32;
-    if size == 0 || len + size > LOOK {
-        entries.fill(code | len as i32);
-        return;
-    }
-    let (values, same) = (1i32 << size, 1usize << (LOOK - len - size));
-    for (raw, entries) in (0..values).zip(entries.chunks_mut(same)) {
-        let value = if raw >> (size - 1) == 0 { raw - values + 1 } else { raw };
-        entries.fill(value << 16 | code | (len + size) as i32);
     }
 }
 
@@ -349,12 +335,11 @@ mod tests {
                 assert_eq!(bits.n, 56 - len);
                 let value = bits.signed(u32::from(symbol) & 15);
                 let (look, mut fast) = (table.look(&start), start);
-                if look.value() != 0 {
-                    fast.accept(look);
-                    let found = (i32::from(look.value()), look.step(), fast.acc, fast.n);
+                if look.size() != 0 {
+                    let found = (i32::from(fast.valued(look)), look.step(), fast.acc, fast.n);
                     assert_eq!(found, (value, usize::from(symbol >> 4) + 1, bits.acc, bits.n));
                 } else {
-                    assert!(symbol & 15 == 0 || len + u32::from(symbol & 15) > LOOK);
+                    assert!(symbol & 15 == 0 || len > LOOK);
                 }
             }
         }

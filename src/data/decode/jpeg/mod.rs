@@ -7,6 +7,9 @@
 //!
 //! Files: `entropy` bits and codes, `scan` and `progressive` coefficients, `idct` samples, `output` enlarged chroma and colours.
 //! [`Layout`] reads sizes from the header alone, before memory is taken.
+//!
+//! Memory: 6 bytes a pixel (planes and RGB), 7 with four components; progressive ones up to 7, and 9 with four, as each plane takes the
+//! place of coefficients of 2 bytes. So the limit of pixels is one of bytes.
 
 mod entropy;
 mod idct;
@@ -145,6 +148,9 @@ impl Buffers {
 /// The memory of `buffer` as `len` bytes. Those that it held before are still there: writing zeros would cost more than some decoding.
 fn sized(buffer: &mut Vec<u8>, len: usize) -> Vec<u8> {
     let mut bytes = std::mem::take(buffer);
+    if bytes.capacity() < len {
+        return vec![0; len]; // by the operating system, and only where it is touched
+    }
     bytes.truncate(len);
     bytes.resize(len, 0);
     bytes
@@ -199,7 +205,7 @@ fn pixels<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I) -> Pixels {
         at = end;
         match code {
             0xC0..=0xC2 if frame.is_some() => return Err("two frame headers"),
-            0xC0..=0xC2 => frame = Some(read_frame(payload, code == 0xC2, buffers)?),
+            0xC0..=0xC2 => frame = Some(read_frame(payload, code == 0xC2, bytes.len(), buffers)?),
             0xC4 => read_huffman(payload, &mut tables)?,
             0xC3 | 0xC5..=0xCF => return Err("lossless, hierarchical or arithmetic coding is not supported"),
             0xDB => read_quant(payload, &mut tables)?,
@@ -240,7 +246,7 @@ fn pixels<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I) -> Pixels {
     Ok((rgb, space))
 }
 
-fn read_frame(payload: &[u8], progressive: bool, buffers: &mut Buffers) -> Result<Frame, Fault> {
+fn read_frame(payload: &[u8], progressive: bool, file: usize, buffers: &mut Buffers) -> Result<Frame, Fault> {
     let [precision, h0, h1, w0, w1, n, ..] = *payload else { return Err("a frame header is cut") };
     if precision != 8 {
         return Err("samples of other than 8 bits are not supported");
@@ -252,6 +258,10 @@ fn read_frame(payload: &[u8], progressive: bool, buffers: &mut Buffers) -> Resul
         return Err("neither 1, 3 nor 4 components");
     }
     let size = (u16::from_be_bytes([w0, w1]).into(), u16::from_be_bytes([h0, h1]).into());
+    // Before memory is taken: a few bytes cannot hold a huge picture.
+    if Frame::least_bytes(size.0, size.1, &parts) > file {
+        return Err("the file is too short for the size that its header says");
+    }
     Frame::new(size, progressive, &parts, buffers)
 }
 

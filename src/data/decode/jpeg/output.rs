@@ -12,10 +12,10 @@ pub enum Space {
     Ycck,
 }
 
-/// Line `y` of the picture of one component, at full resolution, into `out` (at least as long as the picture is wide, rounded up to
-/// whole chroma samples).
+/// Line `y` of the picture of one component, at full resolution: where it lies, or made in `out` (at least as long as the picture is
+/// wide, rounded up to whole chroma samples).
 #[inline(always)]
-fn full_line(c: &Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &mut [u8]) {
+fn full_line<'a>(c: &'a Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &'a mut [u8]) -> &'a [u8] {
     let stride = c.stride();
     let line = |row: usize| &c.plane[row * stride..row * stride + c.width];
     let (across, down) = (frame.h_max / c.h, frame.v_max / c.v);
@@ -25,7 +25,7 @@ fn full_line(c: &Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &
     let n = c.width;
     match (across, down) {
         _ if across * c.h != frame.h_max || down * c.v != frame.v_max => nearest(c, frame, y, out),
-        (1, 1) => out[..n].copy_from_slice(line(row)),
+        (1, 1) => return line(row),
         (1, 2) => {
             let bias = if y & 1 == 0 { 1 } else { 2 };
             for ((o, &a), &b) in out.iter_mut().zip(line(row)).zip(line(beside)) {
@@ -47,6 +47,7 @@ fn full_line(c: &Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &
         }
         _ => nearest(c, frame, y, out),
     }
+    out
 }
 
 /// Two outputs for each of `n` inputs: the left one from it and its left neighbour, the right one from it and its right neighbour. The
@@ -116,11 +117,12 @@ fn to_rgb(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8])
     }
     let mut sums = Vec::new();
     for (y, rgb) in out.chunks_exact_mut(width * 3).enumerate() {
-        for (component, line) in frame.components.iter().zip(&mut *lines) {
-            full_line(component, frame, y, &mut sums, line);
+        let mut full: [&[u8]; 4] = [&[]; 4];
+        for ((component, line), full) in frame.components.iter().zip(&mut *lines).zip(&mut full) {
+            *full = full_line(component, frame, y, &mut sums, line);
         }
         let pixels = rgb.as_chunks_mut::<3>().0;
-        let plane = |i: usize| &lines[i][..width];
+        let plane = |i: usize| &full[i][..width];
         match space {
             Space::Gray => pixels.iter_mut().zip(plane(0)).for_each(|(p, &v)| *p = [v; 3]),
             Space::Rgb => {

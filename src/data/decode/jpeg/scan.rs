@@ -111,13 +111,23 @@ impl Frame {
                 width: (width * h).div_ceil(h_max),
                 height: (height * v).div_ceil(v_max),
                 blocks_w,
-                plane: sized(buffer, blocks_w * blocks_h * 64),
+                // A progressive picture needs its coefficients first, and frees them as the planes come.
+                plane: sized(buffer, if progressive { 0 } else { blocks_w * blocks_h * 64 }),
                 coefficients: vec![[0; 64]; if progressive { blocks_w * blocks_h } else { 0 }],
                 prediction: 0,
             }
         };
         let components = parts.iter().zip(&mut buffers.planes).map(component).collect();
         Ok(Self { width, height, progressive, h_max, v_max, components, mcus_w, mcus_h })
+    }
+
+    /// Bytes that the coded blocks take at the very least: a bit each, for the DC coefficient.
+    pub fn least_bytes(width: usize, height: usize, parts: &[(u8, usize, usize, usize)]) -> usize {
+        let most = |side: fn(&(u8, usize, usize, usize)) -> usize| parts.iter().map(side).max().unwrap_or(1).max(1);
+        let (h_max, v_max) = (most(|p| p.1), most(|p| p.2));
+        let blocks =
+            |&(_, h, v, _): &(u8, usize, usize, usize)| (width * h).div_ceil(h_max).div_ceil(8) * (height * v).div_ceil(v_max).div_ceil(8);
+        parts.iter().map(blocks).sum::<usize>() / 8
     }
 
     /// Gives the planes back for the next picture.
@@ -192,8 +202,13 @@ impl Frame {
     pub fn finish<I: Idct>(&mut self, idct: I) -> Result<(), Fault> {
         for component in &mut self.components {
             let quant = component.quant.ok_or("a colour component has no scan")?;
+            if !self.progressive {
+                continue;
+            }
             let stride = component.stride();
-            for (i, block) in component.coefficients.iter().enumerate() {
+            let coefficients = std::mem::take(&mut component.coefficients);
+            component.plane = sized(&mut component.plane, coefficients.len() * 64);
+            for (i, block) in coefficients.iter().enumerate() {
                 let (bx, by) = (i % component.blocks_w, i / component.blocks_w);
                 let out = &mut component.plane[by * 8 * stride + bx * 8..];
                 if block[1..].iter().all(|&c| c == 0) {
@@ -283,38 +298,29 @@ fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut
     let bits = &mut local;
     bits.refill();
     let look = dc.look(bits);
-    let difference = if look.value() != 0 && look.step() == 1 {
-        bits.accept(look);
-        look.value().into()
-    } else {
-        dc_difference(dc.symbol_of(look, bits)?, bits)?
-    };
+    let difference =
+        if look.size() != 0 && look.step() == 1 { bits.valued(look).into() } else { dc_difference(dc.symbol_of(look, bits)?, bits)? };
     *prediction = prediction.wrapping_add(difference);
     block[0] = *prediction as i16;
     let (mut k, mut last) = (0, 0);
-    'block: while k < 63 {
+    while k < 63 {
         bits.refill();
-        // What a refill gives is enough for two coefficients that a look finds and any third.
+        // What a refill gives is enough for a coefficient whose code a look finds, and any second one.
         let mut look = ac.look(bits);
-        for _ in 0..2 {
-            if look.value() == 0 {
-                break;
-            }
-            bits.accept(look);
+        if look.size() != 0 {
             k += look.step();
-            block[usize::from(BEYOND[k & 127] & 63)] = look.value();
+            block[usize::from(BEYOND[k & 127] & 63)] = bits.valued(look);
             last = k;
             if k >= 63 {
-                break 'block;
+                break;
             }
             look = ac.look(bits);
-        }
-        if look.value() != 0 {
-            bits.accept(look);
-            k += look.step();
-            block[usize::from(BEYOND[k & 127] & 63)] = look.value();
-            last = k;
-            continue;
+            if look.size() != 0 {
+                k += look.step();
+                block[usize::from(BEYOND[k & 127] & 63)] = bits.valued(look);
+                last = k;
+                continue;
+            }
         }
         let symbol = ac.symbol_of(look, bits)?;
         let (run, size) = ((symbol >> 4) as usize, symbol & 15);
