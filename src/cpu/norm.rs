@@ -28,6 +28,23 @@ fn check(op: &str, problem: &NormProblem, lens: &[(&str, usize, usize)]) -> Resu
     lens.iter().try_for_each(|&(what, got, want)| expect_len(op, what, got, want))
 }
 
+/// What both forward passes take: its name, its length, and the length it must have.
+fn forward_lens<T>(
+    problem: &NormProblem,
+    [y, gamma, beta, running, out]: [&[T]; 5],
+    residual: Option<&[T]>,
+) -> [(&'static str, usize, usize); 6] {
+    let (c, len) = (problem.channels, problem.pixels * problem.channels);
+    [
+        ("y", y.len(), len),
+        ("gamma", gamma.len(), c),
+        ("beta", beta.len(), c),
+        ("residual", residual.map_or(len, <[T]>::len), len),
+        ("running", running.len(), 2 * c),
+        ("out", out.len(), len),
+    ]
+}
+
 impl<T: Real> Norm for Cpu<T> {
     fn norm_train(
         &self,
@@ -40,17 +57,10 @@ impl<T: Real> Norm for Cpu<T> {
         saved: &mut [T],
         out: &mut [T],
     ) -> Result<()> {
-        let (c, len) = (problem.channels, problem.pixels * problem.channels);
-        let lens = [
-            ("y", y.len(), len),
-            ("gamma", gamma.len(), c),
-            ("beta", beta.len(), c),
-            ("residual", residual.map_or(len, <[T]>::len), len),
-            ("running", running.len(), 2 * c),
-            ("saved", saved.len(), 2 * c),
-            ("out", out.len(), len),
-        ];
-        check("norm_train", problem, &lens)?;
+        const OP: &str = "norm_train";
+        check(OP, problem, &forward_lens(problem, [y, gamma, beta, running, out], residual))?;
+        let c = problem.channels;
+        expect_len(OP, "saved", saved.len(), 2 * c)?;
         let (mean, variance) = statistics(self, problem, y);
         let count = problem.pixels as f64;
         let (running_mean, running_variance) = running.split_at_mut(c);
@@ -77,17 +87,9 @@ impl<T: Real> Norm for Cpu<T> {
         running: &[T],
         out: &mut [T],
     ) -> Result<()> {
-        let (c, len) = (problem.channels, problem.pixels * problem.channels);
-        let lens = [
-            ("y", y.len(), len),
-            ("gamma", gamma.len(), c),
-            ("beta", beta.len(), c),
-            ("residual", residual.map_or(len, <[T]>::len), len),
-            ("running", running.len(), 2 * c),
-            ("out", out.len(), len),
-        ];
+        let lens = forward_lens(problem, [y, gamma, beta, running, out], residual);
         check("norm_eval", &NormProblem { pixels: problem.pixels.max(2), ..*problem }, &lens)?; // one pixel is enough here
-        let (mean, variance) = running.split_at(c);
+        let (mean, variance) = running.split_at(problem.channels);
         let scale = |(v, g): (&T, &T)| T::of_f64(g.to_f64() / (v.to_f64() + problem.eps).sqrt());
         let scale: Vec<T> = variance.iter().zip(gamma).map(scale).collect();
         apply(problem, y, mean, &scale, beta, residual, out);

@@ -12,7 +12,7 @@ use crate::backend::PictureView;
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 /// What a picture is, without its pixels.
@@ -157,13 +157,6 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
-
-    fn clear(&mut self) {
-        self.pixels.clear();
-        self.views.clear();
-        self.labels.clear();
-        self.ids.clear();
-    }
 }
 
 /// Makes any batch of a source.
@@ -180,9 +173,8 @@ impl Maker {
         Self { source, options, order, permutation: None }
     }
 
-    fn fill(&mut self, epoch: u32, index: u64, batch: &mut Batch) -> Result<()> {
-        batch.clear();
-        (batch.epoch, batch.index) = (epoch, index);
+    fn batch(&mut self, epoch: u32, index: u64) -> Result<Batch> {
+        let mut batch = Batch { epoch, index, ..Batch::default() };
         let o = &self.options;
         let order = match &mut self.permutation {
             Some((of, permutation)) if *of == epoch => permutation,
@@ -200,13 +192,12 @@ impl Maker {
             batch.labels.push(info.label);
             batch.ids.push(info.global_id);
         }
-        Ok(())
+        Ok(batch)
     }
 }
 
 struct Worker {
     batches: Receiver<Result<Batch>>,
-    used: SyncSender<Batch>,
     thread: JoinHandle<()>,
 }
 
@@ -237,15 +228,13 @@ impl Loader {
         let workers = (0..threads)
             .map(|k| {
                 let (send, batches) = sync_channel(options.prefetch.max(1));
-                let (used, recycled) = sync_channel::<Batch>(options.prefetch.max(1) + 1);
                 let (source, options) = (source.clone(), options.clone());
                 let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
                 let work = move || {
                     let mut maker = Maker::new(source, options);
                     for number in (k as u64..total).step_by(threads) {
                         let (epoch, index) = ((start + number) / per_epoch, (start + number) % per_epoch);
-                        let mut batch = recycled.try_recv().unwrap_or_default();
-                        let result = maker.fill(epoch as u32, index, &mut batch).map(|()| batch);
+                        let result = maker.batch(epoch as u32, index);
                         let failed = result.is_err();
                         // The receiver is gone when the loader was dropped: then this thread ends too.
                         if send.send(result).is_err() || failed {
@@ -255,7 +244,7 @@ impl Loader {
                 };
                 let thread = std::thread::Builder::new().name(format!("loader-{k}")).spawn(work);
                 let thread = thread.map_err(|e| Error::internal("cannot start a loader thread").source(e))?;
-                Ok(Worker { batches, used, thread })
+                Ok(Worker { batches, thread })
             })
             .collect::<Result<_>>()?;
         Ok(Self { workers, next: 0, left: total, batches_per_epoch: per_epoch })
@@ -263,14 +252,6 @@ impl Loader {
 
     pub fn batches_per_epoch(&self) -> u64 {
         self.batches_per_epoch
-    }
-
-    /// Gives a used batch back, so that its memory is used again. Optional.
-    pub fn recycle(&self, batch: Batch) {
-        // To the worker that is next in line; a full channel means that it has enough, and the batch is dropped.
-        if let Some(worker) = self.workers.get(self.next) {
-            let _ = worker.used.try_send(batch);
-        }
     }
 }
 
@@ -291,8 +272,8 @@ impl Iterator for Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        for Worker { batches, used, thread } in self.workers.drain(..) {
-            drop((batches, used)); // a thread waiting to send is released by this
+        for Worker { batches, thread } in self.workers.drain(..) {
+            drop(batches); // a thread waiting to send is released by this
             let _ = thread.join();
         }
     }
