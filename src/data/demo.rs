@@ -5,9 +5,10 @@
 //! frequent, everywhere), so a linear model fails while a small convolutional network learns it in minutes. Picture i is a pure
 //! function of (seed, i): the shards are the same on every machine.
 
-use super::format::{ChannelSums, Encoding, hex};
+use super::format::{Encoding, hex};
 use super::manifest::{Class, Manifest, Split};
 use super::shard_writer::{Record, ShardPlan, ShardWriter};
+use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, Stream};
 use rayon::prelude::*;

@@ -1,8 +1,9 @@
 //! `dataset.json`: what a packed folder holds. Written last, so its presence says that the folder is complete; and `SHA256SUMS`, with
 //! which coreutils can verify the folder without this program.
 
-use super::format::{ChannelSums, shard_name};
+use super::format::shard_name;
 use super::shard_writer::ShardSummary;
+use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use crate::files::{failpoint, write_whole};
 use sha2::{Digest, Sha256};

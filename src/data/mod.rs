@@ -22,6 +22,7 @@ pub mod shard;
 pub mod shard_writer;
 pub mod sheet;
 pub mod source;
+pub mod sums;
 pub mod synthetic;
 pub mod unpack;
 pub mod verify;

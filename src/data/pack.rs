@@ -7,11 +7,12 @@
 //! A pack that was stopped or killed goes on where it was: finished shards of the same plan are kept (and checked by their SHA-256).
 
 use super::bad::{BAD_IMAGES, BadPicture, OnBad, report_bad, too_many_bad};
-use super::format::{ChannelSums, hex};
+use super::format::hex;
 use super::manifest::{Class, MANIFEST, Manifest};
 use super::plan::{Plan, PlanOptions};
 use super::resume::{Done, finished_shards};
 use super::shard_writer::{ShardSummary, ShardWriter};
+use super::sums::ChannelSums;
 use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
 use crate::files::{Lock, remove_temporaries};
@@ -70,7 +71,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     for note in &plan.notes {
         progress.note(&format!("note: {note}"));
     }
-    let done = finished_shards(dir, &plan)?;
+    let Some(done) = pool.install(|| finished_shards(dir, &plan, progress, stop))? else { return Ok(PackEnd::Stopped) };
     let missing = (0..plan.shard_count()).filter(|&s| done[s as usize].is_none());
     check_space(dir, plan.estimated_bytes(missing))?;
 

@@ -8,12 +8,12 @@
 //! decoding from the page cache).
 
 use super::decode;
-use super::format::{Encoding, hex};
+use super::format::{Encoding, MOST_RECORDS, hex};
 use super::manifest::Split;
 use super::order::{Order, Shuffle};
 use super::resize::{Fit, MAX_ASPECT, stored_size};
 use super::shard_writer::ShardPlan;
-use super::source::image_folder;
+use super::source::{self, SourceFile, image_folder};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use rayon::prelude::*;
@@ -58,8 +58,8 @@ impl PlanOptions {
         if self.size == 0 && self.fit == Fit::Square {
             return Err(Error::usage("--fit square needs a size").next("add --resize 256"));
         }
-        if self.records_per_shard == 0 || self.records_per_shard > 1 << 24 {
-            return Err(Error::usage(format!("--records-per-shard {}: from 1 to {}", self.records_per_shard, 1 << 24)));
+        if self.records_per_shard == 0 || self.records_per_shard > MOST_RECORDS {
+            return Err(Error::usage(format!("--records-per-shard {}: from 1 to {MOST_RECORDS}", self.records_per_shard)));
         }
         if self.max_pixels == 0 || self.max_pixels > 1_000_000_000 {
             return Err(Error::usage("--max-size: from 1 pixel to 1000 megapixels"));
@@ -104,6 +104,8 @@ pub struct Item {
     pub crc: u32,
     /// Of the stored picture, where the header could be read.
     pub stored: Option<(u32, u32)>,
+    /// Why the file cannot be read, if so. It is a bad picture then, of no bytes.
+    pub unreadable: Option<String>,
 }
 
 /// The whole plan.
@@ -122,7 +124,7 @@ impl Plan {
     /// Lists and hashes the source. `None` when `stop` was set meanwhile.
     ///
     /// # Errors
-    /// `Data` when the source cannot be read, `Usage` for impossible options.
+    /// `Data` when the source's folders cannot be listed, `Usage` for impossible options.
     pub fn make(input: &Path, options: &PlanOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<Option<Self>> {
         options.check()?;
         if !input.is_dir() {
@@ -132,20 +134,22 @@ impl Plan {
         let root = if below.is_dir() { below } else { input.to_owned() };
         let listing = image_folder::list(&root)?;
         progress.start("reading", listing.files.len() as u64);
-        let hash = |file: &super::source::SourceFile| -> Result<Option<Item>> {
+        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Option<Item> {
             if stop.load(Ordering::Relaxed) {
-                return Ok(None);
+                return None;
             }
-            let path = root.join(&file.path);
-            let bytes = std::fs::read(&path).map_err(|e| Error::reading(&path, e))?;
+            let unreadable = source::read(&root.join(&file.path), bytes).err();
+            if unreadable.is_some() {
+                bytes.clear();
+            }
             let allowed = |&(w, h): &(u32, u32)| u64::from(w) * u64::from(h) <= options.max_pixels && w > 0 && h > 0;
-            let stored = decode::size(&bytes).ok().filter(allowed).map(|(w, h)| stored_size(w, h, options.size, options.fit));
+            let stored = decode::size(bytes).ok().filter(allowed).map(|(w, h)| stored_size(w, h, options.size, options.fit));
             progress.advance(1);
-            let sha256 = Sha256::digest(&bytes).into();
-            let (path, crc) = (file.path.clone(), crc32c::crc32c(&bytes));
-            Ok(Some(Item { path, label: file.label, bytes: bytes.len() as u64, sha256, crc, stored }))
+            let sha256 = Sha256::digest(&*bytes).into();
+            let (path, crc) = (file.path.clone(), crc32c::crc32c(bytes));
+            Some(Item { path, label: file.label, bytes: bytes.len() as u64, sha256, crc, stored, unreadable })
         };
-        let items: Option<Vec<Item>> = listing.files.par_iter().map(hash).collect::<Result<_>>()?;
+        let items: Option<Vec<Item>> = listing.files.par_iter().map_init(Vec::new, hash).collect();
         progress.finish();
         let Some(sorted) = items else { return Ok(None) };
 
@@ -155,7 +159,9 @@ impl Plan {
             id.update(format!("\nclass {class}"));
         }
         for item in &sorted {
-            id.update(format!("\n{} {} {}", hex(&item.sha256), item.bytes, item.path));
+            // An unreadable file is not an empty one: when it can be read later, that is another pack.
+            let sha = if item.unreadable.is_some() { "unreadable".to_owned() } else { hex(&item.sha256) };
+            id.update(format!("\n{sha} {} {}", item.bytes, item.path));
         }
         let items = match options.shuffle_seed {
             None => sorted,

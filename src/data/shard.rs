@@ -96,6 +96,7 @@ impl Shard {
         check_crc("INDEX", header.index.off, header.index_crc, &index)?;
         let entries: Vec<Entry> = index.chunks_exact(ENTRY_LEN as usize).map(bytemuck::pod_read_unaligned).collect();
         drop(index);
+        check_names(&header, &entries, &bad)?;
         let strings = read(header.strings)?;
         check_crc("STRINGS", header.strings.off, header.strings_crc, &strings)?;
         check_entries(&header, &entries, &strings, &bad)?;
@@ -255,6 +256,34 @@ fn check_header(h: &Header, len: u64, bad: Bad<'_>) -> Result<()> {
     }
     if h.record_count.checked_mul(ENTRY_LEN) != Some(h.index.len) {
         return Err(bad("HEADER", 48, &format!("index of {} records * {ENTRY_LEN}", h.record_count), &h.index.len));
+    }
+    check_lengths(h, bad)
+}
+
+/// Lengths that the counts do not allow, before memory is taken for them: a sparse file can be as long as it likes.
+fn check_lengths(h: &Header, bad: Bad<'_>) -> Result<()> {
+    let classes = u64::from(h.num_classes);
+    let strings = h.record_count.saturating_mul(LONGEST_NAME).min(MOST_NAMES);
+    let labels = (classes * (size_of::<ClassEntry>() as u64 + 2 * LONGEST_NAME)).min(MOST_NAMES);
+    for (what, offset, most, found) in [
+        ("records", 32, MOST_RECORDS, h.record_count),
+        ("classes", 152, MOST_CLASSES, classes),
+        ("bytes of STRINGS for that many records", 64, strings, h.strings.len),
+        ("bytes of LABELS for that many classes", 80, labels, h.labels.len),
+        ("bytes of META", 96, MOST_META, h.meta.len),
+    ] {
+        if found > most {
+            return Err(bad("HEADER", offset, &format!("at most {most} {what}"), &found));
+        }
+    }
+    Ok(())
+}
+
+/// STRINGS no longer than the names that the index counts; known before it is read.
+fn check_names(h: &Header, entries: &[Entry], bad: Bad<'_>) -> Result<()> {
+    let named: u64 = entries.iter().map(|e| u64::from(e.name_len)).sum();
+    if h.strings.len > named {
+        return Err(bad("HEADER", 64, &format!("at most {named} bytes of STRINGS for the names in the index"), &h.strings.len));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! Bytes are a pure function of the plan and the records.
 
 use super::format::*;
+use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use crate::files::{NewFile, failpoint};
 use sha2::{Digest, Sha256};
@@ -85,6 +86,13 @@ impl ShardWriter {
         let name = shard_name(&plan.split, plan.index, plan.count);
         let file = NewFile::create(dir, &name, &hex(&plan.dataset_id[..4]), false)?;
         let labels = class_table(&plan.classes)?;
+        if plan.classes.len() as u64 > MOST_CLASSES || labels.len() as u64 > MOST_NAMES {
+            return Err(Error::usage(format!("{} classes are more than a shard can name", plan.classes.len())));
+        }
+        if plan.capacity > MOST_RECORDS || plan.names_capacity > MOST_NAMES {
+            let what = format!("{} records with {} bytes of names are too many for a shard", plan.capacity, plan.names_capacity);
+            return Err(Error::usage(what).next("a smaller --records-per-shard"));
+        }
         let most = u64::MAX;
         let widest = Meta {
             options: plan.options.clone(),
@@ -92,6 +100,9 @@ impl ShardWriter {
             planned: plan.capacity,
         };
         let widest = serde_json::to_string(&widest).map_err(|e| Error::internal(e.to_string()))?;
+        if widest.len() as u64 > MOST_META {
+            return Err(Error::internal(format!("META of {} bytes", widest.len())));
+        }
         let index = HEADER_LEN;
         let strings = align_up(index + plan.capacity * ENTRY_LEN, PAGE);
         let classes = align_up(strings + plan.names_capacity, PAGE);

@@ -2,13 +2,13 @@
 
 use super::bad::BadPicture;
 use super::decode::Decoder;
-use super::format::{ChannelSums, hex};
+use super::format::hex;
 use super::plan::{Item, Plan};
 use super::resize::Scaler;
 use super::shard_writer::Record;
+use super::source;
+use super::sums::ChannelSums;
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
 /// A stored picture, or why there is none.
@@ -41,17 +41,22 @@ impl Bench {
     /// One picture: read, decoded, resized.
     ///
     /// # Errors
-    /// `Data` when the file cannot be read or is no longer what the plan has seen. A picture that cannot be decoded is an outcome.
+    /// `Data` when the file is no longer what the plan has seen. A picture that cannot be read or decoded is an outcome.
     pub fn one(&mut self, plan: &Plan, id: usize) -> Result<Outcome> {
         let item: &Item = &plan.items[id];
         let path = plan.root.join(&item.path);
-        self.file.clear();
-        self.file.shrink_to(8 << 20); // a huge file's memory is not kept
-        let read = File::open(&path).and_then(|mut f| f.read_to_end(&mut self.file));
-        read.map_err(|e| Error::reading(&path, e))?;
-        if self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
+        let bad = |error: String| {
+            let sha256 = if item.unreadable.is_some() { String::new() } else { hex(&item.sha256) };
+            BadPicture { path: item.path.clone(), size: item.bytes, sha256, error, action: String::new() }
+        };
+        if let Some(reason) = &item.unreadable {
+            return Ok(Err(bad(reason.clone())));
+        }
+        let read = source::read(&path, &mut self.file);
+        if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
             return Err(Error::data("a picture changed while it was being packed")
                 .at(path.display().to_string())
+                .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
                 .next("wait until the source is at rest and run the same command again"));
         }
         let decoded = self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
@@ -78,9 +83,7 @@ impl Bench {
                 };
                 Ok((record, sums))
             }
-            Err(error) => {
-                Err(BadPicture { path: item.path.clone(), size: item.bytes, sha256: hex(&item.sha256), error, action: String::new() })
-            }
+            Err(error) => Err(bad(error)),
         })
     }
 }

@@ -246,3 +246,50 @@ fn shards_of_another_data_set_are_refused() {
     let error = Dataset::open(&dir).unwrap_err();
     assert!(error.to_string().contains("dataset_id"), "{error}");
 }
+
+/// A sparse file may be as long as it likes: what its header asks memory for is bounded by its counts before anything is read.
+#[test]
+fn sections_are_no_longer_than_the_counts_allow() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (_, shard, bytes) = small(tmp.path());
+    let len = 1u64 << 36;
+    // The sections in a row, as long as they lie, in a file of 64 GiB of nothing.
+    let sparse = |change: &dyn Fn(&mut Header)| {
+        let mut out = bytes[..bytes.len() - 64].to_vec();
+        let mut h = Header::decode(bytes[..4096].try_into().unwrap());
+        let footer: Footer = bytemuck::pod_read_unaligned(&bytes[bytes.len() - 64..]);
+        (h.file_len, h.footer_off) = (len, len - 64);
+        change(&mut h);
+        let mut at = h.strings.off;
+        for range in [&mut h.strings, &mut h.labels, &mut h.meta, &mut h.data] {
+            range.off = at;
+            at = align_up(at + range.len, 4096);
+        }
+        out[..4096].copy_from_slice(&h.encode());
+        let footer = Footer { file_len: len, header_crc: u32::from_le_bytes(out[4092..4096].try_into().unwrap()), ..footer };
+        std::fs::write(&shard, &out).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&shard).unwrap();
+        file.set_len(len).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, bytemuck::bytes_of(&footer.sealed()), len - 64).unwrap();
+        imagenet_engine::data::shard::Shard::open(&shard).unwrap_err().to_string()
+    };
+    let records = 12u64;
+    for (what, offset, change) in [
+        ("STRINGS for that many records", 64, &(|h: &mut Header| h.strings.len = records * 65_535 + 1) as &dyn Fn(&mut Header)),
+        ("STRINGS for the names in the index", 64, &|h: &mut Header| h.strings.len = records * 65_535),
+        ("LABELS for that many classes", 80, &|h: &mut Header| h.labels.len = 3 * (8 + 2 * 65_535) + 1),
+        ("META", 96, &|h: &mut Header| h.meta.len = (16 << 20) + 1),
+        ("at most 1048576 classes", 152, &|h: &mut Header| h.num_classes = u32::MAX),
+        ("at most 16777216 records", 32, &|h: &mut Header| {
+            (h.record_count, h.index.len) = (1 << 25, 64 << 25);
+            h.strings.off = h.index.off + h.index.len;
+        }),
+    ] {
+        let error = sparse(change);
+        let place = format!("train-00000-of-00001.ies: HEADER @{offset}: ");
+        assert!(error.contains(what) && error.contains(&place), "{what}: {error}");
+    }
+    // Lengths that are allowed go on to the next check: the records are no longer where DATA is.
+    let error = sparse(&|h| (h.meta.len, h.labels.len) = (16 << 20, 3 * (8 + 2 * 65_535)));
+    assert!(error.contains("INDEX record 0 @4096: expected bytes within"), "{error}");
+}

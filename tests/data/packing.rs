@@ -193,3 +193,46 @@ fn an_output_inside_the_input_is_refused() {
     assert!(error.exit_code() == 2 && error.to_string().contains("inside the input"), "{error}");
     assert!(!input.join("packed").exists());
 }
+
+/// What cannot be read is a bad picture, listed and counted, whatever the reason; nothing waits for a pipe.
+#[test]
+fn unreadable_sources_are_bad_pictures() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    tree(&input, 2, 4, 20, 1);
+    let class = input.join("class00");
+    std::os::unix::fs::symlink("nowhere.png", class.join("dangling.png")).unwrap();
+    std::os::unix::fs::symlink("loop.png", class.join("loop.png")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(class.join("socket.jpg")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, class.join("pipe.jpg"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    std::fs::File::create(class.join("endless.jpg")).unwrap().set_len((1 << 30) + 1).unwrap(); // sparse
+    std::fs::create_dir(class.join("folder.JPEG")).unwrap();
+    std::fs::copy(golden("rgb.png"), class.join("folder.JPEG/inside.png")).unwrap();
+    std::fs::set_permissions(class.join("p0001.png"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    let root = std::fs::read(class.join("p0001.png")).is_ok(); // permissions do not bind root
+    let bad = if root { 5 } else { 6 };
+
+    let error = run(&options(&input, &out)).unwrap_err();
+    assert!(error.exit_code() == 65 && error.to_string().contains(&format!("{bad} of 14 pictures cannot be read")), "{error}");
+    assert!(!out.join("dataset.json").exists());
+    let report = run(&imagenet_engine::data::pack::PackOptions { on_bad: OnBad::Skip, ..options(&input, &out) }).unwrap();
+    assert_eq!((report.manifest.records, report.manifest.skipped), (14 - bad, bad));
+    let listed = std::fs::read_to_string(out.join("bad_images.jsonl")).unwrap();
+    for (file, words) in [
+        ("dangling.png", "a link that leads to no file"),
+        ("loop.png", "a link that leads to no file"),
+        ("socket.jpg", "not a file but a pipe, socket or device"),
+        ("pipe.jpg", "not a file but a pipe, socket or device"),
+        ("endless.jpg", "a file of 1073741825 bytes"),
+    ] {
+        assert!(listed.lines().any(|l| l.contains(file) && l.contains(words) && l.contains("skipped")), "{file}: {listed}");
+    }
+    assert_eq!(listed.contains("no permission"), !root);
+
+    // An unreadable picture is not an empty one: when it can be read later, that is another pack.
+    std::fs::remove_file(out.join("dataset.json")).unwrap();
+    std::fs::remove_file(class.join("dangling.png")).unwrap();
+    std::fs::write(class.join("dangling.png"), []).unwrap();
+    let error = run(&options(&input, &out)).unwrap_err();
+    assert!(error.exit_code() == 73 && error.to_string().contains("source pictures are others"), "{error}");
+}

@@ -183,3 +183,46 @@ fn two_packs_into_one_folder_are_refused() {
     drop(lock);
     run(&options(&input, &out)).unwrap();
 }
+
+/// What was told of each job: its name, its size, how far it came.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<(String, u64, u64)>>);
+
+impl Progress for Told {
+    fn start(&self, what: &str, total: u64) {
+        self.0.lock().unwrap().push((what.to_owned(), total, 0));
+    }
+    fn advance(&self, units: u64) {
+        self.0.lock().unwrap().last_mut().unwrap().2 += units;
+    }
+    fn finish(&self) {}
+    fn note(&self, _: &str) {}
+}
+
+#[test]
+fn finished_shards_are_checked_with_progress_and_every_byte() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    tree(&input, 4, 10, 40, 1);
+    let base = options(&input, &out);
+    run(&base).unwrap();
+    let whole = files(&out);
+    std::fs::remove_file(out.join("dataset.json")).unwrap();
+    let (told, stop) = (Told::default(), AtomicBool::new(false));
+    assert!(matches!(pack(&base, &told, &stop).unwrap(), PackEnd::Finished(report) if report.kept == 5));
+    let jobs = told.0.into_inner().unwrap();
+    assert_eq!(jobs, [("reading".into(), 40, 40), ("checking finished shards".into(), 5, 5), ("packing".into(), 40, 40)]);
+    assert!(files(&out) == whole);
+
+    // A padding byte, which no checksum but the SHA-256 of the file covers; of two such shards the first is named.
+    std::fs::remove_file(out.join("dataset.json")).unwrap();
+    for name in ["train-00001-of-00005.ies", "train-00003-of-00005.ies"] {
+        let mut bytes = whole[name].clone();
+        bytes[4096 + 8 * 64] ^= 1;
+        std::fs::write(out.join(name), bytes).unwrap();
+    }
+    for _ in 0..3 {
+        let error = run(&base).unwrap_err().to_string();
+        assert!(error.contains("train-00001") && error.contains(&format!("byte {}", 4096 + 8 * 64)), "{error}");
+    }
+}

@@ -100,11 +100,9 @@ fn children(dir: &Path) -> Result<Vec<(String, std::path::PathBuf, bool)>> {
             continue;
         }
         let kind = entry.file_type().map_err(fail)?;
-        // A link that leads nowhere is a picture that cannot be read: reading it says so.
+        // What is neither folder nor file (a link that leads nowhere, a pipe) and bears the name of a picture is one that cannot be
+        // read: reading it says so.
         let kind = if kind.is_symlink() { fs::metadata(&path).map_or(kind, |m| m.file_type()) } else { kind };
-        if !(kind.is_dir() || kind.is_file() || kind.is_symlink()) {
-            return Err(Error::data("a pipe, socket or device among the pictures").at(path.display().to_string()).next("remove it"));
-        }
         found.push((name, path, kind.is_dir()));
     }
     Ok(found)
