@@ -21,6 +21,9 @@ use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// More threads than any machine has cores, each with memory of its own, would end in the operating system's kill.
+const MOST_JOBS: usize = 1024;
+
 /// What to pack, how, and where to.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
@@ -56,6 +59,9 @@ pub struct PackReport {
 /// source or too many bad pictures, which are then listed in `bad_images.jsonl`, and no `dataset.json` is left.
 pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<PackEnd> {
     options.plan.check()?;
+    if options.jobs > MOST_JOBS {
+        return Err(Error::usage(format!("--jobs {}: at most {MOST_JOBS}", options.jobs)).next("leave --jobs out: one per core"));
+    }
     let dir = &options.output;
     refuse_existing(dir)?;
     if !options.input.is_dir() {

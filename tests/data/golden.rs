@@ -2,7 +2,7 @@
 
 use super::common::{golden, shared};
 use imagenet_engine::data::CropPolicy;
-use imagenet_engine::data::decode::{Rgb, decode, decode_jpeg_scalar};
+use imagenet_engine::data::decode::{Decoder, Rgb, decode, decode_jpeg_scalar};
 use imagenet_engine::data::resize::{Fit, Scaler, crop, stored_size};
 
 const PNGS: [&str; 7] = ["rgb", "rgba", "palette", "palette4", "la", "bits1", "gray16"];
@@ -88,6 +88,20 @@ fn jpeg_pixels_do_not_depend_on_simd() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert_eq!(decode(&bytes, 1 << 26).unwrap(), decode_jpeg_scalar(&bytes).unwrap());
         }
+    }
+}
+
+/// Pictures are decoded in the memory of those before them, which must not show.
+#[test]
+fn reused_memory_does_not_show() {
+    let mut decoder = Decoder::default();
+    for name in JPEGS.iter().chain(JPEGS.iter().rev()).chain(&["yuv444", "gray", "yuv420", "cmyk", "gray"]) {
+        let bytes = std::fs::read(golden(&format!("{name}.jpg"))).unwrap();
+        let picture = decoder.decode(&bytes, 1 << 20).unwrap();
+        assert_eq!(picture, read(&format!("{name}.jpg")), "{name}");
+        decoder.recycle(vec![0xA5; picture.pixels.len() + 1000]);
+        let cut = [&bytes[..bytes.len() / 2], &[0xFF, 0xD9]].concat(); // and a failure in the middle leaves nothing behind
+        assert!(decoder.decode(&cut, 1 << 20).is_err(), "{name}");
     }
 }
 

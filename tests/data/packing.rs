@@ -236,3 +236,11 @@ fn unreadable_sources_are_bad_pictures() {
     let error = run(&options(&input, &out)).unwrap_err();
     assert!(error.exit_code() == 73 && error.to_string().contains("source pictures are others"), "{error}");
 }
+
+#[test]
+fn more_jobs_than_any_machine_has_cores_are_a_usage_error() {
+    let tmp = tempfile::tempdir().unwrap();
+    let base = options(tmp.path(), &tmp.path().join("out"));
+    let error = run(&imagenet_engine::data::pack::PackOptions { jobs: 100_000, ..base }).unwrap_err();
+    assert!(error.exit_code() == 2 && !tmp.path().join("out").exists(), "{error}");
+}

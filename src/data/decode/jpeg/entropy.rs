@@ -117,7 +117,7 @@ impl Bits<'_> {
     #[inline(always)]
     pub fn valued(&mut self, look: Look) -> i16 {
         let (value, size) = (self.acc << look.len(), look.size());
-        let magnitude = value >> (64 - size & 63);
+        let magnitude = value >> ((64 - size) & 63);
         // A leading zero means a negative value: all ones then, so that the subtraction counts.
         let negative = !(value as i64 >> 63);
         self.consume(look.total());
