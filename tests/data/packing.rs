@@ -208,7 +208,7 @@ fn unreadable_sources_are_bad_pictures() {
     std::fs::File::create(class.join("endless.jpg")).unwrap().set_len((1 << 30) + 1).unwrap(); // sparse
     std::fs::create_dir(class.join("folder.JPEG")).unwrap();
     std::fs::copy(golden("rgb.png"), class.join("folder.JPEG/inside.png")).unwrap();
-    std::fs::set_permissions(class.join("p0001.png"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(class.join("p0001.png"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     let root = std::fs::read(class.join("p0001.png")).is_ok(); // permissions do not bind root
     let bad = if root { 5 } else { 6 };
 
