@@ -1,24 +1,42 @@
-// SGD with momentum over the flat parameter arena, as torch.optim.SGD: g += wd*p; b = mu*b + g; d = nesterov ? g + mu*b : b; p -= lr*d.
+// SGD with momentum, dampening and Nesterov over one flat arena of parameters: the kernel of src/optim/sgd.rs.
 //
-// Rate and momentum are looked up on the device, lr_table[min(*step, table_len-1)], so that no host scalar changes from step to step
-// and a captured step replays. The step counter is advanced by the last kernel of the step, not here: every thread must read the
-// same value.
+// g = scale * grad + wd * p;  b = mu * b + entering * g;  d = nesterov ? g + mu * b : b;  p -= lr * d
+// `entering` is 1 at the first update applied (torch's first buffer is g) and 1 - dampening later.
 //
-// Layout: params, grads, buffer are f32 arenas of n elements; weight decay is given as num_groups ascending range ends and values.
+// Whatever changes from update to update is read from device memory, so that a captured step replays: lr = lr_table[step],
+// mu = momentum_table[step] (the last entry holds past the end); `control` holds the counters, the factor that clipping scales gradients
+// by, and whether the gradients were finite: if not, nothing changes.
+//
+// Arithmetic in f64, stored in f32: the f64 rule's step rounded once, bit for bit what the Rust body gives. No fused multiply-adds, which
+// would round differently. At 12 bytes read and 8 written a parameter the kernel is bound by memory on GPUs with full-rate f64
+// (25.6 M parameters: 0.51 GB); about 8 f64 operations a parameter stay below that even at a 1:64 rate.
+//
+// Layout: params, grads, buffer are arenas of n f32; tensors lie one after the other, tensor t ends at group_end[t] and decays by
+// group_decay[t].
 // Owner: thread i owns elements 4i..4i+3 (n is padded to a multiple of 4 by the host). No communication, bitwise repeatable.
-// Cost: reads 12 and writes 8 bytes a parameter, bound by memory: 25.6 M parameters are 0.51 GB.
 // Status: compiled only; no GPU has run it.
+
+struct Control {
+    unsigned long long step;     // updates gone through
+    unsigned long long skipped;  // of these, left out
+    double scale;                // what gradients count as multiplied with
+    unsigned int finite;         // 0: leave this update out
+    unsigned int padding;
+};
 
 extern "C" __global__ void __launch_bounds__(256)
 sgd(float4* __restrict__ params, const float4* __restrict__ grads, float4* __restrict__ buffer, unsigned long long n4,
-    const float* __restrict__ lr_table, const float* __restrict__ momentum_table, unsigned long long table_len,
-    const unsigned long long* __restrict__ step, const unsigned long long* __restrict__ group_end,
-    const float* __restrict__ group_decay, int num_groups, int nesterov)
+    const double* __restrict__ lr_table, const double* __restrict__ momentum_table, unsigned long long table_len,
+    const Control* __restrict__ control, const unsigned long long* __restrict__ group_end, const double* __restrict__ group_decay,
+    int num_groups, double dampening, int nesterov)
 {
+    if (!control->finite) return;
     const unsigned long long last = table_len - 1;
-    const unsigned long long now = *step < last ? *step : last;
-    const float lr = lr_table[now];
-    const float mu = momentum_table[now];
+    const unsigned long long now = control->step < last ? control->step : last;
+    const double lr = lr_table[now];
+    const double mu = momentum_table[now];
+    const double scale = control->scale;
+    const double entering = control->step == control->skipped ? 1.0 : __dsub_rn(1.0, dampening);
 
     const unsigned long long stride = (unsigned long long)gridDim.x * blockDim.x;
     for (unsigned long long i = (unsigned long long)blockIdx.x * blockDim.x + threadIdx.x; i < n4; i += stride) {
@@ -28,20 +46,21 @@ sgd(float4* __restrict__ params, const float4* __restrict__ grads, float4* __res
         float* p = &p4.x;
         const float* g = &g4.x;
         float* b = &b4.x;
-        // Groups are few and ends ascend: binary search once for the first element, then walk.
-        int low = 0, high = num_groups - 1;
-        while (low < high) {
-            const int middle = (low + high) / 2;
-            if (group_end[middle] > 4 * i) high = middle; else low = middle + 1;
+        // Ends ascend: binary search once for the first element, then walk.
+        int group = 0, high = num_groups - 1;
+        while (group < high) {
+            const int middle = (group + high) / 2;
+            if (group_end[middle] > 4 * i) high = middle; else group = middle + 1;
         }
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            while (low < num_groups - 1 && group_end[low] <= 4 * i + e) low++;
-            // The oracle in Rust rounds each product and sum; fused multiply-adds would differ in the last bit.
-            const float grad = __fadd_rn(g[e], __fmul_rn(group_decay[low], p[e]));
-            b[e] = __fadd_rn(__fmul_rn(mu, b[e]), grad);
-            const float d = nesterov ? __fadd_rn(grad, __fmul_rn(mu, b[e])) : b[e];
-            p[e] = __fsub_rn(p[e], __fmul_rn(lr, d));
+            while (group < num_groups - 1 && group_end[group] <= 4 * i + e) group++;
+            const double old = p[e];
+            const double grad = __dadd_rn(__dmul_rn(scale, g[e]), __dmul_rn(group_decay[group], old));
+            const double moved = __dadd_rn(__dmul_rn(mu, b[e]), __dmul_rn(entering, grad));
+            const double d = nesterov ? __dadd_rn(grad, __dmul_rn(mu, moved)) : moved;
+            b[e] = (float)moved;
+            p[e] = (float)__dsub_rn(old, __dmul_rn(lr, d));
         }
         params[i] = p4;
         buffer[i] = b4;

@@ -25,11 +25,11 @@
 //! |---|---|
 //! | op from existing primitives | `ops/x.rs`, a line in `ops/mod.rs`, its gradcheck |
 //! | primitive with a kernel | six files of one name: kernel, `backend`, `cpu`, `cuda`, `ops`, test |
-//! | optimizer | `optim/x.rs`, a line in `optim/mod.rs`, `kernels/x.cu` |
-//! | schedule | `schedule.rs` |
+//! | optimizer | `optim/x.rs`, a line in `optim/mod.rs`, `train/config/optimizer.rs`, `kernels/x.cu` |
+//! | schedule | `schedule/x.rs` if it is more than a line, a variant of `Curve`, `train/config/{settings,schedule}.rs` |
 //! | ResNet depth | one row in `models/resnet.rs` |
 //! | dataset source | `data/source/x.rs`, a line |
-//! | knob | one field in `train/config.rs` |
+//! | knob | one field in `train/config/settings.rs` |
 //! | subcommand | `cli/x.rs`, a line in `cli/mod.rs` |
 
 pub mod autograd;

@@ -98,7 +98,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
 fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) -> Figure {
     let line = |name: &str, value: fn(&Trial) -> f64| Line { name: name.into(), points: trials.iter().map(|t| (t.lr, value(t))).collect() };
     Figure {
-        title: format!("{} with {:?}, {} pictures an update", config.model, config.opt, config.batch_size * config.grad_accum),
+        title: format!("{} with {}, {} pictures an update", config.model, config.rule().name(), config.batch_size * config.grad_accum),
         x: "learning rate",
         y: "loss",
         log_x: true,

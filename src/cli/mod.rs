@@ -69,13 +69,13 @@ enum Command {
     /// Turn shards back into pictures
     Unpack(unpack::Args),
     /// Train a network
-    #[command(args_override_self = true)] // scripts append flags; the last one counts, as in argparse
+    #[command(args_override_self = true, allow_negative_numbers = true)] // scripts append flags; the last one counts, as in argparse
     Train(train::Args),
     /// The learning rate of every update: a curve, CSV, JSON, a plot
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, allow_negative_numbers = true)]
     Schedule(schedule::Args),
     /// A peak learning rate, from a short test on your pictures
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, allow_negative_numbers = true)]
     LrFind(lr_find::Args),
     /// Exact accuracy of weights on packed pictures
     Eval(eval::Args),

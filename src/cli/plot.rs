@@ -125,12 +125,22 @@ impl Figure {
         }
         if let Some(line) = &self.right {
             let style = RGBColor(110, 110, 110).stroke_width(1);
-            chart.configure_secondary_axes().y_desc(line.name.as_str()).axis_desc_style(("sans-serif", 15)).label_style(("sans-serif", 13)).draw()?;
+            chart
+                .configure_secondary_axes()
+                .y_desc(line.name.as_str())
+                .axis_desc_style(("sans-serif", 15))
+                .label_style(("sans-serif", 13))
+                .draw()?;
             let drawn = chart.draw_secondary_series(DashedLineSeries::new(line.points.iter().copied(), 5, 4, style))?;
             drawn.label(format!("{} (dashed)      ", line.name)).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }
         if self.lines.len() + usize::from(self.right.is_some()) > 1 {
-            chart.configure_series_labels().background_style(WHITE.mix(0.85)).border_style(RGBColor(200, 200, 200)).label_font(("sans-serif", 13)).draw()?;
+            chart
+                .configure_series_labels()
+                .background_style(WHITE.mix(0.85))
+                .border_style(RGBColor(200, 200, 200))
+                .label_font(("sans-serif", 13))
+                .draw()?;
         }
         area.present()?;
         Ok(())
@@ -143,8 +153,7 @@ impl Figure {
         let scale = |x: f64| if self.log_x { x.log10() as f32 } else { x as f32 };
         // two dots a character across, four down; room for the labels
         let width = (columns.clamp(40, 160) - 12) as u32 * 2;
-        let points: Vec<Vec<(f32, f32)>> =
-            self.lines.iter().map(|l| l.points.iter().map(|p| (scale(p.0), p.1 as f32)).collect()).collect();
+        let points: Vec<Vec<(f32, f32)>> = self.lines.iter().map(|l| l.points.iter().map(|p| (scale(p.0), p.1 as f32)).collect()).collect();
         let shapes: Vec<Shape<'_>> = points.iter().map(|p| Shape::Lines(p)).collect();
         let mut chart = Chart::new_with_y_range(width, 64, scale(x_low), scale(x_high), low as f32, high as f32);
         let log_x = self.log_x;

@@ -57,10 +57,15 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         (None, None) => Plan::new(&config, pictures(&config)?)?.updates_per_epoch,
     };
     let scheds = if args.compare.is_empty() { vec![config.sched] } else { args.compare };
-    let plans: Vec<(Sched, Plan)> =
-        scheds.into_iter().map(|sched| Plan::of(&Config { sched, ..config.clone() }, updates_per_epoch).map(|p| (sched, p))).collect::<Result<_>>()?;
+    let plans: Vec<(Sched, Plan)> = scheds
+        .into_iter()
+        .map(|sched| Plan::of(&Config { sched, ..config.clone() }, updates_per_epoch).map(|p| (sched, p)))
+        .collect::<Result<_>>()?;
     for (sched, plan) in &plans {
-        plan.warnings.iter().filter(|w| !(plans.len() > 1 && w.contains("does nothing"))).for_each(|w| eprintln!("warning: {}: {w}", word(*sched)));
+        plan.warnings
+            .iter()
+            .filter(|w| !(plans.len() > 1 && w.contains("does nothing")))
+            .for_each(|w| eprintln!("warning: {}: {w}", word(*sched)));
     }
     let figure = figure(&config, &plans);
     let (_, plan) = &plans[0];
@@ -89,7 +94,9 @@ fn pictures(config: &Config) -> Result<u64> {
     match config.data.as_str() {
         "imagenet" | "synthetic" => Ok(IMAGENET),
         "demo" => Ok(super::train::DEMO_TRAIN as u64),
-        dir => Dataset::open(Path::new(dir)).map(|d| d.manifest().records).map_err(|e: Error| e.next("--images N or --updates-per-epoch N, without --data")),
+        dir => Dataset::open(Path::new(dir))
+            .map(|d| d.manifest().records)
+            .map_err(|e: Error| e.next("--images N or --updates-per-epoch N, without --data")),
     }
 }
 
@@ -135,7 +142,8 @@ fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
     let epochs = |u: u64| u as f64 / first.updates_per_epoch as f64;
     let marks = if alone { first.schedule.marks() } else { Vec::new() };
     let names: Vec<String> = plans.iter().map(|(sched, _)| word(*sched)).collect();
-    let momentum = if config.opt == crate::train::config::Opt::Sgd || config.opt == crate::train::config::Opt::Lars { "momentum" } else { "beta1" };
+    let momentum =
+        if config.opt == crate::train::config::Opt::Sgd || config.opt == crate::train::config::Opt::Lars { "momentum" } else { "beta1" };
     Figure {
         title: format!("{}: {} epochs of {} updates", names.join(", "), config.epochs, first.updates_per_epoch),
         x: "epoch",

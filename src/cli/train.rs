@@ -13,6 +13,7 @@ use crate::data::synthetic::Synthetic;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::nn::Kind;
 use crate::train::config::{Config, Precision};
 use crate::train::plan::Plan;
 use crate::train::run_dir::RunDir;
@@ -28,6 +29,9 @@ const DEMO_SEED: u64 = 1;
 pub struct Args {
     #[command(flatten)]
     pub config: Config,
+    /// With --dry-run, list every parameter: name, shape, kind, weight decay
+    #[arg(long, requires = "dry_run", help_heading = "Run")]
+    list_params: bool,
     /// What the terminal shows
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto, help_heading = "Run")]
     pub progress: ProgressMode,
@@ -38,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// See [`trainer::run`].
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
-    let progress = args.progress;
+    let (progress, list_params) = (args.progress, args.list_params);
     let mut flags = args.config;
     resume_with_its_own_settings(&mut flags)?;
     let config = Config::resolve(flags, given)?;
@@ -49,7 +53,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let output = config.output.clone().unwrap_or_else(|| default_output(&config));
     if config.dry_run {
-        return dry_run(&config, &device, &output);
+        return dry_run(&config, &device, &output, list_params);
     }
     // What can be seen to be wrong is seen before the output folder is made.
     let report = Report::new(progress);
@@ -169,7 +173,7 @@ fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Pl
     Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, pictures as u64)?))
 }
 
-fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
+fn dry_run(config: &Config, device: &Device, output: &Path, list_params: bool) -> Result<Outcome> {
     let (classes, pictures) = match config.data.as_str() {
         "demo" => (demo::CLASSES.len(), DEMO_TRAIN),
         _ => {
@@ -188,8 +192,28 @@ fn dry_run(config: &Config, device: &Device, output: &Path) -> Result<Outcome> {
     println!("pictures      {pictures} for training");
     println!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
     println!("learning rate {}", plan.rates());
+    print_parameters(config, &model, list_params);
+    plan.warnings.iter().for_each(|warning| println!("warning       {warning}"));
     println!("output        {} (nothing written)", output.display());
     Ok(Outcome::Done)
+}
+
+/// What the optimizer is told of each kind of parameter; with `all`, of each parameter.
+fn print_parameters(config: &Config, model: &Model, all: bool) {
+    let decays = config.decays();
+    let kinds = [Kind::Weight, Kind::Norm, Kind::Bias];
+    for (kind, decay) in kinds.into_iter().zip(decays) {
+        let of_kind = model.layout.params.iter().filter(|p| p.kind == kind);
+        let (tensors, numbers) = of_kind.fold((0, 0), |(t, n), p| (t + 1, n + p.param.range.len()));
+        println!("{:<13} {numbers} parameters in {tensors} tensors, weight decay {decay:e}", kind.name());
+    }
+    if all {
+        println!("\n{:<40} {:<20} {:<7} weight decay", "name", "shape", "kind");
+        for p in &model.layout.params {
+            let decay = kinds.iter().position(|k| *k == p.kind).map_or(0.0, |i| decays[i]);
+            println!("{:<40} {:<20} {:<7} {decay:e}", p.name, format!("{:?}", p.shape), p.kind.name());
+        }
+    }
 }
 
 /// The last lines: what was reached, where it lies, what to type next.

@@ -118,43 +118,48 @@ pub fn run<B: Backend>(
     Ok(trials)
 }
 
-/// The rate at which the smoothed loss falls fastest, at most half of the one at which it is least: beyond that it would soon diverge.
+/// Half the rate at which the smoothed loss is least: the highest that still helps, with a margin, since the smoothed loss lags behind. A
+/// long run with a warm-up may stand more, up to where the loss breaks away.
 ///
 /// # Errors
-/// `Usage` if the loss never fell: the range is wrong, or the run too short.
+/// `Usage` if the loss did not fall by more than its noise: the range is wrong, or the test too short.
 pub fn suggest(trials: &[Trial]) -> Result<Suggestion> {
-    let useless = |what: &str| Err(Error::usage(what).at("--lr-low, --lr-high, --steps").next("a wider range or more --steps"));
+    let useless =
+        |what: &str| Err(Error::usage(what).at("--lr-low, --lr-high, --steps").next("more --steps, a larger batch, or another range"));
     // The first losses are an average of little.
     let skip = (trials.len() / 10).min(10);
     let Some(usable) = trials.get(skip..).filter(|t| t.len() >= 10) else {
         return useless("the test ended before it could say anything");
     };
-    let (first, least) = (usable[0], usable.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).copied().unwrap_or(usable[0]));
-    if least.smoothed >= 0.98 * first.smoothed {
-        return useless("the loss never fell");
+    let lowest = usable.iter().enumerate().min_by(|a, b| a.1.smoothed.total_cmp(&b.1.smoothed));
+    let (at, least) = lowest.map_or((0, usable[0]), |(i, t)| (i, *t));
+    let start = usable[..=at].iter().map(|t| t.smoothed).fold(f64::NEG_INFINITY, f64::max);
+    // An exponential mean keeps (1-s)/(1+s) of the variance of what it averages.
+    let scatter = usable[..=at].iter().map(|t| (t.loss - t.smoothed).powi(2)).sum::<f64>() / (at + 1) as f64;
+    let noise = (scatter * (1.0 - SMOOTHING) / (1.0 + SMOOTHING)).sqrt();
+    if start - least.smoothed <= 3.0 * noise.max(1e-3 * start) {
+        return useless("the loss did not fall by more than its noise");
     }
-    let falling = usable.windows(2).take_while(|w| w[1].lr <= least.lr);
-    let slope = |w: &[Trial]| (w[1].smoothed - w[0].smoothed) / (w[1].lr / w[0].lr).ln();
-    let steepest = falling.min_by(|a, b| slope(a).total_cmp(&slope(b))).map_or(first.lr, |w| w[1].lr);
-    let half = least.lr / 2.0;
-    let reason = if steepest <= half {
-        format!("the smoothed loss falls fastest there; it is least ({:.3}) at {:.1e} and rises beyond", least.smoothed, least.lr)
-    } else {
-        format!("the smoothed loss falls fastest at {steepest:.1e}, close to {:.1e} where it is least ({:.3}): half of the latter", least.lr, least.smoothed)
-    };
-    let peak = steepest.min(half);
-    Ok(Suggestion { peak, reason })
+    let away = usable[at..].iter().find(|t| t.smoothed > start);
+    let end = away.map_or("does not break away in the range tested".to_owned(), |t| format!("has broken away at {:.1e}", t.lr));
+    let reason = format!(
+        "the smoothed loss falls from {start:.3} to its least, {:.3}, at {:.1e} and {end}: half of the former",
+        least.smoothed, least.lr
+    );
+    Ok(Suggestion { peak: least.lr / 2.0, reason })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Losses that stay, fall fastest around `fall` and explode after `least`, smoothed already.
-    fn curve(fall: f64, least: f64) -> Vec<Trial> {
+    /// Losses that stay, fall around `fall` and explode after `least`, with noise around the smoothed ones.
+    fn curve(fall: f64, least: f64, noise: f64) -> Vec<Trial> {
         let range = Range { low: 1e-5, high: 10.0, updates: 200 };
         let loss = |lr: f64| 2.3 - 1.0 / (1.0 + (fall / lr).powi(2)) + (lr / least / 2.0).powi(4);
-        (0..200).map(|u| (range.rate(u), loss(range.rate(u)))).map(|(lr, loss)| Trial { lr, loss, smoothed: loss }).collect()
+        let wobble = |u: u64| if u % 2 == 0 { noise } else { -noise };
+        let trial = |u| Trial { lr: range.rate(u), loss: loss(range.rate(u)) + wobble(u), smoothed: loss(range.rate(u)) };
+        (0..200).map(trial).collect()
     }
 
     #[test]
@@ -166,21 +171,23 @@ mod tests {
     }
 
     #[test]
-    fn the_suggestion_is_where_the_loss_falls_and_below_where_it_explodes() {
-        let found = suggest(&curve(0.01, 1.0)).unwrap();
-        assert!((0.005..0.02).contains(&found.peak), "{found:?}");
-        assert!(found.reason.contains("falls fastest there"), "{found:?}");
-        let close = curve(0.1, 0.1);
-        let found = suggest(&close).unwrap();
-        let least = close.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).unwrap();
-        assert!(found.peak <= least.lr / 2.0, "{found:?}");
+    fn the_suggestion_is_half_of_where_the_loss_is_least() {
+        let trials = curve(0.01, 1.0, 0.1);
+        let least = trials.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).unwrap().lr;
+        let found = suggest(&trials).unwrap();
+        assert!((0.05..0.5).contains(&found.peak) && found.peak == least / 2.0, "{found:?}");
+        assert!(found.reason.contains("broken away at 2."), "{found:?}");
+        let short: Vec<Trial> = trials.into_iter().take_while(|t| t.lr < 0.3).collect();
+        assert!(suggest(&short).unwrap().reason.contains("does not break away"));
     }
 
     #[test]
     fn a_test_that_says_nothing_says_so() {
-        let flat: Vec<Trial> = curve(0.01, 1.0).iter().map(|t| Trial { smoothed: 2.3, ..*t }).collect();
-        let rising: Vec<Trial> = curve(0.01, 1.0).iter().map(|t| Trial { smoothed: 2.3 + t.lr, ..*t }).collect();
-        for useless in [&flat[..], &rising, &curve(0.01, 1.0)[..9], &[]] {
+        let falling = curve(0.01, 1.0, 0.1);
+        let flat: Vec<Trial> = falling.iter().map(|t| Trial { smoothed: 2.3, ..*t }).collect();
+        let rising: Vec<Trial> = falling.iter().map(|t| Trial { smoothed: 2.3 + t.lr, ..*t }).collect();
+        let noisy = curve(0.01, 1.0, 3.0);
+        for useless in [&flat[..], &rising, &noisy, &falling[..9], &[]] {
             assert_eq!(suggest(useless).unwrap_err().exit_code(), 2);
         }
     }

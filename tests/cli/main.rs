@@ -1,18 +1,20 @@
 //! The command line as a user meets it: wrong flags, missing and damaged input, and what is told about each.
 
+mod schedule;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-fn engine(args: &[&str]) -> Output {
+pub fn engine(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_imagenet-engine")).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Fails with `code`, says every one of `words`, and shows no panic.
-fn refuses(args: &[&str], code: i32, words: &[&str]) {
+pub fn refuses(args: &[&str], code: i32, words: &[&str]) {
     let output = engine(args);
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
@@ -34,6 +36,8 @@ fn wrong_usage_is_code_2_and_names_the_flag() {
     refuses(&["train", "--dry-run", "--batch-size", "1000000"], 2, &["--batch-size"]);
     refuses(&["train", "--resume", "auto"], 2, &["--output"]);
     refuses(&["eval", "--data", "x"], 2, &["--weights"]);
+    refuses(&["train", "--list-params"], 2, &["--dry-run"]);
+    refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["ONNX"]);
     refuses(&["nonsense"], 2, &["nonsense"]);
 }
 
@@ -82,10 +86,27 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for word in ["epochs = 2", "resnet18", "updates", "learning rate"] {
+    for word in ["epochs = 2", "resnet18", "updates", "learning rate", "weight decay 5e-5", "weight-decay = 5e-5", "lr-base = 0.1"] {
         assert!(text.contains(word), "{text}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Every parameter with its kind: also the norms and the bias that a filter by name ("bn") would miss.
+#[test]
+fn parameters_are_listed_with_their_decay() {
+    let output = engine(&["train", "--dry-run", "--list-params", "--opt", "adamw", "--lr", "1e-3", "--bias-weight-decay", "0.5"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = |name: &str| text.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("{name}: {text}"));
+    for (name, words) in [
+        ("layer2.0.conv1.weight", ["weight", "5e-5"]), // the demo's preset
+        ("layer2.0.downsample.1.weight", ["norm", "0e0"]),
+        ("bn1.bias", ["norm", "0e0"]),
+        ("fc.bias", ["bias", "5e-1"]),
+        ("fc.weight", ["weight", "5e-5"]),
+    ] {
+        assert!(words.iter().all(|w| line(name).contains(w)), "{}", line(name));
+    }
 }
 
 #[test]
@@ -106,7 +127,26 @@ fn help_lists_the_contract() {
         "--warmup-epochs",
         "--warmup-lr",
         "--min-lr",
+        "--decay-epochs",
+        "--decay-rate",
+        "--decay-milestones",
+        "--cycle-epochs",
+        "--cycle-mul",
+        "--cycle-decay",
+        "--poly-power",
+        "--pct-start",
+        "--div-factor",
+        "--final-div-factor",
+        "--three-phase",
+        "--anneal",
+        "--cycle-momentum",
+        "--base-momentum",
+        "--max-momentum",
         "--opt",
+        "--clip-grad-norm",
+        "--model-ema",
+        "--model-ema-decay",
+        "--on-nonfinite",
         "--momentum",
         "--nesterov",
         "--weight-decay",

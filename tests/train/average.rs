@@ -76,7 +76,8 @@ fn is_kept_evaluated_and_exported() {
         assert!(std::fs::read(run.join(file)).unwrap() == std::fs::read(stopped.join(file)).unwrap(), "{file}");
     }
     // and another optimizer must not take over the state
-    let other = engine().args(["train", "--resume", "auto", "--progress", "none", "--opt", "lamb", "--output", &text(&stopped)]).output().unwrap();
+    let other =
+        engine().args(["train", "--resume", "auto", "--progress", "none", "--opt", "lamb", "--output", &text(&stopped)]).output().unwrap();
     let words = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(other.status.code() == Some(2) && words.contains("--opt"), "{words}");
 }

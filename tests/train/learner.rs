@@ -1,8 +1,8 @@
 //! A small learner on random pictures, driven update by update.
 
 use imagenet_engine::backend::{Counters, Crop, PictureView};
-use imagenet_engine::cpu::Cpu;
 use imagenet_engine::checkpoint::State;
+use imagenet_engine::cpu::Cpu;
 use imagenet_engine::models::Model;
 use imagenet_engine::rng::{Purpose, Stream};
 use imagenet_engine::train::config::Config;

@@ -9,7 +9,8 @@ use std::path::Path;
 fn a_broken_batch_changes_nothing_and_the_next_update_goes_on() {
     for (opt, grad_accum) in [(Opt::Sgd, 1), (Opt::Adamw, 2), (Opt::Lamb, 1)] {
         let sched = Sched::Constant;
-        let config = Config { opt, grad_accum, sched, epochs: 1, model_ema: true, model_ema_decay: 0.3, lr: Some(0.01), ..Config::default() };
+        let config =
+            Config { opt, grad_accum, sched, epochs: 1, model_ema: true, model_ema_decay: 0.3, lr: Some(0.01), ..Config::default() };
         let mut disturbed = learner(&config);
         let mut calm = learner(&config);
         let update = |l: &mut imagenet_engine::train::step::Learner<_>, first: u64, broken: Option<usize>| {
@@ -61,7 +62,8 @@ fn stop_names_the_update_its_pictures_and_the_last_good_checkpoint() {
     for word in ["update 1 (changed nothing)", "pictures ", "checkpoints/00000001.safetensors", "--on-nonfinite skip:"] {
         assert!(text.contains(word), "{word}: {text}");
     }
-    let ids = text.split("pictures ").nth(1).unwrap().lines().next().unwrap().split(',').filter(|id| id.trim().parse::<u64>().is_ok()).count();
+    let ids =
+        text.split("pictures ").nth(1).unwrap().lines().next().unwrap().split(',').filter(|id| id.trim().parse::<u64>().is_ok()).count();
     assert_eq!(ids, 16, "every picture of the update: {text}");
     assert_eq!(events(&run).iter().filter(|e| e["event"] == "step").count(), 1);
     assert!(!run.join("model.safetensors").exists());
