@@ -1,115 +1,100 @@
-//! Compiles kernels/*.cu where there is an nvcc, and lets the program be built without them where there is none.
+//! Compiles kernels/*.cu where there is an nvcc, lets the program be built without them where there is none, and generates the typed
+//! handles through which Rust launches them. With the feature `emulator`, compiles them for this CPU too.
 //!
-//! Never asks for a GPU: the machine that builds need not have one. `CUDA_ARCHS` (such as `80,90a`) overrides the architectures,
-//! `IMAGENET_ENGINE_REQUIRE_NVCC=1` turns a missing nvcc into an error.
+//! `CUDA_ARCHS` (such as `80,90a`) overrides the architectures, `IMAGENET_ENGINE_REQUIRE_NVCC=1` turns a missing nvcc into an error.
+
+#[cfg(feature = "emulator")]
+#[path = "build/emulator.rs"]
+mod emulator;
+#[path = "build/handles.rs"]
+mod handles;
+#[path = "build/nvcc.rs"]
+mod nvcc;
+#[path = "build/signatures.rs"]
+mod signatures;
 
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, exit};
-use std::thread;
-
-const DEFAULT_ARCHS: &str = "80,90a";
-/// Virtual architecture of the PTX fallback, which newer drivers compile for GPUs we have no cubin for.
-const PTX_ARCH: &str = "80";
-
-struct Job {
-    source: PathBuf,
-    /// `sm_90a`, or `ptx`.
-    target: String,
-    output: PathBuf,
-    flag: String,
-}
+use std::process::exit;
 
 fn main() {
     for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "CUDA_ARCHS", "IMAGENET_ENGINE_REQUIRE_NVCC", "PATH"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=kernels");
-    if Path::new(".cuda").exists() {
-        println!("cargo:rerun-if-changed=.cuda"); // a path that does not exist would rerun this every time
+    for path in ["build.rs", "build", "kernels"] {
+        println!("cargo:rerun-if-changed={path}");
     }
+    if Path::new(".cuda/installed.txt").exists() {
+        println!("cargo:rerun-if-changed=.cuda/installed.txt"); // a path that does not exist would rerun this every time
+    }
+    if let Err(message) = build() {
+        eprintln!("error: {message}");
+        exit(1)
+    }
+}
 
+fn build() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let jobs = match find_nvcc() {
-        Some(nvcc) => compile(&nvcc, &out),
+    let sources = files("kernels", "cu")?;
+    let headers = files("kernels/include", "cuh")?;
+    let read = |path: &PathBuf| fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()));
+    let header_texts = headers.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+
+    let (mut structs, mut tiles) = (Vec::new(), Vec::new());
+    for (path, text) in headers.iter().zip(&header_texts) {
+        let in_file = |e| format!("{}: {e}", path.display());
+        let found = signatures::structs(text, &structs).map_err(in_file)?;
+        structs.extend(found);
+        tiles.extend(signatures::tiles(text).map_err(in_file)?);
+    }
+    let mut kernels = Vec::new();
+    for path in &sources {
+        let found = signatures::kernels(&read(path)?, &structs).map_err(|e| format!("{}: {e}", path.display()))?;
+        kernels.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), found));
+    }
+    write(&out.join("handles.rs"), &handles::generate(&structs, &tiles, &kernels))?;
+
+    let images = match nvcc::find() {
+        Some(nvcc) => nvcc::compile(&nvcc, &sources, &header_texts.concat(), &out)?,
         None if env::var("IMAGENET_ENGINE_REQUIRE_NVCC").is_ok_and(|v| v == "1") => {
-            fail("no nvcc was found, but IMAGENET_ENGINE_REQUIRE_NVCC=1 asks for one. Set NVCC or CUDA_HOME.")
+            return Err(
+                "no nvcc was found, but IMAGENET_ENGINE_REQUIRE_NVCC=1 asks for one. Run tools/get-nvcc.sh, or set NVCC or CUDA_HOME."
+                    .into(),
+            );
         }
         None => {
-            println!("cargo:warning=no nvcc found: built without CUDA kernels, for CPU use only (set NVCC or CUDA_HOME to include them)");
+            println!(
+                "cargo:warning=no nvcc found: built without CUDA kernels, for CPU use only (tools/get-nvcc.sh installs one; or set NVCC or CUDA_HOME)"
+            );
             Vec::new()
         }
     };
-    let mut generated = String::from("[\n");
-    for job in jobs {
-        let name = job.source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let _ =
-            writeln!(generated, "    KernelImage {{ name: {name:?}, target: {:?}, bytes: include_bytes!({:?}) }},", job.target, job.output);
+    let mut list = String::from("[\n");
+    for image in images {
+        let _ = writeln!(
+            list,
+            "    KernelImage {{ name: {:?}, target: {:?}, bytes: include_bytes!({:?}) }},",
+            image.name, image.target, image.path
+        );
     }
-    generated.push(']');
-    if let Err(e) = fs::write(out.join("kernels.rs"), generated) {
-        fail(&format!("cannot write to {}: {e}", out.display()));
-    }
+    list.push(']');
+    write(&out.join("kernels.rs"), &list)?;
+
+    #[cfg(feature = "emulator")]
+    emulator::compile(&env::current_dir().map_err(|e| e.to_string())?, &kernels, &out)?;
+    Ok(())
 }
 
-/// `NVCC`, then `CUDA_HOME` and `CUDA_PATH`, `.cuda/` in the tree, `PATH`, and the usual prefixes.
-fn find_nvcc() -> Option<PathBuf> {
-    let below = |root: PathBuf| root.join("bin").join("nvcc");
-    let named = env::var_os("NVCC").map(PathBuf::from);
-    let roots = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(|v| below(v.into()));
-    let tree = env::var_os("CARGO_MANIFEST_DIR").map(|d| below(Path::new(&d).join(".cuda")));
-    let path = env::var_os("PATH").unwrap_or_default();
-    let on_path: Vec<_> = env::split_paths(&path).map(|p| p.join("nvcc")).collect();
-    let usual = ["/usr/local/cuda", "/opt/cuda", "/usr/lib/cuda"].map(|p| below(p.into()));
-    named.into_iter().chain(roots).chain(tree).chain(on_path).chain(usual).find(|p| p.is_file())
+/// The files of a folder with an extension, in order; none if the folder is missing.
+fn files(folder: &str, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == extension)).collect();
+    found.sort();
+    Ok(found)
 }
 
-fn compile(nvcc: &Path, out: &Path) -> Vec<Job> {
-    let archs = env::var("CUDA_ARCHS").unwrap_or_else(|_| DEFAULT_ARCHS.into());
-    let mut sources: Vec<PathBuf> = fs::read_dir("kernels")
-        .map(|entries| entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "cu")).collect())
-        .unwrap_or_default();
-    sources.sort();
-    let mut jobs = Vec::new();
-    for source in sources {
-        let stem = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        for arch in archs.split(',').map(str::trim).filter(|a| !a.is_empty()) {
-            let target = format!("sm_{arch}");
-            let output = out.join(format!("{stem}.{target}.cubin"));
-            jobs.push(Job { source: source.clone(), flag: format!("-arch={target}"), target, output });
-        }
-        let output = out.join(format!("{stem}.ptx"));
-        jobs.push(Job { source, flag: format!("-arch=compute_{PTX_ARCH}"), target: "ptx".into(), output });
-    }
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    for chunk in jobs.chunks(threads) {
-        thread::scope(|scope| {
-            for job in chunk {
-                scope.spawn(move || run(nvcc, job));
-            }
-        });
-    }
-    jobs
-}
-
-fn run(nvcc: &Path, job: &Job) {
-    let kind = if job.target == "ptx" { "-ptx" } else { "-cubin" };
-    let result = Command::new(nvcc)
-        .args([kind, &job.flag, "-std=c++17", "-O3", "-Ikernels/include", "-o"])
-        .arg(&job.output)
-        .arg(&job.source)
-        .output();
-    match result {
-        Ok(o) if o.status.success() => {}
-        Ok(o) => fail(&format!("{} does not compile for {}:\n{}", job.source.display(), job.target, String::from_utf8_lossy(&o.stderr))),
-        Err(e) => fail(&format!("{} cannot be run: {e}", nvcc.display())),
-    }
-}
-
-fn fail(message: &str) -> ! {
-    eprintln!("error: {message}");
-    exit(1)
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }

@@ -1,8 +1,28 @@
-//! The CUDA side. So far: the compiled kernels inside the program, and what the driver says about the machine.
+//! The CUDA side. So far: the compiled kernels inside the program, the launch boundary with the emulator behind it, the host side of
+//! each kernel, and what the driver says about the machine.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`launch`] | the boundary: [`launch::Driver`], typed kernels with their arguments |
+//! | [`handles`] | one type a kernel, generated from its signature |
+//! | [`memory`] | typed arrays in device memory |
+//! | `emulated` | the kernels on this CPU (feature `emulator`) |
+//! | the subjects | shapes to grids, tiles and arguments; each launches its kernels |
 //!
 //! Nothing here needs a GPU or the driver to link or to start; the driver is loaded when it is asked for.
 
+mod arguments;
+pub mod conv;
 mod driver;
+mod element;
+pub mod elementwise;
+#[cfg(feature = "emulator")]
+pub mod emulated;
+pub mod handles;
+pub mod launch;
+pub mod memory;
+
+pub use element::Element;
 
 use crate::error::{Error, Result};
 use cudarc::driver::CudaContext;

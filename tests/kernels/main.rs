@@ -1,0 +1,19 @@
+//! Every CUDA kernel against an f64 reference, run by the emulator: values, bounds of memory, races, schedules, and planted bugs.
+//! Needs `--features emulator`.
+
+#[cfg(not(feature = "emulator"))]
+#[test]
+fn kernels_are_not_run_without_the_emulator() {
+    println!("left out: the CUDA kernels are run by `cargo test --release --features emulator`");
+}
+
+#[cfg(feature = "emulator")]
+#[path = "../common/mod.rs"]
+mod common;
+
+#[cfg(feature = "emulator")]
+mod conv;
+#[cfg(feature = "emulator")]
+mod device;
+#[cfg(feature = "emulator")]
+mod elementwise;
