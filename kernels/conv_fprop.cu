@@ -11,7 +11,7 @@
 //   layers, by memory in the shallow 1x1.
 // Status: emulated only; no GPU has run it.
 #include "epilogue.cuh"
-#include "index.cuh"
+#include "operands.cuh"
 #include "pipeline.cuh"
 #include "tiles.cuh"
 
@@ -21,34 +21,33 @@ template <class Tile>
 struct Source {
     const bf16* x;
     const bf16* w;
-    ConvShape shape;  // of c, h, w, r, s
-    int chunk, row;
-    // Of each of this thread's pixels: the offset of its picture, and the coordinates of tap (0, 0), which padding makes negative.
-    int picture[Tile::kPassesA];
+    const ConvShape& g;
+    int first_filter;
+    // Tap (0, 0) of each of this thread's pixels: coordinates, negative in the padding, and the offset in x, which may lie outside.
     int top[Tile::kPassesA], left[Tile::kPassesA];
-    int filter;  // the first of this thread's filters
+    int origin[Tile::kPassesA];
     int r = 0, s = 0, c;
 
-    DEVICE Source(const bf16* x_, const bf16* w_, const ConvShape& g, int first_pixel, int first_filter)
-        : x(x_), w(w_), shape(g), chunk(threadIdx.x % kChunksPerRow), row(threadIdx.x / kChunksPerRow), filter(first_filter + row), c(chunk * 8) {
+    DEVICE Source(const bf16* x_, const bf16* w_, const ConvShape& shape, int first_pixel, int filter)
+        : x(x_), w(w_), g(shape), first_filter(filter), c(my_chunk() * 8) {
         const int pixels = g.n * g.p * g.q;
 #pragma unroll
         for (int i = 0; i < Tile::kPassesA; i++) {
-            const int pixel = first_pixel + row + i * Tile::kRowsPerPass;
-            const Quotient line = divide_with_rest(pixel, g.by_q), picture_line = divide_with_rest(line.quotient, g.by_p);
-            picture[i] = picture_line.quotient * g.h * g.w * g.c;
-            // Far outside every picture: pixels beyond the last are padding.
-            top[i] = pixel < pixels ? picture_line.remainder * g.stride - g.pad : -(1 << 20);
+            const int pixel = first_pixel + my_row() + i * Tile::kRowsPerPass;
+            const Quotient line = divide_with_rest(pixel, g.by_q), of_picture = divide_with_rest(line.quotient, g.by_p);
+            top[i] = of_picture.remainder * g.stride - g.pad;
             left[i] = line.remainder * g.stride - g.pad;
+            origin[i] = ((of_picture.quotient * g.h + top[i]) * g.w + left[i]) * g.c;
+            if (pixel >= pixels) top[i] = kNowhere;
         }
-        normalise();
+        carry();
     }
 
     // c beyond the last channel is a later tap.
-    DEVICE void normalise() {
-        while (c >= shape.c) {
-            c -= shape.c;
-            if (++s == shape.s) {
+    DEVICE void carry() {
+        while (c >= g.c) {
+            c -= g.c;
+            if (++s == g.s) {
                 s = 0;
                 r++;
             }
@@ -56,23 +55,20 @@ struct Source {
     }
 
     DEVICE void load(char* stage) {
-        const bool any = r < shape.r;
-#pragma unroll
-        for (int i = 0; i < Tile::kPassesA; i++) {
-            const int h = top[i] + r, v = left[i] + s;
-            const bool valid = any && inside(h, shape.h) && inside(v, shape.w);
-            const int offset = valid ? picture[i] + (h * shape.w + v) * shape.c + c : 0;
-            copy_async_16(stage + panel_offset(row + i * Tile::kRowsPerPass, chunk), x + offset, valid);
-        }
-        const int length = shape.r * shape.s * shape.c, k = (r * shape.s + s) * shape.c + c;
-#pragma unroll
-        for (int i = 0; i < Tile::kPassesB; i++) {
-            const int f = filter + i * Tile::kRowsPerPass;
-            const bool valid = any && f < shape.k;
-            copy_async_16(stage + Tile::kBytesA + panel_offset(row + i * Tile::kRowsPerPass, chunk), w + (valid ? f * length + k : 0), valid);
-        }
+        const bool exists = r < g.r;
+        const int tap = (r * g.w + s) * g.c + c;
+        copy_k_major<Tile, Tile::kM>(stage, [&](int pass, bool& valid) {
+            valid = exists && inside(top[pass] + r, g.h) && inside(left[pass] + s, g.w);
+            return x + (valid ? origin[pass] + tap : 0);
+        });
+        const int length = g.r * g.s * g.c, k = (r * g.s + s) * g.c + c;
+        copy_k_major<Tile, Tile::kN>(stage + Tile::kBytesA, [&](int pass, bool& valid) {
+            const int filter = first_filter + my_row() + pass * Tile::kRowsPerPass;
+            valid = exists && filter < g.k;
+            return w + (valid ? filter * length + k : 0);
+        });
         c += kBlockK;
-        normalise();
+        carry();
     }
 };
 
@@ -82,7 +78,7 @@ DEVICE void fprop(const bf16* x, const bf16* w, bf16* y, const ConvShape& g) {
     const int first_pixel = blockIdx.x * Tile::kM, first_filter = blockIdx.y * Tile::kN;
     Source<Tile> source(x, w, g, first_pixel, first_filter);
     Accumulators<Tile> sums;
-    accumulate<Tile, Major::kK, Major::kK>(sums, source, shared, ceil_div(g.r * g.s * g.c, kBlockK));
+    accumulate_tile<Tile, Major::kK, Major::kK>(sums, source, shared, ceil_div(g.r * g.s * g.c, kBlockK));
     const int pixels = g.n * g.p * g.q;
     for_each_eight(sums, shared, [&](int row, int column, const Eight& eight) {
         const int pixel = first_pixel + row, filter = first_filter + column;

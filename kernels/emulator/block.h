@@ -98,6 +98,8 @@ struct Block {
     uint64_t random = 1;
     Stacks stacks;
     void* runner = nullptr;  // the OS thread's own stack while fibers run
+    const void* fault_address = nullptr;  // of the access that ended the launch
+    bool fault_is_write = false;
 
     uint64_t next_random();
 };

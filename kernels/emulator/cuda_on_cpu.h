@@ -59,6 +59,9 @@ inline unsigned atomicOr(unsigned* address, unsigned value) {
     return std::atomic_ref<unsigned>(*address).fetch_or(value);
 }
 
+template <class T>
+inline T __ldcg(const T* address) { return *address; }
+
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32); }
 inline int __popc(unsigned v) { return std::popcount(v); }
 inline unsigned __float_as_uint(float v) { return std::bit_cast<unsigned>(v); }

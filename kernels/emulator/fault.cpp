@@ -8,6 +8,7 @@
 #include <ucontext.h>
 
 #include <mutex>
+#include <new>
 
 #include "block.h"
 #include "global_memory.h"
@@ -16,22 +17,22 @@ namespace emulator {
 
 namespace {
 
-thread_local const void* fault_address = nullptr;
-thread_local bool fault_writes = false;
+constexpr size_t kHandlerStack = 64 << 10;
 struct sigaction before_segv, before_bus;
 
 [[noreturn]] void landed() {
-    const int overflowed = block().stacks.overflowed(fault_address);
+    const Block& b = block();
+    const int overflowed = b.stacks.overflowed(b.fault_address);
     if (overflowed >= 0) fail("the stack of thread " + std::to_string(overflowed) + " overflows: too many locals for the emulator");
-    fail(std::string(fault_writes ? "a write to " : "a read of ") + describe_address(fault_address));
+    fail(std::string(b.fault_is_write ? "a write to " : "a read of ") + describe_address(b.fault_address));
 }
 
 void on_fault(int signal, siginfo_t* info, void* raw) {
     auto* context = static_cast<ucontext_t*>(raw);
     Block* b = running_block;
     if (b && b->current) {
-        fault_address = info->si_addr;
-        fault_writes = context->uc_mcontext.gregs[REG_ERR] & 2;
+        b->fault_address = info->si_addr;
+        b->fault_is_write = context->uc_mcontext.gregs[REG_ERR] & 2;
         // The fiber is given up, so its whole stack is free. 8 below a multiple of 16, as after a call.
         const auto top = reinterpret_cast<uintptr_t>(b->stacks.top(b->current->linear)) & ~uintptr_t{15};
         context->uc_mcontext.gregs[REG_RSP] = static_cast<greg_t>(top - 8);
@@ -50,7 +51,7 @@ void on_fault(int signal, siginfo_t* info, void* raw) {
 
 }  // namespace
 
-void catch_faults() {
+FaultCatcher::FaultCatcher() {
     static std::once_flag once;
     std::call_once(once, [] {
         struct sigaction ours {};
@@ -60,17 +61,23 @@ void catch_faults() {
         sigaction(SIGSEGV, &ours, &before_segv);
         sigaction(SIGBUS, &ours, &before_bus);
     });
-    // A fiber whose stack overflowed has no room for a handler: it runs on a stack of its own.
-    static thread_local bool has_stack = false;
-    if (has_stack) return;
-    has_stack = true;
-    stack_t current{};
-    if (sigaltstack(nullptr, &current) == 0 && !(current.ss_flags & SS_DISABLE)) return;  // Rust gives its threads one
-    static thread_local char space[32 << 10];
+    // A fiber whose stack overflowed has no room for a handler: it runs on a stack of its own. Rust gives its threads one.
     stack_t mine{};
-    mine.ss_sp = space;
-    mine.ss_size = sizeof space;
+    if (sigaltstack(nullptr, &mine) == 0 && !(mine.ss_flags & SS_DISABLE)) return;
+    void* memory = mmap(nullptr, kHandlerStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    mine = {};
+    mine.ss_sp = stack_ = memory;
+    mine.ss_size = kHandlerStack;
     sigaltstack(&mine, nullptr);
+}
+
+FaultCatcher::~FaultCatcher() {
+    if (!stack_) return;
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    sigaltstack(&none, nullptr);
+    munmap(stack_, kHandlerStack);
 }
 
 }  // namespace emulator

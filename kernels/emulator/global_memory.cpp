@@ -12,7 +12,12 @@ namespace {
 
 constexpr size_t kRegion = size_t{64} << 30;  // of address space, not of memory
 constexpr size_t kPage = 4096;
-constexpr unsigned char kPattern = 0xFD;
+// As bytes FD FF: NaN in f32 and in bf16, so that reading a guard shows too.
+inline unsigned char pattern(const char* at) { return reinterpret_cast<uintptr_t>(at) & 1 ? 0xFF : 0xFD; }
+
+void lay_pattern(char* from, const char* to) {
+    for (; from < to; from++) *from = static_cast<char>(pattern(from));
+}
 
 struct Allocation {
     char* pages;
@@ -65,8 +70,9 @@ void* allocate(size_t bytes) {
     char* pages = at + kPage;
     if (mprotect(pages, page_bytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
     char* memory = pages + page_bytes - room;
-    memset(pages, kPattern, page_bytes);
+    lay_pattern(pages, memory);
     memset(memory, 0xFF, bytes);
+    lay_pattern(memory + bytes, pages + page_bytes);
     r.allocations[memory] = {pages, page_bytes, bytes};
     return memory;
 }
@@ -101,10 +107,10 @@ std::string damaged_guards() {
     for (const auto& [memory, a] : r.allocations) {
         for (const char* p = a.pages; p < a.pages + a.page_bytes; p++) {
             if (p == memory) p += a.bytes;
-            if (p < a.pages + a.page_bytes && static_cast<unsigned char>(*p) != kPattern) {
+            if (p < a.pages + a.page_bytes && static_cast<unsigned char>(*p) != pattern(p)) {
                 const bool before = p < memory;
-                memset(a.pages, kPattern, static_cast<size_t>(memory - a.pages));
-                memset(a.pages + (memory - a.pages) + a.bytes, kPattern, a.page_bytes - static_cast<size_t>(memory - a.pages) - a.bytes);
+                lay_pattern(a.pages, memory);
+                lay_pattern(a.pages + (memory - a.pages) + a.bytes, a.pages + a.page_bytes);
                 return "a write " + std::to_string(before ? memory - p : p - memory - static_cast<std::ptrdiff_t>(a.bytes)) + " bytes " +
                        (before ? "before" : "after") + " an allocation of " + std::to_string(a.bytes) + " bytes";
             }

@@ -21,7 +21,16 @@ std::string describe_address(const void* address);
 // Whether the address is in the region from which allocations come.
 bool in_region(const void* address);
 
-// Makes this OS thread's bad accesses errors of the launch instead of the end of the process. Call once on each.
-void catch_faults();
+// While it lives, bad accesses by kernels on this OS thread are errors of the launch instead of the end of the process.
+class FaultCatcher {
+public:
+    FaultCatcher();
+    ~FaultCatcher();
+    FaultCatcher(const FaultCatcher&) = delete;
+    FaultCatcher& operator=(const FaultCatcher&) = delete;
+
+private:
+    void* stack_ = nullptr;  // for the handler, where the thread has none of its own
+};
 
 }  // namespace emulator

@@ -1,5 +1,7 @@
 // A launch: finds the kernel, spreads its blocks over OS threads in an order that depends on the seed, and reports the first fault.
+#include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <numeric>
 #include <thread>
 
@@ -59,7 +61,7 @@ std::string run(const char* name, const EmulatorLaunch& config, void** arguments
     std::atomic<uint64_t> next{0};
     std::mutex counting;
     const auto work = [&] {
-        catch_faults();
+        const FaultCatcher catcher;
         Block b(launch, static_cast<unsigned>(threads));
         for (uint64_t i; !launch.failed && (i = next++) < blocks;) b.run(order[i]);
         const std::lock_guard lock(counting);

@@ -13,8 +13,8 @@ DEVICE int sums_offset(int row, int chunk) {
 // Calls `each(row, column, eight)` for every eight neighbouring sums of the tile, row and column within the tile.
 template <class Tile, class Each>
 DEVICE void for_each_eight(const Accumulators<Tile>& sums, char* shared, Each each) {
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    const int m = warp % Tile::kWarpsM * Tile::kWarpM + lane / 4, n = warp / Tile::kWarpsM * Tile::kWarpN + lane % 4 * 2;
+    const int lane = threadIdx.x & 31;
+    const int m = Tile::warp_m() + lane / 4, n = Tile::warp_n() + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < Tile::kRowsM; i++) {
 #pragma unroll

@@ -11,8 +11,11 @@
 
 // `source.load(stage)` issues this thread's copies of the next block of k and moves on; it is called `blocks` times.
 template <class Tile, Major kMajorA, Major kMajorB, class Source>
-DEVICE void accumulate(Accumulators<Tile>& sums, Source& source, char* shared, int blocks) {
+DEVICE void accumulate_tile(Accumulators<Tile>& sums, Source& source, char* shared, int blocks) {
     sums.clear();
+    const int lane = threadIdx.x & 31;
+    const auto of_a = Fragments<kMajorA>::of_a(Tile::warp_m(), lane);
+    const auto of_b = Fragments<kMajorB>::of_b(Tile::warp_n(), lane);
 #pragma unroll
     for (int s = 0; s < Tile::kStages - 1; s++) {
         if (s < blocks) source.load(shared + s * Tile::kStageBytes);
@@ -24,7 +27,7 @@ DEVICE void accumulate(Accumulators<Tile>& sums, Source& source, char* shared, i
         __syncthreads();
         if (turn + Tile::kStages - 1 < blocks) source.load(shared + writing * Tile::kStageBytes);
         commit_copies();
-        multiply_stage<Tile, kMajorA, kMajorB>(sums, shared + reading * Tile::kStageBytes);
+        multiply_stage(sums, shared + reading * Tile::kStageBytes, of_a, of_b);
         reading = reading + 1 == Tile::kStages ? 0 : reading + 1;
         writing = writing + 1 == Tile::kStages ? 0 : writing + 1;
     }

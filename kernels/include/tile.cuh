@@ -32,6 +32,10 @@ struct TileShape {
     static_assert(kM % 64 == 0 && kN % 64 == 0, "whole panels");
     static_assert(kBlockK % kRowsPerPass == 0, "an mn-major panel is loaded in whole passes");
     static_assert(kColumnsN % 2 == 0, "one ldmatrix.x4 serves two columns of mma tiles");
+    static_assert((kWarpM == 32 || kWarpM == 64) && (kWarpN == 32 || kWarpN == 64), "see Fragments");
+    // Where this thread's warp begins.
+    DEVICE static int warp_m() { return static_cast<int>(threadIdx.x) / 32 % kWarpsM * kWarpM; }
+    DEVICE static int warp_n() { return static_cast<int>(threadIdx.x) / 32 / kWarpsM * kWarpN; }
     static_assert(kM * kN * 4 <= kStages * kStageBytes, "the epilogue's f32 tile reuses the stages");
 };
 
@@ -54,48 +58,54 @@ struct Accumulators {
     }
 };
 
-// Sixteen m by sixteen k of A from row `m` on.
+// Where this lane's rows of fragments lie in an operand's panels, as ldmatrix wants them: that of the first fragment, from which the
+// others follow by an XOR of the chunk and a constant number of rows. Kept in one register an operand throughout the main loop.
+//
+// A fragment is sixteen m (or n) by sixteen k, as four 8x8 matrices; lanes 8i..8i+7 give the rows of matrix i. In the order in which
+// mma wants its registers, the matrices of A are (m 0-7, k 0-7), (m 8-15, k 0-7), (m 0-7, k 8-15), (m 8-15, k 8-15), and those of B
+// (n 0-7, k 0-7), (n 0-7, k 8-15), (n 8-15, k 0-7), (n 8-15, k 8-15): the first two serve eight columns, the others the next eight.
 template <Major kMajor>
-DEVICE void load_fragment_a(uint32_t (&a)[4], const char* panels, int m, int k_chunk, int lane) {
-    if constexpr (kMajor == Major::kK) {
-        // Matrices: (m 0-7, k 0-7), (m 8-15, k 0-7), (m 0-7, k 8-15), (m 8-15, k 8-15).
-        load_matrices<false>(a, panels + panel_offset(m + (lane & 15), k_chunk + (lane >> 4)));
-    } else {
-        const int k = k_chunk * 8 + (lane & 7) + (lane >> 4) * 8, column = m + (lane >> 3 & 1) * 8;
-        load_matrices<true>(a, panels + column / 64 * (kBlockK * kPanelRow) + panel_offset(k, column % 64 / 8));
-    }
-}
+struct Fragments {
+    int first;
 
-// Sixteen n by sixteen k of B from row `n` on: b[0], b[1] for the first eight n, b[2], b[3] for the others.
-template <Major kMajor>
-DEVICE void load_fragment_b(uint32_t (&b)[4], const char* panels, int n, int k_chunk, int lane) {
-    if constexpr (kMajor == Major::kK) {
-        // Matrices: (n 0-7, k 0-7), (n 0-7, k 8-15), (n 8-15, k 0-7), (n 8-15, k 8-15).
-        load_matrices<false>(b, panels + panel_offset(n + (lane & 7) + (lane >> 4) * 8, k_chunk + (lane >> 3 & 1)));
-    } else {
-        const int k = k_chunk * 8 + (lane & 7) + (lane >> 3 & 1) * 8, column = n + (lane >> 4) * 8;
-        load_matrices<true>(b, panels + column / 64 * (kBlockK * kPanelRow) + panel_offset(k, column % 64 / 8));
+    // `outer` is the first m (or n) of the warp.
+    DEVICE static Fragments of_a(int outer, int lane) { return at(outer, lane & 15, lane >> 4 & 1, lane >> 3 & 1, lane); }
+    DEVICE static Fragments of_b(int outer, int lane) {
+        return at(outer, (lane & 7) + (lane >> 4) * 8, lane >> 3 & 1, lane >> 4 & 1, lane);
     }
-}
+    // `row` of a k-major fragment; whether this lane's matrix is of k 8-15, and whether it is of m (or n) 8-15.
+    DEVICE static Fragments at(int outer, int row, int late_k, int late_outer, int lane) {
+        if constexpr (kMajor == Major::kK) return {panel_offset(outer + row, late_k)};
+        const int column = outer + late_outer * 8;
+        return {column / 64 * (kBlockK * kPanelRow) + panel_offset((lane & 7) + late_k * 8, column % 64 / 8)};
+    }
+    // The fragment of the warp's `index`-th sixteen m (or n) and the stage's `step`-th sixteen k. Sixteen elements along a panel's row
+    // are two chunks; as `outer` is a multiple of the warp's extent, adding them to the chunk is an XOR.
+    DEVICE void load(uint32_t (&fragment)[4], const char* panels, int index, int step) const {
+        constexpr bool kTranspose = kMajor == Major::kMN;
+        const int along_row = kTranspose ? index : step, rows = (kTranspose ? step : index) * 16;
+        load_matrices<kTranspose>(fragment, panels + (first ^ (along_row << 5)) + rows * kPanelRow);
+    }
+};
 
 // Adds one stage: 64 k.
 template <class Tile, Major kMajorA, Major kMajorB>
-DEVICE void multiply_stage(Accumulators<Tile>& sums, const char* stage) {
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    const int m = warp % Tile::kWarpsM * Tile::kWarpM, n = warp / Tile::kWarpsM * Tile::kWarpN;
-    const char* a_panels = stage;
-    const char* b_panels = stage + Tile::kBytesA;
+DEVICE void multiply_stage(Accumulators<Tile>& sums, const char* stage, Fragments<kMajorA> of_a, Fragments<kMajorB> of_b) {
 #pragma unroll
     for (int step = 0; step < kBlockK / kMmaK; step++) {
-        uint32_t a[Tile::kRowsM][4], b[Tile::kColumnsN / 2][4];
+        uint32_t a[Tile::kRowsM][4];
 #pragma unroll
-        for (int i = 0; i < Tile::kRowsM; i++) load_fragment_a<kMajorA>(a[i], a_panels, m + i * kMmaM, step * 2, lane);
+        for (int i = 0; i < Tile::kRowsM; i++) of_a.load(a[i], stage, i, step);
+        // B two columns of tiles at a time: registers are what limits the number of blocks on an SM.
 #pragma unroll
-        for (int j = 0; j < Tile::kColumnsN / 2; j++) load_fragment_b<kMajorB>(b[j], b_panels, n + j * 2 * kMmaN, step * 2, lane);
+        for (int j = 0; j < Tile::kColumnsN / 2; j++) {
+            uint32_t b[4];
+            of_b.load(b, stage + Tile::kBytesA, j, step);
 #pragma unroll
-        for (int i = 0; i < Tile::kRowsM; i++) {
-#pragma unroll
-            for (int j = 0; j < Tile::kColumnsN; j++) multiply_add(sums.d[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+            for (int i = 0; i < Tile::kRowsM; i++) {
+                multiply_add(sums.d[i][2 * j], a[i], b[0], b[1]);
+                multiply_add(sums.d[i][2 * j + 1], a[i], b[2], b[3]);
+            }
         }
     }
 }

@@ -54,6 +54,17 @@ DEVICE void store_eight(bf16* to, const Eight& e) {
                                           pack_bf16(e.v[6], e.v[7])};
 }
 
+// From L2, past this multiprocessor's L1: for what other blocks of this launch wrote.
+DEVICE Eight load_eight_l2(const float* from) {
+    const float4 a = __ldcg(reinterpret_cast<const float4*>(from)), b = __ldcg(reinterpret_cast<const float4*>(from) + 1);
+    return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
+}
+
+DEVICE void add_eight(Eight& sum, const Eight& term) {
+#pragma unroll
+    for (int i = 0; i < 8; i++) sum.v[i] += term.v[i];
+}
+
 // The first `count` of eight, zero beyond.
 template <class T>
 DEVICE Eight load_some(const T* from, int count) {

@@ -1,9 +1,11 @@
 //! Fills the structs that kernels take by value.
 
-use super::handles::{ConvShape, FastDiv};
+use super::handles::{ConvShape, FastDiv, LinearShape};
 use crate::error::{Error, Result};
-use crate::shape::ConvProblem;
+use crate::shape::{ConvProblem, LinearProblem};
 
+/// Extents of pictures, with padding, are below: coordinates are kept in 16 bits (kernels/include/operands.cuh).
+const MOST_EXTENT: usize = 1 << 14;
 /// Largest count of elements that kernels index by 32 bits.
 const MOST_ELEMENTS: usize = (1 << 31) - 1;
 
@@ -42,6 +44,9 @@ impl ConvShape {
         for count in [g.x_len(), g.w_len(), g.y_len()] {
             index(op, count)?;
         }
+        if g.h.max(g.w).max(g.r).max(g.s) + 2 * g.pad >= MOST_EXTENT {
+            return Err(Error::usage(format!("pictures of {MOST_EXTENT} pixels and more are not supported")).at(format!("{op}, {g:?}")));
+        }
         let small = |v: usize| v as i32; // each is at most one of the counts above, or checked by `check`
         let (p, q) = (g.p(), g.q());
         Ok(Self {
@@ -59,6 +64,20 @@ impl ConvShape {
             by_p: FastDiv::by(p as u32),
             by_q: FastDiv::by(q as u32),
         })
+    }
+}
+
+impl LinearShape {
+    /// # Errors
+    /// If a count is zero, or an array is too large.
+    pub fn of(op: &str, g: &LinearProblem) -> Result<Self> {
+        if g.n == 0 || g.c == 0 || g.k == 0 {
+            return Err(Error::internal(format!("nothing to do in {g:?}")).at(op.to_owned()));
+        }
+        for count in [g.n * g.c, g.n * g.k, g.k * g.c] {
+            index(op, count)?;
+        }
+        Ok(Self { n: g.n as i32, c: g.c as i32, k: g.k as i32 })
     }
 }
 

@@ -70,3 +70,107 @@ pub fn fprop<T: Element, D: Driver>(driver: &D, problem: &ConvProblem, variant: 
         _ => launch(driver, &dims, &k::ConvFpropM128n128 { x, w, y, shape }),
     }
 }
+
+/// `dx [+]= dy * w mirrored`.
+#[allow(clippy::too_many_arguments)]
+pub fn dgrad<T: Element, D: Driver>(
+    driver: &D,
+    problem: &ConvProblem,
+    variant: Variant,
+    dy: Ptr<T>,
+    w: Ptr<T>,
+    dx: PtrMut<T>,
+    accumulate: bool,
+) -> Result<()> {
+    let shape = check::<T>("conv_dgrad", problem, variant, dy.is_aligned(16) && w.is_aligned(16) && dx.is_aligned(16))?;
+    let accumulate = accumulate.into();
+    let Some(tile) = variant.tile() else {
+        let dims = Dims::linear(problem.x_len(), DIRECT_THREADS)?;
+        return launch_for!(
+            T,
+            driver,
+            &dims,
+            ConvDirectDgradF32 | ConvDirectDgradBf16 { dy: dy.cast(), w: w.cast(), dx: dx.cast(), shape, accumulate }
+        );
+    };
+    // Class (0, 0) has the most pixels.
+    let (h, w_extent) = (problem.h.div_ceil(problem.stride), problem.w.div_ceil(problem.stride));
+    // A stride beyond the extent leaves classes without pixels; their blocks return at once.
+    let dims = tile.dims(problem.n * h * w_extent, problem.c, problem.stride * problem.stride)?;
+    let (dy, w, dx): (Ptr<bf16>, Ptr<bf16>, PtrMut<bf16>) = (dy.cast(), w.cast(), dx.cast());
+    match variant {
+        Variant::M128N64 => launch(driver, &dims, &k::ConvDgradM128n64 { dy, w, dx, shape, accumulate }),
+        Variant::M64N64 => launch(driver, &dims, &k::ConvDgradM64n64 { dy, w, dx, shape, accumulate }),
+        _ => launch(driver, &dims, &k::ConvDgradM128n128 { dy, w, dx, shape, accumulate }),
+    }
+}
+
+/// How wgrad divides the pixels among blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    pub splits: usize,
+    pub pixels: usize,
+    /// Floats of the slabs, and the number of tickets.
+    pub slab_len: usize,
+    pub tickets: usize,
+}
+
+impl Split {
+    /// Into `splits` parts, or fewer if that leaves some empty. A part is whole blocks of 64 pixels.
+    pub fn new(problem: &ConvProblem, variant: Variant, splits: usize) -> Self {
+        let all = problem.n * problem.p() * problem.q();
+        let pixels = all.div_ceil(splits.max(1)).next_multiple_of(64);
+        let splits = if variant == Variant::Direct { 1 } else { all.div_ceil(pixels) };
+        let columns = problem.r * problem.s * problem.c;
+        let tickets = variant.tile().map_or(0, |t| problem.k.div_ceil(t.m) * columns.div_ceil(t.n));
+        Self { splits, pixels, slab_len: if splits > 1 { splits * problem.w_len() } else { 0 }, tickets }
+    }
+
+    /// Two blocks for each of `multiprocessors`, and at least 512 pixels a part.
+    pub fn choose(problem: &ConvProblem, variant: Variant, multiprocessors: usize) -> Self {
+        let tiles = Self::new(problem, variant, 1).tickets.max(1);
+        let pixels = problem.n * problem.p() * problem.q();
+        Self::new(problem, variant, (2 * multiprocessors).div_ceil(tiles).min(pixels / 512).max(1))
+    }
+}
+
+/// `dw [+]= sum over pixels of dy * x`, in f32. `slabs` and `tickets` have the sizes of `split`; tickets are zero before the first call
+/// and after every call.
+#[allow(clippy::too_many_arguments)]
+pub fn wgrad<T: Element, D: Driver>(
+    driver: &D,
+    problem: &ConvProblem,
+    variant: Variant,
+    split: &Split,
+    x: Ptr<T>,
+    dy: Ptr<T>,
+    dw: PtrMut<f32>,
+    slabs: PtrMut<f32>,
+    tickets: PtrMut<u32>,
+    accumulate: bool,
+) -> Result<()> {
+    let aligned = x.is_aligned(16) && dy.is_aligned(16) && dw.is_aligned(16) && slabs.is_aligned(16);
+    let shape = check::<T>("conv_wgrad", problem, variant, aligned)?;
+    let accumulate = accumulate.into();
+    let Some(tile) = variant.tile() else {
+        let dims = Dims::linear(problem.w_len(), DIRECT_THREADS)?;
+        return launch_for!(
+            T,
+            driver,
+            &dims,
+            ConvDirectWgradF32 | ConvDirectWgradBf16 { x: x.cast(), dy: dy.cast(), dw, shape, accumulate }
+        );
+    };
+    let dims = tile.dims(problem.k, problem.r * problem.s * problem.c, split.splits)?;
+    let (x, dy): (Ptr<bf16>, Ptr<bf16>) = (x.cast(), dy.cast());
+    let (pixels_per_split, splits) = (split.pixels as i32, split.splits as i32);
+    match variant {
+        Variant::M128N64 => {
+            launch(driver, &dims, &k::ConvWgradM128n64 { x, dy, dw, slabs, tickets, shape, pixels_per_split, splits, accumulate })
+        }
+        Variant::M64N64 => {
+            launch(driver, &dims, &k::ConvWgradM64n64 { x, dy, dw, slabs, tickets, shape, pixels_per_split, splits, accumulate })
+        }
+        _ => launch(driver, &dims, &k::ConvWgradM128n128 { x, dy, dw, slabs, tickets, shape, pixels_per_split, splits, accumulate }),
+    }
+}

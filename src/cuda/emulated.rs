@@ -5,6 +5,7 @@
 use super::launch::{Dims, Driver, KernelInfo};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -85,11 +86,11 @@ struct Api {
     release: ReleaseFn,
     write: WriteFn,
     read: ReadFn,
-    /// Keeps the functions above mapped.
-    _library: Option<libloading::Library>,
+    /// Never unloaded: the library's fault handler stays installed.
+    _library: Option<ManuallyDrop<libloading::Library>>,
 }
 
-/// A handle; clones share the device's memory and counters.
+/// A handle; clones share the counters. All handles of one library share its memory.
 #[derive(Clone)]
 pub struct Emulator {
     api: Arc<Api>,
@@ -130,16 +131,16 @@ impl Emulator {
                 release: *library.get(b"emulator_release\0").map_err(failed)?,
                 write: *library.get(b"emulator_write\0").map_err(failed)?,
                 read: *library.get(b"emulator_read\0").map_err(failed)?,
-                _library: Some(library),
+                _library: Some(ManuallyDrop::new(library)),
             }
         };
         Ok(Self { api: Arc::new(api), schedule, counters: Arc::default() })
     }
 
-    /// The same device under another schedule.
+    /// The same device under another schedule, with counters of its own.
     #[must_use]
     pub fn with(&self, schedule: Schedule) -> Self {
-        Self { schedule, ..self.clone() }
+        Self { api: self.api.clone(), schedule, counters: Arc::default() }
     }
 
     /// What was counted since the last call.

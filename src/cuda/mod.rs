@@ -18,6 +18,7 @@ mod element;
 pub mod elementwise;
 #[cfg(feature = "emulator")]
 pub mod emulated;
+pub mod gemm;
 pub mod handles;
 pub mod launch;
 pub mod memory;

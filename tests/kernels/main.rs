@@ -12,8 +12,16 @@ fn kernels_are_not_run_without_the_emulator() {
 mod common;
 
 #[cfg(feature = "emulator")]
+mod conformance;
+#[cfg(feature = "emulator")]
 mod conv;
 #[cfg(feature = "emulator")]
 mod device;
 #[cfg(feature = "emulator")]
 mod elementwise;
+#[cfg(feature = "emulator")]
+mod emulator;
+#[cfg(feature = "emulator")]
+mod gemm;
+#[cfg(feature = "emulator")]
+mod planted;
