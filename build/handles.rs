@@ -27,7 +27,7 @@ pub fn generate(structs: &[Struct], tiles: &[Tile], files: &[(String, Vec<Signat
         let fields: Vec<_> = s.fields.iter().map(|(name, of)| format!("pub {}: {of}", field(name))).collect();
         let _ = write!(
             out,
-            "\n/// As in kernels/include; generated.\n#[repr(C)]\n#[derive(Clone, Copy, Debug, Default, PartialEq)]\npub struct {} {{ {} }}\n",
+            "\n/// As in kernels/include; generated.\n#[repr(C)]\n#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]\npub struct {} {{ {} }}\n",
             s.name,
             fields.join(", ")
         );

@@ -40,7 +40,7 @@ pub struct Struct {
 /// The same type in Rust. Vectors are only pointed to: their elements are what the host holds.
 fn rust_type(c: &str, structs: &[Struct]) -> Result<String, String> {
     Ok(match c {
-        "float" | "float4" => "f32",
+        "float" | "float2" | "float4" => "f32",
         "double" => "f64",
         "bf16" => "half::bf16",
         "uint8_t" => "u8",
@@ -126,7 +126,7 @@ fn parameter(text: &str, structs: &[Struct]) -> Result<Parameter, String> {
         (true, true) => Kind::Read,
         (true, false) => Kind::Write,
     };
-    if kind == Kind::Value && of == "float4" {
+    if kind == Kind::Value && matches!(of, "float2" | "float4") {
         return Err(format!("{name}: a vector by value"));
     }
     Ok(Parameter { name: name.to_owned(), kind, of: rust_type(of, structs)? })

@@ -94,7 +94,7 @@ struct Block {
     char* shared = nullptr;
     Thread* current = nullptr;
     unsigned running = 0;  // threads that have not exited
-    uint32_t epoch = 1;    // counts barriers of the whole block
+    uint32_t epoch = 0;    // counts blocks and barriers of the whole block, so that what the shadow remembers of a block is void in the next
     uint64_t random = 1;
     Stacks stacks;
     void* runner = nullptr;  // the OS thread's own stack while fibers run

@@ -19,7 +19,7 @@ inline void collective(const char* operation, uint32_t mask, Argument& mine, Wor
     if (warp.arrived == 0) {
         warp.operation = operation;
         warp.wanted = wanted;
-    } else if (warp.wanted != wanted || strcmp(warp.operation, operation) != 0) {
+    } else if (warp.wanted != wanted || (warp.operation != operation && strcmp(warp.operation, operation) != 0)) {
         fail(std::string("divergent warp: one lane is at ") + operation + " while others wait at " + warp.operation);
     }
     warp.argument[t.lane] = &mine;

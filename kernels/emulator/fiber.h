@@ -10,11 +10,11 @@ namespace emulator {
 // Saves the callee-saved registers on the current stack, leaves its pointer in *save and continues where `load` was saved.
 extern "C" void emulator_switch_stack(void** save, void* load);
 
-// Stacks of one OS thread, one after the other, each with an unmapped page below it so that an overflow is caught.
+// Stacks of one OS thread, one after the other, each with unmapped pages below it so that an overflow is caught.
 class Stacks {
 public:
-    static constexpr size_t kBytes = 128 << 10;
-    static constexpr size_t kGuard = 4 << 10;
+    static constexpr size_t kBytes = 144 << 10;
+    static constexpr size_t kGuard = 16 << 10;  // more than the locals of one function, which need not be touched in order
 
     explicit Stacks(unsigned count);
     ~Stacks();
@@ -23,7 +23,7 @@ public:
 
     unsigned count() const { return count_; }
     char* top(unsigned index) const { return base_ + (index + 1) * kBytes; }
-    // The fiber whose guard page holds `address`, or -1.
+    // The fiber whose guard pages hold `address`, or -1.
     int overflowed(const void* address) const;
     // A saved context that starts `entry` on stack `index`.
     void* prepare(unsigned index, void (*entry)()) const;

@@ -10,7 +10,7 @@ namespace emulator {
 
 namespace {
 
-constexpr size_t kRegion = size_t{64} << 30;  // of address space, not of memory
+constexpr size_t kRegion = size_t{256} << 30;  // of address space, not of memory
 constexpr size_t kPage = 4096;
 // As bytes FD FF: NaN in f32 and in bf16, so that reading a guard shows too.
 inline unsigned char pattern(const char* at) { return reinterpret_cast<uintptr_t>(at) & 1 ? 0xFF : 0xFD; }
@@ -40,15 +40,17 @@ Region& region() {
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
+// A range never used before as long as there is one, so that the use of a freed allocation is a fault and not another's data.
 char* take_range(Region& r, size_t bytes) {
-    if (const auto found = r.free_ranges.find(bytes); found != r.free_ranges.end()) {
-        char* at = r.base + found->second;
-        r.free_ranges.erase(found);
+    if (kRegion - r.used >= bytes) {
+        char* at = r.base + r.used;
+        r.used += bytes;
         return at;
     }
-    if (kRegion - r.used < bytes) return nullptr;
-    char* at = r.base + r.used;
-    r.used += bytes;
+    const auto found = r.free_ranges.find(bytes);
+    if (found == r.free_ranges.end()) return nullptr;
+    char* at = r.base + found->second;
+    r.free_ranges.erase(found);
     return at;
 }
 
@@ -130,17 +132,19 @@ std::string describe_address(const void* address) {
     const std::lock_guard lock(r.mutex);
     const auto* at = static_cast<const char*>(address);
     if (!at) return "a null pointer";
+    // The nearer of the allocations before and after, if one is near.
+    constexpr std::ptrdiff_t kNear = 4 * kPage;
     const auto next = r.allocations.upper_bound(at);
+    const std::ptrdiff_t before = next == r.allocations.end() ? kNear : next->first - at;
+    std::ptrdiff_t after = kNear;
     if (next != r.allocations.begin()) {
         const auto& [memory, a] = *std::prev(next);
-        const auto beyond = at - memory - static_cast<std::ptrdiff_t>(a.bytes);
-        if (beyond < static_cast<std::ptrdiff_t>(kPage * 2)) {
-            return std::to_string(beyond) + " bytes after the end of an allocation of " + std::to_string(a.bytes) + " bytes";
-        }
+        after = at - memory - static_cast<std::ptrdiff_t>(a.bytes);
     }
-    if (next != r.allocations.end() && next->first - at < static_cast<std::ptrdiff_t>(kPage * 4)) {
-        return std::to_string(next->first - at) + " bytes before an allocation of " + std::to_string(next->second.bytes) + " bytes";
+    if (after < kNear && after <= before) {
+        return std::to_string(after) + " bytes after the end of an allocation of " + std::to_string(std::prev(next)->second.bytes) + " bytes";
     }
+    if (before < kNear) return std::to_string(before) + " bytes before an allocation of " + std::to_string(next->second.bytes) + " bytes";
     return in_region(at) ? "memory that is not allocated" : "an address that is no device memory";
 }
 

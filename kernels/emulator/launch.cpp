@@ -86,6 +86,9 @@ std::string run(const char* name, const EmulatorLaunch& config, void** arguments
 
 int emulator_launch(const char* kernel, const EmulatorLaunch* launch, void** arguments, EmulatorCounters* counters, char* message,
                     size_t room) {
+    // One kernel at a time, as on one stream: what damaged guards show afterwards is then this launch's doing.
+    static std::mutex device;
+    const std::lock_guard turn(device);
     std::string failure;
     try {
         failure = emulator::run(kernel, *launch, arguments, *counters);

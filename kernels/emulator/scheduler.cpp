@@ -88,7 +88,7 @@ void fiber_main() {
 }  // namespace
 
 Block::Block(Launch& shared_launch, unsigned count)
-    : launch(shared_launch), threads(count), warps((count + kWarpSize - 1) / kWarpSize), stacks(count) {
+    : launch(shared_launch), threads(count), warps((count + kWarpSize - 1) / kWarpSize), shadow(launch.shared_bytes), stacks(count) {
     shared = static_cast<char*>(::operator new(launch.shared_bytes + 16, std::align_val_t(1024)));
 }
 
@@ -107,10 +107,9 @@ void Block::run(uint64_t linear) {
     index = {static_cast<unsigned>(linear % grid.x), static_cast<unsigned>(linear / grid.x % grid.y),
              static_cast<unsigned>(linear / grid.x / grid.y)};
     random = launch.seed * 0x2545F4914F6CDD1Du + linear;
-    epoch = 1;
+    epoch++;
     running = static_cast<unsigned>(threads.size());
     __builtin_memset(shared, 0xFF, launch.shared_bytes);  // NaN, as f32 and as bf16
-    shadow.reset(launch.shared_bytes);
     for (Warp& warp : warps) warp = {};
     for (Barrier& b : barriers) b = {};
     for (unsigned i = 0; i < threads.size(); i++) {

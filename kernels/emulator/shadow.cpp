@@ -17,11 +17,6 @@ namespace {
 
 }  // namespace
 
-void Shadow::reset(size_t bytes) {
-    bytes_ = bytes;
-    words_.assign((bytes + 3) / 4, Word{});
-}
-
 Shadow::Word* Shadow::words(const void* address, size_t bytes, const char* what) {
     const auto offset = static_cast<size_t>(static_cast<const char*>(address) - block().shared);
     if (offset >= bytes_ || bytes_ - offset < bytes) {

@@ -12,7 +12,7 @@ namespace emulator {
 
 class Shadow {
 public:
-    void reset(size_t bytes);
+    explicit Shadow(size_t bytes) : words_((bytes + 3) / 4), bytes_(bytes) {}
 
     // Checks an access by the running thread and remembers it. `what` names it in the error.
     void read(const void* address, size_t bytes, const char* what);
@@ -36,7 +36,7 @@ private:
     void note_write(Word& word) const;
 
     std::vector<Word> words_;
-    size_t bytes_ = 0;
+    size_t bytes_;
 };
 
 }  // namespace emulator

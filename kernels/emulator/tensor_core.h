@@ -58,9 +58,9 @@ inline float bf16_high(uint32_t pair) {
     return value;
 }
 
-// One row of D(16x8) += A(16x16) * B(16x8). Sums run over k in order and round each step to f32; a tensor core keeps a few bits more
-// and truncates.
-typedef float Row8 __attribute__((vector_size(32)));
+// sum(16x8) += left(16x16) * right(16x8). Sums run over k in order and round each step to f32; a tensor core keeps a few bits more and
+// truncates.
+void multiply_rows(float (&sum)[16][8], const float (&left)[16][16], const float (&right)[16][8]);
 
 // D(16x8, f32) += A(16x16, bf16, row-major) * B(16x8, bf16, column-major).
 inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
@@ -71,8 +71,7 @@ inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0
     } mine{d, a, b0, b1};
     collective("mma.m16n8k16", ~0u, mine, [](Argument** all) {
         block().counters.mma++;
-        float left[16][16];
-        alignas(32) float right[16][8], sum[16][8];
+        float left[16][16], right[16][8], sum[16][8];
         for (unsigned lane = 0; lane < kWarpSize; lane++) {
             const unsigned group = lane / 4, pair = lane % 4 * 2;
             const Argument& one = *all[lane];
@@ -87,16 +86,7 @@ inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0
             right[pair + 8][group] = bf16_low(one.b1);
             right[pair + 9][group] = bf16_high(one.b1);
         }
-        for (unsigned row = 0; row < 16; row++) {
-            Row8 total;
-            memcpy(&total, sum[row], 32);
-            for (unsigned k = 0; k < 16; k++) {
-                Row8 factor;
-                memcpy(&factor, right[k], 32);
-                total += left[row][k] * factor;
-            }
-            memcpy(sum[row], &total, 32);
-        }
+        multiply_rows(sum, left, right);
         for (unsigned lane = 0; lane < kWarpSize; lane++) {
             const unsigned group = lane / 4, pair = lane % 4 * 2;
             for (unsigned i = 0; i < 4; i++) all[lane]->d[i] = sum[group + i / 2 * 8][pair + i % 2];

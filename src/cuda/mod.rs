@@ -12,7 +12,9 @@
 //! Nothing here needs a GPU or the driver to link or to start; the driver is loaded when it is asked for.
 
 mod arguments;
+pub mod augment;
 pub mod conv;
+pub mod conv_stem;
 mod driver;
 mod element;
 pub mod elementwise;
@@ -21,7 +23,10 @@ pub mod emulated;
 pub mod gemm;
 pub mod handles;
 pub mod launch;
+pub mod loss;
 pub mod memory;
+pub mod norm;
+pub mod pool;
 
 pub use element::Element;
 

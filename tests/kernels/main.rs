@@ -10,11 +10,18 @@ fn kernels_are_not_run_without_the_emulator() {
 #[cfg(feature = "emulator")]
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../../build/signatures.rs"]
+mod parser;
+mod signatures;
 
+#[cfg(feature = "emulator")]
+mod augment;
 #[cfg(feature = "emulator")]
 mod conformance;
 #[cfg(feature = "emulator")]
 mod conv;
+#[cfg(feature = "emulator")]
+mod conv_stem;
 #[cfg(feature = "emulator")]
 mod device;
 #[cfg(feature = "emulator")]
@@ -24,4 +31,12 @@ mod emulator;
 #[cfg(feature = "emulator")]
 mod gemm;
 #[cfg(feature = "emulator")]
+mod loss;
+#[cfg(feature = "emulator")]
+mod mutants;
+#[cfg(feature = "emulator")]
+mod norm;
+#[cfg(feature = "emulator")]
 mod planted;
+#[cfg(feature = "emulator")]
+mod pool;

@@ -76,7 +76,7 @@ fn kernel_names(source: &str) -> Vec<String> {
 /// The kernels of kernels/FILE.cu with a bug.
 pub fn mutant(id: &str, file: &str, edits: &[Edit]) -> Emulator {
     assert!(!edits.is_empty());
-    Emulator::load(&build(id, &tree().join(format!("{file}.cu")), edits), crate::device::schedules()[0]).unwrap()
+    Emulator::load(&build(&format!("{file}-{id}"), &tree().join(format!("{file}.cu")), edits), crate::device::schedules()[0]).unwrap()
 }
 
 /// The kernels of a file of the tests.
