@@ -32,7 +32,7 @@ fn copies_fill_with_zeros() {
             let (from, mut out) = (Array::from_host(&device, &rows).unwrap(), Array::<u32, _>::new(&device, 128).unwrap());
             one_warp(&device, 512, &ConformanceCopy { rows: from.ptr(), out: out.ptr_mut(), valid });
             let want: Vec<u32> =
-                (0..128).map(|i| (i / 4 ^ 1, i % 4)).map(|(row, i)| if valid >> row & 1 == 1 { rows[row * 4 + i] } else { 0 }).collect();
+                (0..128).map(|i| ((i / 4) ^ 1, i % 4)).map(|(row, i)| if valid >> row & 1 == 1 { rows[row * 4 + i] } else { 0 }).collect();
             assert_eq!(out.to_host().unwrap(), want);
         }
         let rows = words(2, 384);
