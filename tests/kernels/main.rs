@@ -35,6 +35,8 @@ mod loss;
 #[cfg(feature = "emulator")]
 mod mutants;
 #[cfg(feature = "emulator")]
+mod mutants_conv;
+#[cfg(feature = "emulator")]
 mod norm;
 #[cfg(feature = "emulator")]
 mod planted;
