@@ -16,18 +16,12 @@
 // Owner: thread i owns elements 4i..4i+3 (n is padded to a multiple of 4 by the host). No communication, bitwise repeatable.
 // Status: compiled only; no GPU has run it.
 
-struct Control {
-    unsigned long long step;     // updates gone through
-    unsigned long long skipped;  // of these, left out
-    double scale;                // what gradients count as multiplied with
-    unsigned int finite;         // 0: leave this update out
-    unsigned int padding;
-};
+#include "arguments.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
 sgd(float4* __restrict__ params, const float4* __restrict__ grads, float4* __restrict__ buffer, unsigned long long n4,
     const double* __restrict__ lr_table, const double* __restrict__ momentum_table, unsigned long long table_len,
-    const Control* __restrict__ control, const unsigned long long* __restrict__ group_end, const double* __restrict__ group_decay,
+    const UpdateControl* __restrict__ control, const unsigned long long* __restrict__ group_end, const double* __restrict__ group_decay,
     int num_groups, double dampening, int nesterov)
 {
     if (!control->finite) return;

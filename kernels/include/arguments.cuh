@@ -33,6 +33,14 @@ ARGUMENT_STRUCT(NormShape) {
     int32_t relu, pad;
 };
 
+// What changes from update to update, in device memory: updates gone through and of these left out, what gradients count as multiplied
+// with, and whether they are finite (0: leave this update out).
+ARGUMENT_STRUCT(UpdateControl) {
+    uint64_t step, skipped;
+    double scale;
+    uint32_t finite, pad;
+};
+
 // One picture of the augmentation: where it lies in the buffer, the crop, and whether to mirror it.
 ARGUMENT_STRUCT(Picture) {
     uint64_t offset;
