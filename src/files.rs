@@ -99,6 +99,17 @@ pub fn write_whole(dir: &Path, name: &str, tag: &str, bytes: &[u8], replace: boo
     new.publish()
 }
 
+/// Writes what a user asked for to `path`: a file in one step, links followed; into what is no file (a device, a pipe) plainly.
+///
+/// # Errors
+/// `Write`.
+pub fn write_output(path: &Path, bytes: &[&[u8]]) -> Result<()> {
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        return std::fs::write(path, bytes.concat()).map_err(|e| Error::writing(path, e));
+    }
+    write_atomically(&path.canonicalize().unwrap_or_else(|_| path.to_owned()), bytes)
+}
+
 /// Writes `parts`, one after the other, to `path`, replacing what was there in one step.
 ///
 /// # Errors

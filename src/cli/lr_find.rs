@@ -8,12 +8,13 @@ use super::train_report::Report;
 use super::{signals, train};
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::write_output;
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -56,8 +57,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
+    let stop = signals::stop_on_signal()?;
     let trials = train::open(&config, &folder, &report).and_then(|data| {
-        let stop = signals::stop_on_signal()?;
         lr_find::run(Cpu::<f32>::new(), &config, &data, range, &stop, &mut |u, t: &Trial| {
             if u.is_multiple_of(config.log_interval) {
                 report.line(&format!("update {u}/{} lr {:.3e} loss {:.4} smoothed {:.4}", range.updates, t.lr, t.loss, t.smoothed));
@@ -75,18 +76,22 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         trials.iter().for_each(|t| {
             let _ = writeln!(text, "{},{},{}", t.lr, t.loss, t.smoothed);
         });
-        write_atomically(path, &[text.as_bytes()])?;
+        write_output(path, &[text.as_bytes()])?;
     }
     if let Some(path) = &args.json {
         let points: Vec<_> = trials.iter().map(|t| json!({ "lr": t.lr, "loss": t.loss, "smoothed": t.smoothed })).collect();
         let (peak, reason) = suggestion.as_ref().map_or((None, None), |s| (Some(s.peak), Some(&s.reason)));
-        write_atomically(path, &[format!("{}\n", json!({ "suggested_lr": peak, "reason": reason, "points": points })).as_bytes()])?;
+        write_output(path, &[format!("{}\n", json!({ "suggested_lr": peak, "reason": reason, "points": points })).as_bytes()])?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;
     }
     if args.csv.is_none() && args.json.is_none() && args.plot.is_none() && trials.len() > 1 {
         println!("{}", figure.text(100).trim_end());
+    }
+    if stop.load(Ordering::Relaxed) {
+        println!("stopped after {} of {} updates: too early to suggest a rate", trials.len(), range.updates);
+        return Ok(Outcome::Stopped);
     }
     let suggestion = suggestion?;
     println!("suggested peak: --lr {:.2e}", suggestion.peak);

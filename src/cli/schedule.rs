@@ -4,7 +4,7 @@ use super::Outcome;
 use super::plot::{Figure, Line};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::write_output;
 use crate::schedule::Point;
 use crate::train::config::{Config, Sched};
 use crate::train::plan::Plan;
@@ -57,10 +57,14 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         (None, None) => Plan::new(&config, pictures(&config)?)?.updates_per_epoch,
     };
     let scheds = if args.compare.is_empty() { vec![config.sched] } else { args.compare };
-    let plans: Vec<(Sched, Plan)> = scheds
-        .into_iter()
-        .map(|sched| Plan::of(&Config { sched, ..config.clone() }, updates_per_epoch).map(|p| (sched, p)))
-        .collect::<Result<_>>()?;
+    let comparing = scheds.len() > 1;
+    let of = |sched: Sched| {
+        // one-cycle has no part in a warm-up typed for the others
+        let own = comparing && sched == Sched::Onecycle;
+        Config { sched, warmup_epochs: config.warmup_epochs.filter(|_| !own), ..config.clone() }
+    };
+    let plans: Vec<(Sched, Plan)> =
+        scheds.into_iter().map(|sched| Plan::of(&of(sched), updates_per_epoch).map(|p| (sched, p))).collect::<Result<_>>()?;
     for (sched, plan) in &plans {
         plan.warnings
             .iter()
@@ -70,10 +74,10 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let figure = figure(&config, &plans);
     let (_, plan) = &plans[0];
     if let Some(path) = &args.csv {
-        write_atomically(path, &[csv(plan).as_bytes()])?;
+        write_output(path, &[csv(plan).as_bytes()])?;
     }
     if let Some(path) = &args.json {
-        write_atomically(path, &[json_of(&config, plan).as_bytes()])?;
+        write_output(path, &[json_of(&config, plan).as_bytes()])?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;

@@ -91,7 +91,7 @@ impl Schedule {
         }
         check_factor("--cycle-decay", sgdr.decay)?;
         let last = sgdr.position(self.total - self.warmup - 1);
-        if last.t + 1 < last.len && last.t * 10 < last.len * 9 {
+        if last.t + 1 < last.len && last.t / 9 < last.len / 10 {
             warnings.push(format!(
                 "--cycle-epochs: the run ends {} updates into a cycle of {}, at a rate of {:e}: see where cycles end with the schedule command",
                 last.t + 1,

@@ -121,7 +121,7 @@ impl Schedule {
             }
             Curve::OneCycle(cycle) => ("next phase", cycle.phase_ends(self.total).map(|end| end.ceil() as u64).collect()),
         };
-        let mut marks: Vec<_> = warm.into_iter().chain(after.into_iter().map(|u| (u, what))).filter(|m| m.0 + 1 < self.total).collect();
+        let mut marks: Vec<_> = warm.into_iter().chain(after.into_iter().map(|u| (u, what))).filter(|m| m.0 < self.total).collect();
         marks.dedup();
         marks
     }

@@ -102,7 +102,7 @@ pub fn run<B: Backend>(
         }
         learner.apply()?;
         let loss = loss / rows.max(1) as f64;
-        if !loss.is_finite() || !learner.measured()?.0.finite || stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) || !loss.is_finite() || !learner.measured()?.0.finite {
             break;
         }
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
@@ -157,7 +157,7 @@ mod tests {
     fn curve(fall: f64, least: f64, noise: f64) -> Vec<Trial> {
         let range = Range { low: 1e-5, high: 10.0, updates: 200 };
         let loss = |lr: f64| 2.3 - 1.0 / (1.0 + (fall / lr).powi(2)) + (lr / least / 2.0).powi(4);
-        let wobble = |u: u64| if u % 2 == 0 { noise } else { -noise };
+        let wobble = |u: u64| if u.is_multiple_of(2) { noise } else { -noise };
         let trial = |u| Trial { lr: range.rate(u), loss: loss(range.rate(u)) + wobble(u), smoothed: loss(range.rate(u)) };
         (0..200).map(trial).collect()
     }

@@ -72,9 +72,11 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         note(format!("{flag} is now {is}; the checkpoint's run had {was}"));
     }
     note(format!("going on from {} after {} updates", path.display(), progress.update));
-    dir.abandon_after(&progress)?;
-    if progress.best_update == Some(progress.update) {
-        dir.link_best(&path)?; // a kill right after the save may have left the link undone
+    dir.abandon_after(&progress, &path)?;
+    if progress.best_update == Some(progress.update)
+        && let Some(own) = dir.checkpoint(progress.update)
+    {
+        dir.link_best(&own)?; // a kill right after the save may have left the link undone
     }
     progress.config = settings;
     Ok((state, progress))

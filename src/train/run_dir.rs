@@ -109,22 +109,28 @@ impl RunDir {
             .next("--resume best.safetensors, or start again in another --output"))
     }
 
-    /// Sets aside what a run that goes on after `progress.update` leaves behind: checkpoints of later updates, and the best one if it
-    /// is not of this past. They would otherwise be taken for the run's own.
+    /// Sets aside what a run that goes on from `resumed` after `progress.update` leaves behind: checkpoints of later updates, and the
+    /// best one if it is not of this past. They would otherwise be taken for the run's own. Going on from `best.safetensors` makes it a
+    /// numbered checkpoint first, so that the run can be found again.
     ///
     /// # Errors
     /// `Write`.
-    pub fn abandon_after(&self, progress: &Progress) -> Result<()> {
+    pub fn abandon_after(&self, progress: &Progress, resumed: &Path) -> Result<()> {
         let all = checkpoint::list(&self.path.join("checkpoints"));
         let later: Vec<_> = all.iter().filter(|(update, _)| *update > progress.update).collect();
         if later.is_empty() {
             return Ok(());
         }
+        let own = self.path.join(format!("checkpoints/{:08}.safetensors", progress.update));
+        let folder = |path: &Path| path.canonicalize().ok();
+        if !own.exists() && resumed.parent().and_then(folder) == folder(&self.path) {
+            link_atomically(resumed, &own)?;
+        }
         let aside = |path: &Path| fs::rename(path, path.with_extension("safetensors.abandoned")).map_err(|e| Error::writing(path, e));
         later.iter().try_for_each(|(_, path)| aside(path))?;
         let best = self.path.join("best.safetensors");
-        match all.iter().find(|(update, _)| Some(*update) == progress.best_update) {
-            Some((_, path)) => self.link_best(path),
+        match progress.best_update.and_then(|update| self.checkpoint(update)) {
+            Some(path) => self.link_best(&path),
             None if best.exists() => aside(&best),
             None => Ok(()),
         }

@@ -223,7 +223,8 @@ impl<B: Backend> Run<'_, B> {
 
     fn non_finite(&self, done: &Done, skipped: u64) -> Error {
         let shown: Vec<String> = done.ids.iter().map(u64::to_string).collect();
-        let good = self.saved.as_ref().map_or("none yet".to_owned(), |(_, path)| path.display().to_string());
+        let resumed = self.config.resume.clone().filter(|from| from != "auto");
+        let good = self.saved.as_ref().map(|(_, path)| path.display().to_string()).or(resumed).unwrap_or("none yet".to_owned());
         let what = match self.config.on_nonfinite {
             OnNonfinite::Skip(most) if skipped > most => format!(", after {most} updates were left out"),
             _ => String::new(),

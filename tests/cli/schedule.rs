@@ -68,6 +68,13 @@ fn json_and_plot_say_what_the_curve_does() {
     schedule(&format!("--opt adamw --sched onecycle --epochs 7 --updates-per-epoch 30 --plot {}", svg.display()));
     assert!(text(&svg).contains("beta1"));
     schedule(&format!("--compare cosine,step,poly --plot {}", svg.display()));
+    schedule(&format!("--compare cosine,onecycle --warmup-epochs 5 --plot {}", folder.path().join("w.svg").display()));
+    // what a link points to is written, the link stays
+    let link = folder.path().join("link.csv");
+    std::os::unix::fs::symlink(folder.path().join("real.csv"), &link).unwrap();
+    std::fs::write(folder.path().join("real.csv"), "").unwrap();
+    schedule(&format!("--epochs 7 --updates-per-epoch 3 --csv {}", link.display()));
+    assert!(link.is_symlink() && text(&folder.path().join("real.csv")).lines().count() == 22);
     let drawn = text(&svg);
     assert!(["cosine", "step", "poly"].iter().all(|name| drawn.contains(name)));
 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 const STEPS: u64 = 50;
 
+/// Parameters and state.
+type Arenas = (Vec<f64>, Vec<f64>);
+
 fn mix(v: u64) -> u64 {
     let z = v.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -41,14 +44,7 @@ fn groups(sizes: [usize; 2], weight_decay: f64) -> ParamGroups {
 }
 
 /// Parameters and state through `rule`, one update after `done` of them.
-fn step<T: Real, R: UpdateRule>(
-    rule: R,
-    sizes: [usize; 2],
-    (peak, wd): (f64, f64),
-    done: u64,
-    p: &[f64],
-    state: &[f64],
-) -> (Vec<f64>, Vec<f64>) {
+fn step<T: Real, R: UpdateRule>(rule: R, sizes: [usize; 2], (peak, wd): (f64, f64), done: u64, p: &[f64], state: &[f64]) -> Arenas {
     let cpu = Cpu::<T>::new();
     let (mut params, grads, mut own) = (up(&cpu, p), up(&cpu, &gradients(sizes, done)), up(&cpu, state));
     let mut control = cpu.control(&table(peak), Counters { step: done, skipped: 0 }).unwrap();
@@ -211,21 +207,22 @@ fn lamb() {
 #[test]
 fn the_traps_are_noticed() {
     let sizes = [40, 9];
-    let run = |first: &dyn Fn(u64, &[f64], &[f64]) -> (Vec<f64>, Vec<f64>), state: usize| {
+    fn run(first: impl Fn(u64, &[f64], &[f64]) -> Arenas, state: usize) -> Vec<f64> {
+        let sizes = [40, 9];
         let mut at = (tensors(sizes), vec![0.0; state * 49]);
         for done in 0..3 {
             at = first(done, &at.0, &at.1);
         }
         at.0
-    };
+    }
     let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
     let sgd = |dampening| {
         let rule = Sgd { nesterov: false, dampening };
-        run(&|done, p, s| step::<f64, _>(rule, sizes, (0.1, 1e-2), done, p, s), 1)
+        run(|done, p, s| step::<f64, _>(rule, sizes, (0.1, 1e-2), done, p, s), 1)
     };
     assert!(apart(&sgd(0.0), &sgd(0.1)) > 1e-3);
-    let adam = |eps| run(&|done, p, s| step::<f64, _>(AdamW { beta2: 0.99, eps }, sizes, (0.02, 0.1), done, p, s), 2);
+    let adam = |eps| run(|done, p, s| step::<f64, _>(AdamW { beta2: 0.99, eps }, sizes, (0.02, 0.1), done, p, s), 2);
     assert!(apart(&adam(1e-8), &adam(1e-5)) > 1e-7);
-    let lion = |beta2| run(&|done, p, s| step::<f64, _>(Lion { beta2 }, sizes, (0.01, 0.3), done, p, s), 1);
+    let lion = |beta2| run(|done, p, s| step::<f64, _>(Lion { beta2 }, sizes, (0.01, 0.3), done, p, s), 1);
     assert!(apart(&lion(0.99), &lion(0.9)) > 1e-3);
 }

@@ -84,6 +84,7 @@ fn skip_leaves_out_so_many_and_no_more() {
     // The count goes on across a resume: not one more.
     let again = train(&data, &run, &format!("{THROWN} --on-nonfinite skip:3 --resume auto"));
     assert_eq!(again.status.code(), Some(76));
+    assert_eq!(events(&run).into_iter().filter(|e| e["event"] == "skip").collect::<Vec<_>>(), skips);
     for wrong in ["skip", "skip:0", "skip:x", "ignore"] {
         let refused = train(&data, &run, &format!("--on-nonfinite {wrong}"));
         assert_eq!(refused.status.code(), Some(2), "{wrong}");

@@ -195,6 +195,31 @@ fn going_back_abandons_what_came_after() {
     assert!(std::fs::read(output.join("model.safetensors")).unwrap() == bytes);
 }
 
+/// The best checkpoint whose numbered twin was pruned: going on from it must leave a run that `auto` finds.
+#[test]
+fn going_back_to_the_best_leaves_a_run_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let run = |more: &[&str]| run_code(engine().args(arguments(&data, &output)).args(["--checkpoint-hist", "9"]).args(more));
+    assert_eq!(run(&["--max-steps", "12"]), Some(0));
+    let best = output.join("best.safetensors");
+    let checkpoints = output.join("checkpoints");
+    std::fs::copy(checkpoints.join("00000006.safetensors"), folder.path().join("x")).unwrap();
+    std::fs::remove_file(&best).unwrap();
+    std::fs::rename(folder.path().join("x"), &best).unwrap();
+    for update in ["03", "06"] {
+        std::fs::remove_file(checkpoints.join(format!("000000{update}.safetensors"))).unwrap();
+    }
+    assert_eq!(run(&["--resume", best.to_str().unwrap(), "--max-steps", "7"]), Some(0));
+    assert!(checkpoints.join("00000012.safetensors.abandoned").exists() && checkpoints.join("00000006.safetensors").exists());
+    assert!(best.exists());
+    assert_eq!(run(&[]), Some(0));
+    let whole = folder.path().join("whole");
+    assert_eq!(run_code(engine().args(arguments(&data, &whole))), Some(0));
+    assert!(std::fs::read(output.join("model.safetensors")).unwrap() == std::fs::read(whole.join("model.safetensors")).unwrap());
+}
+
 #[test]
 fn all_checkpoints_damaged_is_an_error_and_not_a_fresh_start() {
     let folder = tempfile::tempdir().unwrap();

@@ -79,10 +79,8 @@ impl Config {
 
     fn check_optimizer(&self) -> Result<()> {
         let bad = |flag: &str, what: &str| Err(Error::usage(what).at(flag.to_owned()).next("imagenet-engine train --help"));
-        if let Some(betas) = &self.opt_betas {
-            if betas.len() != 2 || betas.iter().any(|b| !(0.0..1.0).contains(b)) {
-                return bad("--opt-betas", "needs two numbers in [0, 1), such as 0.9,0.999");
-            }
+        if self.opt_betas.as_ref().is_some_and(|betas| betas.len() != 2 || betas.iter().any(|b| !(0.0..1.0).contains(b))) {
+            return bad("--opt-betas", "needs two numbers in [0, 1), such as 0.9,0.999");
         }
         if self.opt_eps.is_some_and(|eps| !(eps.is_finite() && eps > 0.0)) {
             return bad("--opt-eps", "must be finite and positive");

@@ -63,10 +63,38 @@ impl Config {
         }
         let typed = |key: &str| given(&key.replace('-', "_"));
         let data = file.get("data").filter(|_| !typed("data")).and_then(toml::Value::as_str).unwrap_or(&flags.data);
-        let preset: toml::Table = match data {
+        let mut preset: toml::Table = match data {
             "demo" => DEMO.parse().map_err(|e: toml::de::Error| Error::internal("the demo's preset").source(e))?,
             _ => toml::Table::new(),
         };
+        // Settings that belong to others give way with them, unless they were typed themselves.
+        let says = |key: &str, word: &str| {
+            let value = if typed(key) { settled.get(key) } else { file.get(key).or(settled.get(key)) };
+            value.and_then(toml::Value::as_str) == Some(word)
+        };
+        let mut gone: Vec<&str> = Vec::new();
+        if !says("opt", "sgd") {
+            gone.extend(["lr", "weight-decay", "nesterov"]);
+        }
+        if ["momentum", "dampening"].iter().any(|key| typed(key) || file.contains_key(*key)) {
+            gone.push("nesterov");
+        }
+        if says("sched", "onecycle") || says("sched", "constant") {
+            gone.push("warmup-epochs");
+        }
+        if typed("lr-base") || file.contains_key("lr-base") {
+            gone.push("lr");
+        }
+        gone.iter().for_each(|key| drop(preset.remove(*key)));
+        let others = file.get("opt").and_then(toml::Value::as_str).is_some_and(|opt| !says("opt", opt));
+        if others {
+            ["lr", "lr-base", "weight-decay", "clip-grad-norm", "opt-betas", "opt-eps", "nesterov"]
+                .iter()
+                .for_each(|key| drop(file.remove(*key)));
+        }
+        if typed("lr-base") {
+            file.remove("lr");
+        }
         for (key, value) in preset.into_iter().chain(file) {
             if !typed(&key) {
                 settled.insert(key, value);
@@ -111,7 +139,7 @@ mod tests {
         let path = folder.path().join("c.toml");
         std::fs::write(&path, file).unwrap();
         let args = ["train", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied());
-        let matches = Alone::command().get_matches_from(args);
+        let matches = Alone::command().args_override_self(true).get_matches_from(args);
         let flags = Alone::from_arg_matches(&matches).unwrap().config;
         Config::resolve(flags, |id| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine))
     }
@@ -131,6 +159,36 @@ mod tests {
         let again = resolve(&c.to_toml().unwrap(), &[]).unwrap();
         assert_eq!(again.to_toml().unwrap(), c.to_toml().unwrap());
         assert!(again.nesterov && again.rrc_scale == [0.35, 1.0]);
+    }
+
+    /// The demo's preset and a file's settings are of one optimizer and schedule; another one takes its own defaults.
+    #[test]
+    fn another_optimizer_or_schedule_does_not_inherit() {
+        for sched in ["cosine", "onecycle", "step", "sgdr", "poly", "linear", "constant"] {
+            for opt in ["sgd", "adamw", "lion", "lars", "lamb"] {
+                let c = resolve("", &["--sched", sched, "--opt", opt]).unwrap();
+                let warned = c.schedule(125).unwrap().warnings.join(" ");
+                assert!(!warned.contains("does nothing") && !warned.contains("rate for sgd"), "{sched} {opt}: {warned}");
+            }
+        }
+        let peak = |file: &str, flags: &[&str]| resolve(file, flags).unwrap().peak_lr();
+        assert_eq!((peak("", &[]), peak("", &["--opt", "lion"]), peak("", &["--lr-base", "0.8"])), (0.02, 1e-4 / 8.0, 0.1));
+        assert!(resolve("", &["--momentum", "0"]).is_ok() && resolve("", &["--dampening", "0.1"]).is_ok());
+        let run = resolve("data = 'x'\nopt = 'sgd'\nlr = 0.3", &["--nesterov"]).unwrap().to_toml().unwrap();
+        let lamb = resolve(&run, &["--opt", "lamb"]).unwrap();
+        assert_eq!((lamb.peak_lr(), lamb.decays()[0], lamb.clip(), lamb.nesterov), (1e-3, 1e-2, Some(1.0), false));
+        assert_eq!(peak(&run, &["--opt", "lamb", "--lr", "0.01"]), 0.01);
+        assert_eq!((peak(&run, &[]), peak(&run, &["--lr-base", "0.7"])), (0.3, 0.7));
+    }
+
+    #[test]
+    fn a_repeated_list_counts_once_the_last() {
+        let c = resolve(
+            "data = 'x'",
+            &["--decay-milestones", "30,60", "--decay-milestones", "70", "--rrc-scale", "0.1,1", "--rrc-scale", "0.2,1"],
+        )
+        .unwrap();
+        assert_eq!((c.decay_milestones, c.rrc_scale), (vec![70.0], vec![0.2, 1.0]));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Config {
     #[arg(long, value_enum, default_value_t = Augment::Standard, help_heading = "Data")]
     pub augment: Augment,
     /// Share of the picture's area a random crop takes: LOW,HIGH
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 1..=2, default_values_t = [0.08, 1.0], help_heading = "Data")]
+    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', action = clap::ArgAction::Set, num_args = 1..=2, default_values_t = [0.08, 1.0], help_heading = "Data")]
     pub rrc_scale: Vec<f64>,
     /// Order of the training pictures
     #[arg(long, value_enum, default_value_t = Shuffle::Full, help_heading = "Data")]
@@ -91,7 +91,7 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 30.0, help_heading = "Schedule")]
     pub decay_epochs: f64,
     /// multistep: epochs at which the rate drops, counted from the start of the run, such as 30,60,80
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', help_heading = "Schedule")]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', action = clap::ArgAction::Set, help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decay_milestones: Vec<f64>,
     /// step, multistep: what a drop multiplies the rate with
@@ -148,7 +148,7 @@ pub struct Config {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Optimizer")]
     pub dampening: f64,
     /// Decay of the moments [default: adamw and lamb 0.9,0.999, lion 0.9,0.99]
-    #[arg(long, value_name = "BETA1,BETA2", value_delimiter = ',', help_heading = "Optimizer")]
+    #[arg(long, value_name = "BETA1,BETA2", value_delimiter = ',', action = clap::ArgAction::Set, help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opt_betas: Option<Vec<f64>>,
     /// Added to denominators [default: adamw and lars 1e-8, lamb 1e-6]
