@@ -231,10 +231,10 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
     line("gradient norm", 1.0, 4.0 * count as f64, time(|| cpu.measure(&mut control, None, all(&g)).expect("measure")));
     let groups = ParamGroups(vec![ParamGroup { end: count, weight_decay: 1e-4 }]);
     let sgd = Sgd { nesterov: false, dampening: 0.0 };
-    let update = time(|| cpu.update(&sgd, &control, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
+    let update = time(|| cpu.update(&sgd, &mut control, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
     line("sgd, all parameters", 1.0, 20.0 * count as f64, update);
     let (adamw, mut state) = (AdamW { beta2: 0.999, eps: 1e-8 }, cpu.zeros(2 * count).expect("zeros"));
-    let update = time(|| cpu.update(&adamw, &control, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
+    let update = time(|| cpu.update(&adamw, &mut control, &groups, all_mut(&mut p), all(&g), &mut state).expect("update"));
     line("adamw, all parameters", 0.0, 28.0 * count as f64, update);
     // gradients of the sixteen residual branches meet; with dgrad's accumulate none of these is needed, so they do not count
     let len = n * 56 * 56 * 256;

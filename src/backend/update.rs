@@ -7,7 +7,7 @@
 //!
 //! Rules compute in f64 and are stored in the device's type: an update is the f64 rule's, rounded once. It is bound by memory anyway.
 
-use super::Memory;
+use super::Loss;
 use crate::error::Result;
 
 /// What one update depends on besides parameter, gradient and state.
@@ -89,26 +89,31 @@ pub struct Counters {
 pub struct Measured {
     /// Euclidean norm of all gradients, before clipping.
     pub grad_norm: f64,
-    /// False if a gradient is NaN or infinite: then the update changes nothing.
+    /// False if a loss or a gradient is NaN or infinite: then the update changes nothing.
     pub finite: bool,
+    /// Whether the update made a parameter or a number of the optimizer's state that is NaN or infinite, from a gradient that is neither.
+    pub overflowed: bool,
 }
 
-pub trait Update: Memory {
+pub trait Update: Loss {
     /// Tables, counters, and what was measured of the update in the making, on the device.
     type Control: Send;
 
     fn control(&self, table: &UpdateTable, counters: Counters) -> Result<Self::Control>;
 
+    /// Makes the update one that changes nothing if the loss of one of its batches is not finite. Before `measure`.
+    fn include_loss(&self, control: &mut Self::Control, metrics: &Self::Metrics) -> Result<()>;
+
     /// Measures the gradients' norm. With `clip`, gradients then count as scaled by `min(1, clip / (norm + 1e-6))`, as torch's
     /// `clip_grad_norm_`.
     fn measure(&self, control: &mut Self::Control, clip: Option<f64>, grads: Self::Ref<'_>) -> Result<()>;
 
-    /// Updates the whole arena, unless the gradients measured were not finite. `state` is `R::STATE` arenas of the parameters' length,
+    /// Updates the whole arena, unless the loss or the gradients measured were not finite. `state` is `R::STATE` arenas of the parameters' length,
     /// one after the other in one buffer.
     fn update<R: UpdateRule>(
         &self,
         rule: &R,
-        control: &Self::Control,
+        control: &mut Self::Control,
         groups: &ParamGroups,
         params: Self::Mut<'_>,
         grads: Self::Ref<'_>,

@@ -115,15 +115,19 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn check_finite(model: &Model, state: &State, path: &Path) -> Result<()> {
+/// What of the state is not finite, if anything: a weight's name, or what else.
+pub fn not_finite(model: &Model, state: &State) -> Option<String> {
     let infinite = |values: &[f32]| values.iter().any(|v| !v.is_finite());
     let bad = state.weights.iter().position(|v| !v.is_finite());
     let name = bad.and_then(|i| model.layout.params.iter().find(|p| p.param.range.contains(&i)).map(|p| p.name.clone()));
     let name = name.or_else(|| infinite(&state.running).then(|| "a running statistic".to_owned()));
     let name = name.or_else(|| infinite(&state.optimizer).then(|| "the optimizer's state".to_owned()));
     let average = infinite(&state.average_weights) || infinite(&state.average_running);
-    let name = name.or_else(|| average.then(|| "the moving average".to_owned()));
-    match name {
+    name.or_else(|| average.then(|| "the moving average".to_owned()))
+}
+
+fn check_finite(model: &Model, state: &State, path: &Path) -> Result<()> {
+    match not_finite(model, state) {
         Some(name) => Err(Error::non_finite(format!("{name} is not finite: the checkpoint was not written"))
             .at(path.display().to_string())
             .because("the training diverged")

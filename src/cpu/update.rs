@@ -5,7 +5,7 @@
 
 use super::memory::expect_len;
 use super::{Buffer, Cpu, Real, wide};
-use crate::backend::{Counters, Hyper, Measured, ParamGroups, Update, UpdateRule, UpdateTable};
+use crate::backend::{BatchMetrics, Counters, Hyper, Measured, ParamGroups, Update, UpdateRule, UpdateTable};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
@@ -24,6 +24,8 @@ pub struct Control {
     table: UpdateTable,
     counters: Counters,
     measured: Measured,
+    /// Whether the losses of the update in the making are finite.
+    loss_finite: bool,
     /// What gradients count as multiplied with.
     scale: f64,
 }
@@ -54,13 +56,19 @@ impl<T: Real> Update for Cpu<T> {
         if !table.average_decay.is_empty() {
             expect_len("control", "the averaging table", table.average_decay.len(), table.lr.len())?;
         }
-        Ok(Control { table: table.clone(), counters, measured: Measured { grad_norm: 0.0, finite: true }, scale: 1.0 })
+        let measured = Measured { grad_norm: 0.0, finite: true, overflowed: false };
+        Ok(Control { table: table.clone(), counters, measured, loss_finite: true, scale: 1.0 })
+    }
+
+    fn include_loss(&self, control: &mut Control, metrics: &BatchMetrics) -> Result<()> {
+        control.loss_finite &= metrics.loss.is_finite();
+        Ok(())
     }
 
     fn measure(&self, control: &mut Control, clip: Option<f64>, grads: &[T]) -> Result<()> {
         let pieces: Vec<f64> = grads.par_chunks(PIECE).map(|piece| wide(|| square_sum(piece))).collect();
         let grad_norm = pieces.iter().sum::<f64>().sqrt();
-        control.measured = Measured { grad_norm, finite: grad_norm.is_finite() };
+        control.measured = Measured { grad_norm, finite: grad_norm.is_finite() && control.loss_finite, overflowed: false };
         control.scale = clip.map_or(1.0, |most| (most / (grad_norm + 1e-6)).min(1.0));
         Ok(())
     }
@@ -68,7 +76,7 @@ impl<T: Real> Update for Cpu<T> {
     fn update<R: UpdateRule>(
         &self,
         rule: &R,
-        control: &Control,
+        control: &mut Control,
         groups: &ParamGroups,
         params: &mut [T],
         grads: &[T],
@@ -106,7 +114,9 @@ impl<T: Real> Update for Cpu<T> {
                 *trust = rule.trust(step, weights.sqrt(), measured.sqrt());
             }
         }
-        work.into_par_iter().for_each(|piece| wide(|| apply(rule, &steps[piece.group], trusts[piece.group], control.scale, piece)));
+        let scale = control.scale;
+        let finite = |piece: Piece<T>| wide(|| apply(rule, &steps[piece.group], trusts[piece.group], scale, piece));
+        control.measured.overflowed = !work.into_par_iter().map(finite).reduce(|| true, |a, b| a && b);
         Ok(())
     }
 
@@ -140,6 +150,7 @@ impl<T: Real> Update for Cpu<T> {
     fn advance(&self, control: &mut Control) -> Result<()> {
         control.counters.step += 1;
         control.counters.skipped += u64::from(!control.measured.finite);
+        control.loss_finite = true;
         Ok(())
     }
 
@@ -218,13 +229,16 @@ fn norms<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, scale: f64, piece: &P
     [square_sum(piece.params), compensated((0..len).step_by(BLOCK).map(block))]
 }
 
+/// False if a new number is not finite.
 #[inline(always)]
-fn apply<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, trust: f64, scale: f64, mut piece: Piece<T>) {
+fn apply<T: Real, R: UpdateRule>(rule: &R, step: &R::Step, trust: f64, scale: f64, mut piece: Piece<T>) -> bool {
+    let mut sound = true;
     for (i, (p, g)) in piece.params.iter_mut().zip(piece.grads).enumerate() {
         let mut own = load::<T, R>(&piece.state, i);
         *p = T::of_f64(rule.update(step, trust, p.to_f64(), scale * g.to_f64(), &mut own[..R::STATE]));
-        store::<T, R>(&mut piece.state, i, &own);
+        sound &= p.to_f64().is_finite() & store::<T, R>(&mut piece.state, i, &own);
     }
+    sound
 }
 
 #[inline(always)]
@@ -237,8 +251,11 @@ fn load<T: Real, R: UpdateRule>(state: &[&mut [T]; MAX_STATE], i: usize) -> [f64
 }
 
 #[inline(always)]
-fn store<T: Real, R: UpdateRule>(state: &mut [&mut [T]; MAX_STATE], i: usize, own: &[f64; MAX_STATE]) {
+fn store<T: Real, R: UpdateRule>(state: &mut [&mut [T]; MAX_STATE], i: usize, own: &[f64; MAX_STATE]) -> bool {
+    let mut sound = true;
     for s in 0..R::STATE {
         state[s][i] = T::of_f64(own[s]);
+        sound &= state[s][i].to_f64().is_finite();
     }
+    sound
 }

@@ -56,7 +56,7 @@ macro_rules! rules {
             pub fn apply<B: Backend>(
                 &self,
                 backend: &B,
-                control: &B::Control,
+                control: &mut B::Control,
                 groups: &ParamGroups,
                 params: B::Mut<'_>,
                 grads: B::Ref<'_>,

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a line, `step`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
+//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `nonfinite`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
@@ -33,6 +33,15 @@ pub enum Event {
         ids: Vec<u64>,
         /// So far, this one included.
         skipped: u64,
+    },
+    /// What ended the run: an update from a loss or gradient that is not finite, or one that made weights that are not.
+    Nonfinite {
+        update: u64,
+        epoch: u64,
+        /// Of its pictures.
+        ids: Vec<u64>,
+        /// Whether the update reached the weights.
+        applied: bool,
     },
     Eval {
         /// Updates applied.
@@ -70,7 +79,7 @@ impl Event {
     /// Whether a run that goes on after `updates` updates, the last evaluation after `evaluated`, still owns this line.
     fn precedes(&self, updates: u64, evaluated: Option<u64>) -> bool {
         match self {
-            Self::Step { update, .. } | Self::Skip { update, .. } => *update < updates,
+            Self::Step { update, .. } | Self::Skip { update, .. } | Self::Nonfinite { update, .. } => *update < updates,
             Self::Eval { update, .. } => evaluated.is_some_and(|e| *update <= e),
             Self::End { .. } => false,
         }

@@ -120,10 +120,11 @@ impl<B: Backend> Learner<B> {
         let (metrics, grad) = ops::cross_entropy(&tape, &logits, &labels, self.options.label_smoothing, scale)?;
         tape.backward(&logits, grad, &mut self.grads, self.batches > 0)?;
         self.batches += 1;
+        self.backend.include_loss(&mut self.control, &metrics)?;
         self.backend.metrics(metrics)
     }
 
-    /// Applies the accumulated gradients: one update. Where a gradient is not finite nothing changes but the counters, and the running
+    /// Applies the accumulated gradients: one update. Where a loss or a gradient is not finite nothing changes but the counters, and the running
     /// statistics go back to before the update's first batch.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! bytes are those of a run never stopped.
 
 use super::config::{Config, OnNonfinite};
+use super::diverged::{self, Done};
 use super::metrics::{EmaScore, Event, Log};
 use super::plan::Plan;
 use super::run_dir::RunDir;
@@ -207,12 +208,12 @@ impl<B: Backend> Run<'_, B> {
         self.learner.apply()?;
         let (measured, counters) = self.learner.measured()?;
         let done = Done { loss: loss / rows.max(1) as f64, grad_norm: measured.grad_norm, finite: measured.finite, ids };
-        let passes = match self.config.on_nonfinite {
-            OnNonfinite::Stop => counters.skipped == 0,
-            OnNonfinite::Skip(most) => counters.skipped <= most,
+        let limit = match self.config.on_nonfinite {
+            OnNonfinite::Stop => 0,
+            OnNonfinite::Skip(most) => most,
         };
-        if !passes && !done.finite || done.finite && !done.loss.is_finite() {
-            return Err(self.non_finite(&done, counters.skipped));
+        if measured.overflowed || !done.finite && counters.skipped > limit {
+            return Err(self.diverged(&done, limit, measured.overflowed)?);
         }
         (self.progress.update, self.progress.skipped) = (counters.step, counters.skipped);
         if done.finite {
@@ -221,20 +222,22 @@ impl<B: Backend> Run<'_, B> {
         Ok(done)
     }
 
-    fn non_finite(&self, done: &Done, skipped: u64) -> Error {
-        let shown: Vec<String> = done.ids.iter().map(u64::to_string).collect();
+    /// Writes down the update that ends the run, and says so.
+    fn diverged(&mut self, done: &Done, limit: u64, applied: bool) -> Result<Error> {
+        let update = self.progress.update;
+        let epoch = self.plan.epoch_of(update);
+        self.log.append(&Event::Nonfinite { update, epoch, ids: done.ids.clone(), applied })?;
+        if applied {
+            let name = checkpoint::not_finite(self.learner.model(), &self.learner.state()?);
+            return Ok(diverged::overflowed(done, update, name.as_deref(), &self.last_good()));
+        }
+        Ok(diverged::not_finite(done, update, limit, &self.last_good()))
+    }
+
+    /// What a run that diverged can go back to.
+    fn last_good(&self) -> String {
         let resumed = self.config.resume.clone().filter(|from| from != "auto");
-        let good = self.saved.as_ref().map(|(_, path)| path.display().to_string()).or(resumed).unwrap_or("none yet".to_owned());
-        let what = match self.config.on_nonfinite {
-            OnNonfinite::Skip(most) if skipped > most => format!(", after {most} updates were left out"),
-            _ => String::new(),
-        };
-        Error::non_finite(format!("the loss is {}, the gradients' norm {}{what}", done.loss, done.grad_norm))
-            .at(format!("update {} (changed nothing), pictures {}", self.progress.update, shown.join(",")))
-            .because("the training diverged, most often from too high a learning rate; or a picture, a weight or an update overflowed")
-            .next(format!(
-                "a lower --lr, a longer --warmup-epochs, --clip-grad-norm 1 or --on-nonfinite skip:10; last good checkpoint: {good}"
-            ))
+        self.saved.as_ref().map(|(_, path)| path.display().to_string()).or(resumed).unwrap_or("none yet".to_owned())
     }
 
     fn report(&mut self, update: u64, done: &Done, speed: &mut Speed) -> Result<()> {
@@ -306,10 +309,7 @@ impl<B: Backend> Run<'_, B> {
             if averaged { learner.score_average(pictures) } else { learner.score(pictures) }
         })?;
         match score {
-            Some(score) if !score.loss.is_finite() => Err(Error::non_finite(format!("the validation loss is {}", score.loss))
-                .at(format!("after {} updates", self.progress.update))
-                .because("weights or running statistics have grown without bound")
-                .next("--resume with an earlier file of the checkpoints folder and a lower --lr")),
+            Some(score) if !score.loss.is_finite() => Err(diverged::validation(score.loss, self.progress.update, &self.last_good())),
             score => Ok(score),
         }
     }
@@ -323,22 +323,16 @@ impl<B: Backend> Run<'_, B> {
 
     fn save_as(&mut self, best: bool) -> Result<()> {
         let state = self.learner.state()?;
-        let path = self.dir.save(self.learner.model(), &self.card, &state, &self.progress, best, self.config.checkpoint_hist)?;
+        let path = match self.dir.save(self.learner.model(), &self.card, &state, &self.progress, best, self.config.checkpoint_hist) {
+            Err(error @ Error::NonFinite(_)) => {
+                return Err(error.next(diverged::go_back(&self.last_good())));
+            }
+            saved => saved?,
+        };
         self.saved = Some((self.progress.update, path.clone()));
         (self.notice)(Notice::Saved(path));
         Ok(())
     }
-}
-
-/// What an update was.
-struct Done {
-    /// Mean over its pictures.
-    loss: f64,
-    grad_norm: f64,
-    /// False if it was left out.
-    finite: bool,
-    /// Of its pictures.
-    ids: Vec<u64>,
 }
 
 /// What a batch is to the step.

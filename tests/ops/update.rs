@@ -3,7 +3,7 @@
 use crate::common::normal;
 use crate::common::tolerance::equal;
 use crate::{bits, down, on_threads, up};
-use imagenet_engine::backend::{Counters, Hyper, Measured, Memory, ParamGroup, ParamGroups, Update, UpdateRule, UpdateTable};
+use imagenet_engine::backend::{BatchMetrics, Counters, Hyper, Measured, Memory, ParamGroup, ParamGroups, Update, UpdateRule, UpdateTable};
 use imagenet_engine::cpu::{Control, Cpu, Real};
 use serde_json::Value;
 
@@ -158,7 +158,7 @@ fn clipping_is_torchs() {
         cpu.measure(&mut control, most, Cpu::<f64>::all(&grads)).unwrap();
         assert!((cpu.measured(&control).unwrap().0.grad_norm - norm).abs() < 1e-14 * norm);
         let all = groups(&[(g.len(), 0.0)]);
-        cpu.update(&Counting, &control, &all, Cpu::<f64>::all_mut(&mut p), Cpu::<f64>::all(&grads), &mut state).unwrap();
+        cpu.update(&Counting, &mut control, &all, Cpu::<f64>::all_mut(&mut p), Cpu::<f64>::all(&grads), &mut state).unwrap();
         down(&cpu, &p)
     };
     let half = |v: &[f64]| v.iter().map(|v| -0.5 * v).collect::<Vec<_>>();
@@ -183,7 +183,7 @@ fn what_is_not_finite_changes_nothing_but_the_counters() {
             let grads = up(&cpu, &g);
             cpu.measure(&mut control, Some(1.0), Cpu::<f32>::all(&grads)).unwrap();
             assert!(!cpu.measured(&control).unwrap().0.finite);
-            cpu.update(&Counting, &control, &all, Cpu::<f32>::all_mut(&mut p), Cpu::<f32>::all(&grads), &mut state).unwrap();
+            cpu.update(&Counting, &mut control, &all, Cpu::<f32>::all_mut(&mut p), Cpu::<f32>::all(&grads), &mut state).unwrap();
             cpu.average(&control, Cpu::<f32>::all(&after), Cpu::<f32>::all_mut(&mut average)).unwrap();
             cpu.restore_if_skipped(&control, Cpu::<f32>::all(&before), Cpu::<f32>::all_mut(&mut after)).unwrap();
             cpu.advance(&mut control).unwrap();
@@ -197,6 +197,39 @@ fn what_is_not_finite_changes_nothing_but_the_counters() {
             equal(&down(&cpu, &p), &expected).unwrap();
             cpu.restore_if_skipped(&control, Cpu::<f32>::all(&average), Cpu::<f32>::all_mut(&mut after)).unwrap();
             assert_eq!(down(&cpu, &after), [1.0], "an applied update brings nothing back");
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_counts_as_a_gradient_that_is_not() {
+    let cpu = Cpu::<f32>::new();
+    let (mut control, grads) = (control(&cpu), up(&cpu, &[1.0]));
+    for (losses, finite) in [(vec![1.0], true), (vec![1.0, f64::INFINITY], false), (vec![f64::NAN, 1.0], false), (vec![1.0, 2.0], true)] {
+        for loss in losses {
+            cpu.include_loss(&mut control, &BatchMetrics { loss, rows: 1, ..BatchMetrics::default() }).unwrap();
+        }
+        cpu.measure(&mut control, None, Cpu::<f32>::all(&grads)).unwrap();
+        assert_eq!(cpu.measured(&control).unwrap().0, Measured { grad_norm: 1.0, finite, overflowed: false });
+        cpu.advance(&mut control).unwrap();
+    }
+    assert_eq!(cpu.measured(&control).unwrap().1, Counters { step: 4, skipped: 2 });
+}
+
+#[test]
+fn a_parameter_or_state_that_overflows_is_seen() {
+    let cpu = Cpu::<f32>::new();
+    let len = 40_000;
+    // `Counting` at rate 0.5 without momentum: p - 0.5 g, and a buffer that is g. Decay is what makes the buffer overflow alone.
+    for (p, g, decay, overflows) in [(-3e38, 3e38, 0.0, true), (3e38, 3e38, 0.0, false), (3e38, 3e38, 1.0, true), (1.0, 1.0, 0.0, false)] {
+        for place in [0, 17_000, len - 1] {
+            let (mut params, mut grads) = (vec![0.0; len], vec![0.0; len]);
+            (params[place], grads[place]) = (p, g);
+            let (mut params, mut state) = (up(&cpu, &params), cpu.zeros(2 * len).unwrap());
+            let mut control = control(&cpu);
+            update(&cpu, Counting, &mut control, &groups(&[(len, decay)]), &mut params, &grads, &mut state);
+            let (measured, _) = cpu.measured(&control).unwrap();
+            assert!(measured.finite && measured.overflowed == overflows, "{p} {g} at {place}: {measured:?}");
         }
     }
 }
@@ -225,17 +258,17 @@ fn mismatches_are_errors() {
     for bad in bad_tables {
         assert!(cpu.control(&bad, Counters::default()).is_err(), "{bad:?}");
     }
-    let control = control(&cpu);
+    let mut control = control(&cpu);
     let (mut p, g) = ([0.0; 4], [0.0; 4]);
     let mut short = cpu.zeros(7).unwrap();
-    assert!(cpu.update(&Counting, &control, &groups(&[(4, 0.0)]), &mut p, &g, &mut short).is_err());
+    assert!(cpu.update(&Counting, &mut control, &groups(&[(4, 0.0)]), &mut p, &g, &mut short).is_err());
     let mut state = cpu.zeros(8).unwrap();
     for bad in [groups(&[]), groups(&[(3, 0.0)]), groups(&[(5, 0.0)]), groups(&[(4, 0.0), (2, 0.0), (4, 0.0)])] {
-        assert!(cpu.update(&Counting, &control, &bad, &mut p, &g, &mut state).is_err(), "{bad:?}");
+        assert!(cpu.update(&Counting, &mut control, &bad, &mut p, &g, &mut state).is_err(), "{bad:?}");
     }
-    assert!(cpu.update(&Counting, &control, &groups(&[(4, 0.0)]), &mut p, &g[1..], &mut state).is_err());
+    assert!(cpu.update(&Counting, &mut control, &groups(&[(4, 0.0)]), &mut p, &g[1..], &mut state).is_err());
     assert!(cpu.average(&control, &g, &mut p[1..]).is_err() && cpu.restore_if_skipped(&control, &g, &mut p[1..]).is_err());
     let none = cpu.control(&UpdateTable { average_decay: vec![], ..table() }, Counters::default()).unwrap();
     assert!(cpu.average(&none, &g, &mut p).is_err());
-    assert_eq!(cpu.measured(&control).unwrap(), (Measured { grad_norm: 0.0, finite: true }, Counters::default()));
+    assert_eq!(cpu.measured(&control).unwrap(), (Measured { grad_norm: 0.0, finite: true, overflowed: false }, Counters::default()));
 }

@@ -49,7 +49,7 @@ fn step<T: Real, R: UpdateRule>(rule: R, sizes: [usize; 2], (peak, wd): (f64, f6
     let (mut params, grads, mut own) = (up(&cpu, p), up(&cpu, &gradients(sizes, done)), up(&cpu, state));
     let mut control = cpu.control(&table(peak), Counters { step: done, skipped: 0 }).unwrap();
     cpu.measure(&mut control, None, Cpu::<T>::all(&grads)).unwrap();
-    cpu.update(&rule, &control, &groups(sizes, wd), Cpu::<T>::all_mut(&mut params), Cpu::<T>::all(&grads), &mut own).unwrap();
+    cpu.update(&rule, &mut control, &groups(sizes, wd), Cpu::<T>::all_mut(&mut params), Cpu::<T>::all(&grads), &mut own).unwrap();
     (down(&cpu, &params), down(&cpu, &own))
 }
 

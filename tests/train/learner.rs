@@ -15,12 +15,18 @@ const CLASSES: usize = 5;
 
 /// ResNet-18 for pictures of 32x32 under `config`, an epoch of 20 updates.
 pub fn learner(config: &Config) -> Learner<Cpu<f32>> {
+    learner_from(config, None)
+}
+
+/// The same at a state saved after so many updates.
+pub fn learner_from(config: &Config, saved: Option<(&State, Counters)>) -> Learner<Cpu<f32>> {
     let config = Config { model: "resnet18".into(), batch_size: BATCH, ..config.clone() };
     let model = Model::new("resnet18", CLASSES, false).unwrap();
     let plan = Plan::new(&config, (20 * BATCH * config.grad_accum) as u64).unwrap();
-    let state = State::fresh(model.layout.init(7), model.layout.init_running());
+    let fresh = State::fresh(model.layout.init(7), model.layout.init_running());
+    let (state, counters) = saved.unwrap_or((&fresh, Counters::default()));
     let options = plan.learner_options(&config, &model);
-    Learner::new(Cpu::new(), model, options, &state, Counters::default()).unwrap()
+    Learner::new(Cpu::new(), model, options, state, counters).unwrap()
 }
 
 /// Random pictures; the same for the same number.

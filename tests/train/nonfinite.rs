@@ -1,7 +1,8 @@
 //! Losses and gradients that are not finite: the update changes nothing, is counted, and ends the run unless it may be skipped.
 
 use crate::engine::{demo_pictures, engine, events};
-use crate::learner::{broken_pictures, learner, pictures};
+use crate::learner::{broken_pictures, learner, learner_from, pictures};
+use imagenet_engine::backend::Counters;
 use imagenet_engine::train::config::{Config, Opt, Sched};
 use std::path::Path;
 
@@ -39,6 +40,38 @@ fn a_broken_batch_changes_nothing_and_the_next_update_goes_on() {
     }
 }
 
+/// What adamw and lamb divide by counts updates applied, not gone through: a run that goes on after a skip must know how many were skipped.
+#[test]
+fn a_run_that_goes_on_after_a_skip_ends_with_the_same_bits() {
+    for opt in [Opt::Sgd, Opt::Adamw, Opt::Lamb, Opt::Lion, Opt::Lars] {
+        let config = Config { opt, epochs: 1, model_ema: true, warmup_epochs: Some(0.2), lr: Some(0.01), ..Config::default() };
+        let batch = |u: u64| if u == 1 { broken_pictures(u) } else { pictures(u) };
+        let mut whole = learner(&config);
+        let mut saved = None;
+        for u in 0..4 {
+            whole.accumulate(batch(u), None).unwrap();
+            whole.apply().unwrap();
+            if u == 1 {
+                saved = Some((whole.state().unwrap(), whole.measured().unwrap().1));
+            }
+        }
+        let (state, counters) = saved.unwrap();
+        assert_eq!(counters, Counters { step: 2, skipped: 1 });
+        let resumed = |counters: Counters| {
+            let mut learner = learner_from(&config, Some((&state, counters)));
+            for u in 2..4 {
+                learner.accumulate(batch(u), None).unwrap();
+                learner.apply().unwrap();
+            }
+            learner.state().unwrap()
+        };
+        assert!(resumed(counters) == whole.state().unwrap(), "{opt:?}");
+        let forgotten = resumed(Counters { skipped: 0, ..counters });
+        let corrects = matches!(opt, Opt::Adamw | Opt::Lamb);
+        assert!(!corrects || forgotten != whole.state().unwrap(), "{opt:?}: the comparison must notice");
+    }
+}
+
 fn train(data: &Path, output: &Path, more: &str) -> std::process::Output {
     let path = |p: &Path| p.to_str().unwrap().to_owned();
     let fixed = "--model resnet18 --epochs 2 --batch-size 16 --sched constant --train-crop-size 32 --val-crop-size 32 --log-interval 1 \
@@ -65,9 +98,32 @@ fn stop_names_the_update_its_pictures_and_the_last_good_checkpoint() {
     let ids =
         text.split("pictures ").nth(1).unwrap().lines().next().unwrap().split(',').filter(|id| id.trim().parse::<u64>().is_ok()).count();
     assert_eq!(ids, 16, "every picture of the update: {text}");
+    let stop = events(&run).pop().unwrap();
+    assert!(stop["event"] == "nonfinite" && stop["update"] == 1 && stop["applied"] == false, "{stop}");
     assert_eq!(events(&run).iter().filter(|e| e["event"] == "step").count(), 1);
     assert!(!run.join("model.safetensors").exists());
     assert_eq!(std::fs::read_dir(run.join("checkpoints")).unwrap().count(), 1, "nothing was written after the last good one");
+}
+
+/// A rate that f64 knows and f32 does not: the first update makes weights that are not finite. Nothing can be left out any more.
+#[test]
+fn an_update_that_overflows_is_named_and_nothing_of_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let run = folder.path().join("run");
+    for policy in ["stop", "skip:3"] {
+        let output = train(&data, &run, &format!("--lr 1e300 --resume auto --on-nonfinite {policy}"));
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(76), "{text}");
+        for word in ["conv1.weight is not finite after an update", "update 0, pictures ", "last good checkpoint: none yet"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        let all = events(&run);
+        let stop = all.last().unwrap();
+        assert!(all.len() == 1 && stop["event"] == "nonfinite" && stop["applied"] == true, "{all:?}");
+        assert_eq!(stop["ids"].as_array().unwrap().len(), 16);
+        assert_eq!(std::fs::read_dir(run.join("checkpoints")).unwrap().count(), 0);
+    }
 }
 
 #[test]
