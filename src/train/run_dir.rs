@@ -101,12 +101,27 @@ impl RunDir {
             }
         }
         if all.is_empty() {
-            return Ok(None);
+            return self.nothing_set_aside().map(|()| None);
         }
         Err(Error::data("every checkpoint of this run is damaged")
             .at(self.path.display().to_string())
             .because("the disk, or something wrote over them; they were set aside as .corrupt")
             .next("--resume best.safetensors, or start again in another --output"))
+    }
+
+    /// A run whose checkpoints were all set aside must not silently begin anew over what it leaves.
+    fn nothing_set_aside(&self) -> Result<()> {
+        let folder = self.path.join("checkpoints");
+        let entries = fs::read_dir(&folder).map_err(|e| Error::reading(&folder, e))?.flatten().map(|e| e.path());
+        let aside = |path: &PathBuf| path.extension().is_some_and(|e| e == "corrupt" || e == "abandoned");
+        let best = self.path.join("best.safetensors");
+        match entries.chain(best.exists().then_some(best)).find(|path| aside(path) || path.ends_with("best.safetensors")) {
+            None => Ok(()),
+            Some(left) => Err(Error::data("this run has no checkpoint to go on from, though it had some")
+                .at(left.display().to_string())
+                .because("they were damaged and set aside, or deleted")
+                .next("--resume with that file, or start again in another --output")),
+        }
     }
 
     /// Sets aside what a run that goes on from `resumed` after `progress.update` leaves behind: checkpoints of later updates, and the
