@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{BufWriter, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -99,15 +99,25 @@ pub fn write_whole(dir: &Path, name: &str, tag: &str, bytes: &[u8], replace: boo
     new.publish()
 }
 
-/// Writes what a user asked for to `path`: a file in one step, links followed; into what is no file (a device, a pipe) plainly.
+/// Writes what a user asked for to `path`, as `content` makes it: a file in one step, links followed; into what is no file (a device, a
+/// pipe) plainly, where a reader that goes away is no failure.
 ///
 /// # Errors
 /// `Write`.
-pub fn write_output(path: &Path, bytes: &[&[u8]]) -> Result<()> {
-    if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-        return std::fs::write(path, bytes.concat()).map_err(|e| Error::writing(path, e));
+pub fn write_output(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let into = |file: &File| {
+        let mut buffered = BufWriter::with_capacity(1 << 16, file);
+        content(&mut buffered).and_then(|()| buffered.flush())
+    };
+    if fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        let written = OpenOptions::new().write(true).open(path).and_then(|file| into(&file));
+        return written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Error::writing(path, e)) });
     }
-    write_atomically(&path.canonicalize().unwrap_or_else(|_| path.to_owned()), bytes)
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let dir = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = NewFile::create(dir, &target.file_name().unwrap_or_default().to_string_lossy(), "new", true)?;
+    into(new.file()).map_err(|e| Error::writing(path, e))?;
+    new.publish()
 }
 
 /// Writes `parts`, one after the other, to `path`, replacing what was there in one step.

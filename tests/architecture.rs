@@ -186,8 +186,8 @@ fn library_code_neither_panics_nor_prints() {
     let printing = ["println!(", "eprintln!(", "print!(", "eprint!("];
     let mut wrong = Vec::new();
     for source in sources("src", &["rs"]) {
-        let speaks = matches!(module_of(&source.path), "cli" | "main");
-        for word in forbidden.iter().chain(printing.iter().filter(|_| !speaks)) {
+        // cli/output.rs copes with a reader that goes away; the macros of std panic
+        for word in forbidden.iter().chain(&printing) {
             if source.code.contains(word) {
                 wrong.push(format!("{}: {word}", source.path));
             }

@@ -80,8 +80,10 @@ pub struct TensorIn {
 /// A file read and checked.
 pub struct File {
     pub path: PathBuf,
-    /// By name as stored, less the prefixes that training wrappers add. I64 tensors (batch counters) are left out.
+    /// By name as stored, less the prefixes that training wrappers add. I64 tensors are left out.
     pub tensors: BTreeMap<String, TensorIn>,
+    /// The highest of torch's `num_batches_tracked`, 0 where there is none.
+    pub batches: u64,
     /// Our own metadata; empty for files of others.
     pub meta: Map<String, Value>,
 }
@@ -114,7 +116,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
         None => Map::new(),
     };
     let crcs = meta.get("crc32c").and_then(Value::as_object);
-    let mut tensors = BTreeMap::new();
+    let (mut tensors, mut batches) = (BTreeMap::new(), 0);
     for (name, view) in file.iter() {
         let offset = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
         let place = |what: String| damaged(format!("tensor {name} at byte {offset}: {what}"));
@@ -130,7 +132,14 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
             StDtype::F32 => DType::F32,
             StDtype::F16 => DType::F16,
             StDtype::BF16 => DType::Bf16,
-            StDtype::I64 => continue,
+            StDtype::I64 => {
+                if name.ends_with("num_batches_tracked")
+                    && let Some(count) = view.data().first_chunk::<8>()
+                {
+                    batches = batches.max(u64::try_from(i64::from_le_bytes(*count)).unwrap_or(0));
+                }
+                continue;
+            }
             other => return Err(place(format!("element type {other:?} is not read"))),
         };
         let values = dtype.widen(view.data());
@@ -143,7 +152,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
     if let Some(missing) = crcs.and_then(|c| c.keys().find(|k| !k.ends_with("num_batches_tracked") && !tensors.contains_key(*k))) {
         return Err(damaged(format!("tensor {missing} is gone")));
     }
-    Ok(File { path: path.to_owned(), tensors, meta })
+    Ok(File { path: path.to_owned(), tensors, batches, meta })
 }
 
 fn parse_meta(text: &str) -> Option<Map<String, Value>> {

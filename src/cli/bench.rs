@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::device::{Device, open_device, set_threads};
+use super::output::out;
 use crate::autograd::Profile;
 use crate::backend::Counters;
 use crate::checkpoint::State;
@@ -112,23 +113,17 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
         .collect();
     kernels.push(("update".into(), 1.0, update_s));
 
-    println!(
-        "{} {parameters} parameters, {}x{}, batch {batch}, {}",
-        args.model,
-        args.train_crop_size,
-        args.train_crop_size,
-        device.describe()
-    );
-    println!(
+    out!("{} {parameters} parameters, {}x{}, batch {batch}, {}", args.model, args.train_crop_size, args.train_crop_size, device.describe());
+    out!(
         "{rate:.2} images/s (median of {} steps: {:.1} ms, min {:.1}, max {:.1})",
         times.len(),
         1e3 * median,
         1e3 * times[0],
         1e3 * times[times.len() - 1]
     );
-    println!("{:<24} {:>6} {:>10} {:>7}", "op", "calls", "ms/step", "share");
+    out!("{:<24} {:>6} {:>10} {:>7}", "op", "calls", "ms/step", "share");
     for (name, calls, seconds) in &kernels {
-        println!("{name:<24} {calls:>6.0} {:>10.2} {:>6.1}%", 1e3 * seconds / count, 100.0 * seconds / total);
+        out!("{name:<24} {calls:>6.0} {:>10.2} {:>6.1}%", 1e3 * seconds / count, 100.0 * seconds / total);
     }
     let rows: Vec<_> = kernels
         .iter()

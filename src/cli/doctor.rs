@@ -1,6 +1,7 @@
 //! `doctor`: what this machine has, and what to fix.
 
 use super::Outcome;
+use super::output::out;
 use crate::cuda;
 use crate::error::Result;
 
@@ -10,22 +11,22 @@ pub struct Args {}
 /// # Errors
 /// None so far: what is missing is told, not failed on.
 pub fn run(_: &Args) -> Result<Outcome> {
-    println!("cpu      {} threads", rayon::current_num_threads());
+    out!("cpu      {} threads", rayon::current_num_threads());
     match cuda::gpus() {
-        Ok(gpus) if gpus.is_empty() => println!("gpu      none offered by the driver"),
+        Ok(gpus) if gpus.is_empty() => out!("gpu      none offered by the driver"),
         Ok(gpus) => {
             for (i, gpu) in gpus.iter().enumerate() {
                 let gib = gpu.memory_bytes as f64 / f64::from(1 << 30);
-                println!("gpu {i}    {}, compute capability {}.{}, {gib:.1} GiB", gpu.name, gpu.capability.0, gpu.capability.1);
+                out!("gpu {i}    {}, compute capability {}.{}, {gib:.1} GiB", gpu.name, gpu.capability.0, gpu.capability.1);
             }
         }
-        Err(error) => println!("gpu      {}", error.to_string().replace('\n', "\n       ")),
+        Err(error) => out!("gpu      {}", error.to_string().replace('\n', "\n       ")),
     }
     match cuda::KERNELS {
-        [] => println!("kernels  none built in: nvcc was not found when this program was built (set NVCC or CUDA_HOME and build again)"),
+        [] => out!("kernels  none built in: nvcc was not found when this program was built (set NVCC or CUDA_HOME and build again)"),
         images => {
             let list: Vec<_> = images.iter().map(|k| format!("{}.{} ({} bytes)", k.name, k.target, k.bytes.len())).collect();
-            println!("kernels  {}", list.join(", "));
+            out!("kernels  {}", list.join(", "));
         }
     }
     Ok(Outcome::Done)

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::device::{Device, open_device, set_threads};
+use super::output::out;
 use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
@@ -68,10 +69,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if args.json {
         let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,
             "model": weights.model.name, "val_crop_size": crop_size });
-        println!("{json}");
+        out!("{json}");
     } else {
         let (top1, top5) = (100.0 * score.top1, 100.0 * score.top5);
-        println!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {crop_size}x{crop_size}", score.loss, score.images);
+        out!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {crop_size}x{crop_size}", score.loss, score.images);
     }
     if !score.loss.is_finite() {
         return Err(Error::non_finite("the loss is not finite").at(args.weights.display().to_string()));

@@ -1,8 +1,9 @@
 //! `export`: the weights of a checkpoint, or their moving average, as a file that torchvision loads with `strict=True`.
 
 use super::Outcome;
+use super::output::out;
 use super::weights::Weights;
-use crate::checkpoint::{self, State, safetensors};
+use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -41,11 +42,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         return Err(Error::write("the output file exists").at(args.output.display().to_string()).next("another --output"));
     }
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
-    // A checkpoint knows how many batches the normalisations have seen; torch wants the number.
-    let file = safetensors::read(&args.weights)?;
-    let batches = file.meta.get("progress").and_then(|p| p.get("batches")).and_then(serde_json::Value::as_u64).unwrap_or(0);
     let state = State::fresh(weights.weights, weights.running);
-    checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, batches)?;
-    println!("wrote {}: {} for {} classes", args.output.display(), weights.model.name, weights.card.classes.len());
+    checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, weights.batches)?;
+    out!("wrote {}: {} for {} classes", args.output.display(), weights.model.name, weights.card.classes.len());
     Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! `inspect`: what is in a packed folder.
 
 use super::Outcome;
+use super::output::out;
 use crate::data::{Dataset, sheet};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -48,12 +49,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
         json["width"] = serde_json::json!({ "min": width.0, "max": width.1 });
         json["height"] = serde_json::json!({ "min": height.0, "max": height.1 });
         json["flags"] = serde_json::json!(flagged);
-        println!("{}", serde_json::to_string_pretty(&json).map_err(|e| Error::internal(e.to_string()))?);
+        out!("{}", serde_json::to_string_pretty(&json).map_err(|e| Error::internal(e.to_string()))?);
     } else {
         let counts = m.classes.iter().map(|c| c.records);
         let three = |v: [f64; 3]| v.map(|x| format!("{x:.4}")).join(" ");
-        println!("{}: {} split, {} pictures of {} classes", args.dir.display(), m.split.name(), m.records, m.classes.len());
-        println!(
+        out!("{}: {} split, {} pictures of {} classes", args.dir.display(), m.split.name(), m.records, m.classes.len());
+        out!(
             "  stored    {} of {}x{} to {}x{} pixels, {:.1} MB in {} shards",
             m.encoding,
             width.0,
@@ -63,27 +64,27 @@ pub fn run(args: &Args) -> Result<Outcome> {
             bytes as f64 / 1e6,
             m.shards.len()
         );
-        println!("  per class {} to {} pictures", counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
-        println!("  mean      {}\n  std       {}", three(m.mean), three(m.std));
+        out!("  per class {} to {} pictures", counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
+        out!("  mean      {}\n  std       {}", three(m.mean), three(m.std));
         if m.skipped > 0 {
-            println!("  left out  {} pictures that could not be read (bad_images.jsonl)", m.skipped);
+            out!("  left out  {} pictures that could not be read (bad_images.jsonl)", m.skipped);
         }
         for (what, n) in &flagged {
-            println!("  {n} {what}");
+            out!("  {n} {what}");
         }
-        println!("  dataset   {}", m.dataset_id);
+        out!("  dataset   {}", m.dataset_id);
         let name_width = m.classes.iter().take(10).map(|c| c.name.len()).max().unwrap_or(0);
         for (label, class) in m.classes.iter().enumerate().take(10) {
-            println!("  {label:>7}   {:name_width$}  {}", class.name, class.records);
+            out!("  {label:>7}   {:name_width$}  {}", class.name, class.records);
         }
         if m.classes.len() > 10 {
-            println!("      ...   {} more classes (--json has all)", m.classes.len() - 10);
+            out!("      ...   {} more classes (--json has all)", m.classes.len() - 10);
         }
     }
     if let Some(path) = &args.sheet {
         sheet::write(&dataset, path)?;
         if !args.json {
-            println!("contact sheet: {}", path.display());
+            out!("contact sheet: {}", path.display());
         }
     }
     Ok(Outcome::Done)

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::device::{Device, open_device, set_threads};
+use super::output::out;
 use super::plot::{Figure, Line};
 use super::progress::ProgressMode;
 use super::train_report::Report;
@@ -12,7 +13,6 @@ use crate::files::write_output;
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
 use serde_json::json;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -72,31 +72,30 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let suggestion = lr_find::suggest(&trials);
     let figure = figure(&config, &trials, suggestion.as_ref().ok());
     if let Some(path) = &args.csv {
-        let mut text = String::from("lr,loss,smoothed\n");
-        trials.iter().for_each(|t| {
-            let _ = writeln!(text, "{},{},{}", t.lr, t.loss, t.smoothed);
-        });
-        write_output(path, &[text.as_bytes()])?;
+        write_output(path, |file| {
+            writeln!(file, "lr,loss,smoothed")?;
+            trials.iter().try_for_each(|t| writeln!(file, "{},{},{}", t.lr, t.loss, t.smoothed))
+        })?;
     }
     if let Some(path) = &args.json {
         let points: Vec<_> = trials.iter().map(|t| json!({ "lr": t.lr, "loss": t.loss, "smoothed": t.smoothed })).collect();
         let (peak, reason) = suggestion.as_ref().map_or((None, None), |s| (Some(s.peak), Some(&s.reason)));
-        write_output(path, &[format!("{}\n", json!({ "suggested_lr": peak, "reason": reason, "points": points })).as_bytes()])?;
+        write_output(path, |file| writeln!(file, "{}", json!({ "suggested_lr": peak, "reason": reason, "points": points })))?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;
     }
     if args.csv.is_none() && args.json.is_none() && args.plot.is_none() && trials.len() > 1 {
-        println!("{}", figure.text(100).trim_end());
+        out!("{}", figure.text(100).trim_end());
     }
     if stop.load(Ordering::Relaxed) {
-        println!("stopped after {} of {} updates: too early to suggest a rate", trials.len(), range.updates);
+        out!("stopped after {} of {} updates: too early to suggest a rate", trials.len(), range.updates);
         return Ok(Outcome::Stopped);
     }
     let suggestion = suggestion?;
-    println!("suggested peak: --lr {:.2e}", suggestion.peak);
-    println!("because {}", suggestion.reason);
-    println!("{} updates of {} pictures; no weights were kept", trials.len(), config.batch_size * config.grad_accum);
+    out!("suggested peak: --lr {:.2e}", suggestion.peak);
+    out!("because {}", suggestion.reason);
+    out!("{} updates of {} pictures; no weights were kept", trials.len(), config.batch_size * config.grad_accum);
     Ok(Outcome::Done)
 }
 

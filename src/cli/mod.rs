@@ -8,6 +8,7 @@ mod eval;
 mod export;
 mod inspect;
 mod lr_find;
+mod output;
 mod pack;
 mod plot;
 mod predict;
@@ -114,7 +115,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
         Command::Bench(args) => bench::run(args),
         Command::Doctor(args) => doctor::run(args),
     });
-    std::panic::catch_unwind(command).unwrap_or_else(|_| {
+    let done = std::panic::catch_unwind(command).unwrap_or_else(|_| {
         Err(Error::internal("the program ran into a bug of its own (message above)").next("please report it with the command line"))
-    })
+    });
+    let told = output::finish();
+    done.and_then(|outcome| told.map(|()| outcome))
 }

@@ -1,6 +1,7 @@
 //! `pack`: from a folder of pictures to shards.
 
 use super::Outcome;
+use super::output::out;
 use super::progress::{ProgressMode, Terminal};
 use crate::data::bad::{BAD_IMAGES, OnBad};
 use crate::data::manifest::Split;
@@ -102,7 +103,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     let m = &report.manifest;
     let bytes: u64 = m.shards.iter().map(|s| s.bytes).sum();
-    println!(
+    out!(
         "{}: {} pictures of {} classes in {} shards, {:.1} MB, dataset {}",
         args.output.display(),
         m.records,
@@ -112,11 +113,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
         &m.dataset_id[..16]
     );
     if report.kept > 0 {
-        println!("{} shards of an earlier run were kept", report.kept);
+        out!("{} shards of an earlier run were kept", report.kept);
     }
     if report.bad.is_empty() {
         return Ok(Outcome::Done);
     }
-    println!("{} pictures could not be read and were left out: see {}", report.bad.len(), args.output.join(BAD_IMAGES).display());
+    out!("{} pictures could not be read and were left out: see {}", report.bad.len(), args.output.join(BAD_IMAGES).display());
     Ok(Outcome::SkippedImages)
 }

@@ -79,7 +79,7 @@ impl Figure {
         } else {
             self.draw(&mut text, low..high).map_err(failed)?;
         }
-        crate::files::write_output(path, &[text.as_bytes()])
+        crate::files::write_output(path, |file| file.write_all(text.as_bytes()))
     }
 
     fn draw<X>(&self, text: &mut String, x: X) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>
@@ -109,12 +109,14 @@ impl Figure {
             .x_label_formatter(&|v| number(*v))
             .light_line_style(WHITE)
             .draw()?;
-        for (at, word) in &self.marks {
+        let rows = self.label_rows();
+        for ((at, word), row) in self.marks.iter().zip(rows) {
             let grey = RGBColor(150, 150, 150);
             let rule = DashedLineSeries::new([(*at, low), (*at, high)], 3, 4, grey.stroke_width(1));
             chart.draw_series(rule)?;
-            let place = (*at, high);
-            let label = EmptyElement::at(place) + Text::new(word.clone(), (4, 2), ("sans-serif", 12).into_font().color(&grey));
+            let Some(row) = row else { continue };
+            let font = ("sans-serif", 12).into_font().color(&grey);
+            let label = EmptyElement::at((*at, high)) + Text::new(word.clone(), (4, 2 + 14 * row), font);
             chart.draw_series([label])?;
         }
         for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
@@ -144,6 +146,20 @@ impl Figure {
         }
         area.present()?;
         Ok(())
+    }
+
+    /// In which of a few rows each mark's word finds room beside the others'; none where it finds none.
+    fn label_rows(&self) -> Vec<Option<i32>> {
+        let (low, high) = self.xs();
+        let scale = |x: f64| if self.log_x { x.log10() } else { x };
+        let pixel = |x: f64| (scale(x) - scale(low)) / (scale(high) - scale(low)) * f64::from(SIZE.0 - 150);
+        let mut ends = [f64::NEG_INFINITY; 4];
+        let row = |(at, word): &(f64, String)| {
+            let row = ends.iter().position(|end| *end < pixel(*at))?;
+            ends[row] = pixel(*at) + 7.0 * word.chars().count() as f64 + 6.0;
+            i32::try_from(row).ok()
+        };
+        self.marks.iter().map(row).collect()
     }
 
     /// The lines in characters, `columns` wide.

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::device::{Device, open_device, set_threads};
+use super::output::out;
 use super::weights::Weights;
 use crate::backend::{Memory, PictureView};
 use crate::cpu::Cpu;
@@ -54,10 +55,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
         let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
         if args.json {
             let top: Vec<_> = top.map(|(class, p, logit)| json!({ "class": class, "probability": p, "logit": logit })).collect();
-            println!("{}", json!({ "image": path, "top": top }));
+            out!("{}", json!({ "image": path, "top": top }));
         } else {
-            println!("{}", path.display());
-            top.for_each(|(class, p, _)| println!("  {:6.2}%  {class}", 100.0 * p));
+            out!("{}", path.display());
+            top.for_each(|(class, p, _)| out!("  {:6.2}%  {class}", 100.0 * p));
         }
     }
     Ok(Outcome::Done)

@@ -1,5 +1,6 @@
 //! Progress on the terminal: a bar where there is one, plain lines where there is not.
 
+use super::output::remark;
 use crate::progress::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -57,7 +58,7 @@ impl Progress for Terminal {
             bar.enable_steady_tick(Duration::from_millis(200));
             *self.bar.lock().unwrap_or_else(|e| e.into_inner()) = bar;
         } else if self.mode == ProgressMode::Plain {
-            eprintln!("{what}: {total}");
+            remark!("{what}: {total}");
         }
     }
 
@@ -71,7 +72,7 @@ impl Progress for Terminal {
 
     fn note(&self, line: &str) {
         if self.mode != ProgressMode::None {
-            self.bar().suspend(|| eprintln!("{line}"));
+            self.bar().suspend(|| remark!("{line}"));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! `schedule`: the learning rate of every update before anything is trained. Needs no data and no GPU; takes every flag of `train`.
+//! `schedule`: the learning rate of every update before anything is trained. Needs no data and no GPU; takes every setting of `train`.
 
 use super::Outcome;
+use super::output::{out, remark};
 use super::plot::{Figure, Line};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -10,9 +11,11 @@ use crate::train::config::{Config, Sched};
 use crate::train::plan::Plan;
 use clap::ValueEnum;
 use serde_json::json;
-use std::fmt::Write as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// `--data` where none was given: no folder can have this name.
+const NO_DATA: &str = "\0";
 /// Training pictures of ImageNet-1K.
 const IMAGENET: u64 = 1_281_167;
 /// Points of a drawn line; more cannot be seen.
@@ -48,7 +51,7 @@ pub struct Args {
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let mut flags = args.config;
     if !given("data") {
-        flags.data = "imagenet".into(); // not the demo, whose preset is for its pictures
+        flags.data = NO_DATA.into(); // not the demo, whose preset is for its pictures
     }
     let config = Config::resolve(flags, &given)?;
     let updates_per_epoch = match (args.updates_per_epoch, args.images) {
@@ -69,34 +72,34 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         plan.warnings
             .iter()
             .filter(|w| !(plans.len() > 1 && w.contains("does nothing")))
-            .for_each(|w| eprintln!("warning: {}: {w}", word(*sched)));
+            .for_each(|w| remark!("warning: {}: {w}", word(*sched)));
     }
     let figure = figure(&config, &plans);
     let (_, plan) = &plans[0];
     if let Some(path) = &args.csv {
-        write_output(path, &[csv(plan).as_bytes()])?;
+        write_output(path, |file| csv(plan, file))?;
     }
     if let Some(path) = &args.json {
-        write_output(path, &[json_of(&config, plan).as_bytes()])?;
+        write_output(path, |file| json_of(&config, plan, file))?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;
     }
     let files: Vec<&Path> = [&args.csv, &args.json, &args.plot].into_iter().flatten().map(PathBuf::as_path).collect();
     if files.is_empty() {
-        println!("{}", figure.text(columns()).trim_end());
+        out!("{}", figure.text(columns()).trim_end());
     }
     for (sched, plan) in &plans {
-        println!("{}: {} updates, {} an epoch; learning rate {}", word(*sched), plan.total_updates, plan.updates_per_epoch, plan.rates());
+        out!("{}: {} updates, {} an epoch; learning rate {}", word(*sched), plan.total_updates, plan.updates_per_epoch, plan.rates());
     }
-    files.iter().for_each(|path| println!("wrote {}", path.display()));
+    files.iter().for_each(|path| out!("wrote {}", path.display()));
     Ok(Outcome::Done)
 }
 
 /// How many pictures an epoch would draw from.
 fn pictures(config: &Config) -> Result<u64> {
     match config.data.as_str() {
-        "imagenet" | "synthetic" => Ok(IMAGENET),
+        NO_DATA | "synthetic" => Ok(IMAGENET),
         "demo" => Ok(super::train::DEMO_TRAIN as u64),
         dir => Dataset::open(Path::new(dir))
             .map(|d| d.manifest().records)
@@ -113,26 +116,28 @@ fn columns() -> usize {
     std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
 }
 
-fn csv(plan: &Plan) -> String {
-    let mut text = String::from("update,epoch,lr,momentum\n");
-    for (u, Point { lr, momentum }) in plan.schedule.table().into_iter().enumerate() {
-        let _ = writeln!(text, "{u},{},{lr},{momentum}", plan.epoch_of(u as u64)); // f64's shortest form that reads back the same
+/// A run of ImageNet has half a million lines: they are written as they are made.
+fn csv(plan: &Plan, file: &mut dyn Write) -> io::Result<()> {
+    writeln!(file, "update,epoch,lr,momentum")?;
+    for u in 0..plan.schedule.total {
+        let Point { lr, momentum } = plan.schedule.at(u);
+        writeln!(file, "{u},{},{lr},{momentum}", plan.epoch_of(u))?; // f64's shortest form that reads back the same
     }
-    text
+    Ok(())
 }
 
-fn json_of(config: &Config, plan: &Plan) -> String {
+fn json_of(config: &Config, plan: &Plan, file: &mut dyn Write) -> io::Result<()> {
     let s = &plan.schedule;
-    let points: Vec<_> = s
-        .table()
-        .into_iter()
-        .enumerate()
-        .map(|(u, p)| json!({ "update": u, "epoch": plan.epoch_of(u as u64), "lr": p.lr, "momentum": p.momentum }))
-        .collect();
-    let all = json!({ "sched": config.sched, "opt": config.opt, "updates": s.total, "updates_per_epoch": plan.updates_per_epoch,
-        "warmup_updates": s.warmup, "peak": s.peak,
-        "marks": s.marks().iter().map(|(u, what)| json!({ "update": u, "what": what })).collect::<Vec<_>>(), "warnings": plan.warnings, "points": points });
-    format!("{all}\n")
+    let marks: Vec<_> = s.marks().iter().map(|(u, what)| json!({ "update": u, "what": what })).collect();
+    let head = json!({ "sched": config.sched, "opt": config.opt, "updates": s.total, "updates_per_epoch": plan.updates_per_epoch,
+        "warmup_updates": s.warmup, "peak": s.peak, "marks": marks, "warnings": plan.warnings });
+    write!(file, "{},\"points\":[", head.to_string().trim_end_matches('}'))?;
+    for u in 0..s.total {
+        let Point { lr, momentum } = s.at(u);
+        let point = json!({ "update": u, "epoch": plan.epoch_of(u), "lr": lr, "momentum": momentum });
+        write!(file, "{}{point}", if u > 0 { "," } else { "" })?;
+    }
+    writeln!(file, "]}}")
 }
 
 fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
@@ -159,12 +164,24 @@ fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
     }
 }
 
-/// Updates worth a point: evenly spread, and both sides of every mark, where the curve may jump.
+/// Updates worth a point: all of them, or of each of many stretches the first, the lowest and the highest, so that no jump and no cycle
+/// is lost however long the run.
 fn shown(plan: &Plan) -> Vec<u64> {
-    let total = plan.schedule.total;
-    let even = (0..MOST_POINTS.min(total)).map(|i| i * total / MOST_POINTS.min(total));
-    let sides = plan.schedule.marks().into_iter().flat_map(|(u, _)| [u.saturating_sub(1), u]);
-    let mut all: Vec<u64> = even.chain(sides).chain([total - 1]).collect();
+    let (total, schedule) = (plan.schedule.total, &plan.schedule);
+    if total <= MOST_POINTS {
+        return (0..total).collect();
+    }
+    let stretches = MOST_POINTS / 2;
+    let mut all = vec![total - 1];
+    for i in 0..stretches {
+        let (begin, end) = (i * total / stretches, (i + 1) * total / stretches);
+        let (mut low, mut high) = (begin, begin);
+        for u in begin..end {
+            low = if schedule.lr(u) < schedule.lr(low) { u } else { low };
+            high = if schedule.lr(u) > schedule.lr(high) { u } else { high };
+        }
+        all.extend([begin, low, high]);
+    }
     all.sort_unstable();
     all.dedup();
     all

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::device::{Device, open_device, set_threads};
+use super::output::out;
 use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::nn::Kind;
 use crate::train::config::{Config, Precision};
+use crate::train::metrics::EmaScore;
 use crate::train::plan::Plan;
 use crate::train::run_dir::RunDir;
 use crate::train::trainer::{self, Datasets, Finish};
@@ -45,12 +47,13 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let (progress, list_params) = (args.progress, args.list_params);
     let mut flags = args.config;
     resume_with_its_own_settings(&mut flags)?;
-    let config = Config::resolve(flags, given)?;
+    let mut config = Config::resolve(flags, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
     if config.precision == Some(Precision::Bf16) {
         return Err(Error::usage("the CPU trains in fp32 only").at("--precision bf16").next("--precision fp32"));
     }
+    config.precision = Some(Precision::Fp32);
     let output = config.output.clone().unwrap_or_else(|| default_output(&config));
     if config.dry_run {
         return dry_run(&config, &device, &output, list_params);
@@ -185,16 +188,16 @@ fn dry_run(config: &Config, device: &Device, output: &Path, list_params: bool) -
     if let Some(init) = &config.init {
         weights::load(&model, &safetensors::read(init)?)?;
     }
-    println!("{}", config.to_toml()?.trim_end());
-    println!();
-    println!("device        {}", device.describe());
-    println!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
-    println!("pictures      {pictures} for training");
-    println!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
-    println!("learning rate {}", plan.rates());
+    out!("{}", plan.config_toml(config)?.trim_end());
+    out!("");
+    out!("device        {}", device.describe());
+    out!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
+    out!("pictures      {pictures} for training");
+    out!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
+    out!("learning rate {}", plan.rates());
     print_parameters(config, &model, list_params);
-    plan.warnings.iter().for_each(|warning| println!("warning       {warning}"));
-    println!("output        {} (nothing written)", output.display());
+    plan.warnings.iter().for_each(|warning| out!("warning       {warning}"));
+    out!("output        {} (nothing written)", output.display());
     Ok(Outcome::Done)
 }
 
@@ -205,13 +208,13 @@ fn print_parameters(config: &Config, model: &Model, all: bool) {
     for (kind, decay) in kinds.into_iter().zip(decays) {
         let of_kind = model.layout.params.iter().filter(|p| p.kind == kind);
         let (tensors, numbers) = of_kind.fold((0, 0), |(t, n), p| (t + 1, n + p.param.range.len()));
-        println!("{:<13} {numbers} parameters in {tensors} tensors, weight decay {decay:e}", kind.name());
+        out!("{:<13} {numbers} parameters in {tensors} tensors, weight decay {decay:e}", kind.name());
     }
     if all {
-        println!("\n{:<40} {:<20} {:<7} weight decay", "name", "shape", "kind");
+        out!("\n{:<40} {:<20} {:<7} weight decay", "name", "shape", "kind");
         for p in &model.layout.params {
             let decay = kinds.iter().position(|k| *k == p.kind).map_or(0.0, |i| decays[i]);
-            println!("{:<40} {:<20} {:<7} {decay:e}", p.name, format!("{:?}", p.shape), p.kind.name());
+            out!("{:<40} {:<20} {:<7} {decay:e}", p.name, format!("{:?}", p.shape), p.kind.name());
         }
     }
 }
@@ -220,12 +223,12 @@ fn print_parameters(config: &Config, model: &Model, all: bool) {
 fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
     let (run, program) = (output.display(), super::program());
     if !finish.complete {
-        println!("stopped after {} updates; everything needed to go on is in {run}", finish.updates);
-        println!("next: {program} train --resume auto --output {run}");
+        out!("stopped after {} updates; everything needed to go on is in {run}", finish.updates);
+        out!("next: {program} train --resume auto --output {run}");
         return Outcome::Stopped;
     }
     if let Some(score) = &finish.last_eval {
-        println!(
+        out!(
             "validation: top-1 {:.2}%, top-5 {:.2}%, loss {:.4} over {} pictures",
             100.0 * score.top1,
             100.0 * score.top5,
@@ -233,9 +236,12 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
             score.images
         );
     }
+    if let Some(EmaScore { loss, top1, top5 }) = &finish.last_ema {
+        out!("moving average: top-1 {:.2}%, top-5 {:.2}%, loss {loss:.4}", 100.0 * top1, 100.0 * top5);
+    }
     match finish.images_per_s {
-        0.0 => println!("all {} updates were done already; the run lies in {run}", finish.updates),
-        rate => println!("{} updates at {rate:.1} images/s; the run lies in {run}", finish.updates),
+        0.0 => out!("all {} updates were done already; the run lies in {run}", finish.updates),
+        rate => out!("{} updates at {rate:.1} images/s; the run lies in {run}", finish.updates),
     }
     let val = match (&config.val, config.data.as_str()) {
         (Some(val), _) => Some(val.clone()),
@@ -243,13 +249,13 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
         _ => None,
     };
     match val {
-        Some(val) => println!(
+        Some(val) => out!(
             "next: {program} eval --data {} --weights {} --model {}",
             val.display(),
             output.join("model.safetensors").display(),
             config.model
         ),
-        None => println!("next: {program} predict --weights {} PICTURE", output.join("model.safetensors").display()),
+        None => out!("next: {program} predict --weights {} PICTURE", output.join("model.safetensors").display()),
     }
     Outcome::Done
 }

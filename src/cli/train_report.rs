@@ -1,5 +1,6 @@
 //! A run on the terminal: a bar where there is one, a line now and then where there is not. Everything goes to stderr.
 
+use super::output::remark;
 use super::progress::{ProgressMode, Terminal};
 use crate::progress::Progress;
 use crate::train::metrics::Event;
@@ -24,7 +25,7 @@ impl Report {
     /// A line that stays.
     pub fn line(&self, text: &str) {
         match &*self.bar.borrow() {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            Some(bar) => bar.suspend(|| remark!("{text}")),
             None => self.terminal.note(text),
         }
     }

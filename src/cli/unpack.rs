@@ -1,6 +1,7 @@
 //! `unpack`: shards back to files.
 
 use super::Outcome;
+use super::output::out;
 use super::progress::{ProgressMode, Terminal};
 use crate::data::Dataset;
 use crate::data::unpack::unpack;
@@ -35,6 +36,6 @@ pub fn run(args: &Args) -> Result<Outcome> {
         terminal.note("stopped; remove the output before the next try");
         return Ok(Outcome::Stopped);
     };
-    println!("{}: {count} of {} pictures, and index.csv", args.output.display(), dataset.len());
+    out!("{}: {count} of {} pictures, and index.csv", args.output.display(), dataset.len());
     Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! `verify`: is every byte still as it was packed?
 
 use super::Outcome;
+use super::output::out;
 use super::progress::{ProgressMode, Terminal};
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
@@ -43,20 +44,20 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let terminal = Terminal::new(args.progress);
     let mut report = verify(&args.dir, depth, &terminal)?;
     for line in &report.damage {
-        println!("{line}");
+        out!("{line}");
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
         let stop = super::signals::stop_on_signal()?;
         let repaired = repair(&args.dir, source, &report.damaged_shards, &terminal, &stop)?;
-        println!("{repaired} shards made again from {}", source.display());
+        out!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;
         for line in &report.damage {
-            println!("{line}");
+            out!("{line}");
         }
     }
     if report.damage.is_empty() {
         let how = if depth == Depth::Quick { "structure" } else { "every byte" };
-        println!("ok: {} pictures in {} shards, {:.1} MB ({how})", report.records, report.shards, report.bytes as f64 / 1e6);
+        out!("ok: {} pictures in {} shards, {:.1} MB ({how})", report.records, report.shards, report.bytes as f64 / 1e6);
         return Ok(Outcome::Done);
     }
     let next = format!("imagenet-engine verify {} --repair-from PICTURES, or pack again", args.dir.display());

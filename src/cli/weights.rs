@@ -11,6 +11,8 @@ pub struct Weights {
     pub card: ModelCard,
     pub weights: Vec<f32>,
     pub running: Vec<f32>,
+    /// Batches the normalisations have seen.
+    pub batches: u64,
 }
 
 impl Weights {
@@ -72,6 +74,6 @@ impl Weights {
         if card.classes.is_empty() {
             card.classes = classes.map_or_else(|| (0..outputs).map(|i| i.to_string()).collect(), <[String]>::to_vec);
         }
-        Ok(Self { model, card, weights, running })
+        Ok(Self { model, card, weights, running, batches: file.batches })
     }
 }

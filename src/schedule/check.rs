@@ -130,13 +130,12 @@ impl Schedule {
         for end in cycle.phase_ends(self.total) {
             if end <= begin {
                 let least = 2.0 / self.total as f64;
-                return bad(
-                    "--pct-start",
-                    format!(
-                        "with {} updates a phase would have no width at {pct}: more --epochs, or a fraction well between {least} and {most}",
-                        self.total
-                    ),
-                );
+                let remedy = if least < most {
+                    format!("a fraction between {least:.3} and {most}, or more --epochs")
+                } else {
+                    "more --epochs".into()
+                };
+                return bad("--pct-start", format!("with {} updates a phase would have no width at {pct}: {remedy}", self.total));
             }
             begin = end;
         }

@@ -119,7 +119,11 @@ impl Schedule {
                 let restarts = sgdr.restarts().map_while(|t| t.checked_add(self.warmup));
                 ("restart", restarts.take_while(|u| *u < self.total).collect())
             }
-            Curve::OneCycle(cycle) => ("next phase", cycle.phase_ends(self.total).map(|end| end.ceil() as u64).collect()),
+            Curve::OneCycle(cycle) => {
+                let names = ["peak", "first rate again"]; // the last phase ends with the run
+                let ends = cycle.phase_ends(self.total).map(|end| end.ceil() as u64).zip(names);
+                return ends.filter(|m| m.0 + 1 < self.total).collect();
+            }
         };
         let mut marks: Vec<_> = warm.into_iter().chain(after.into_iter().map(|u| (u, what))).filter(|m| m.0 < self.total).collect();
         marks.dedup();

@@ -88,7 +88,9 @@ pub fn run<B: Backend>(
         ..LoaderOptions::train(config.batch_size, config.train_crop_size as u32, (0.08, 1.0), config.seed, u32::MAX >> 5)
     };
     if loader.batches_per_epoch(data.train.len()) == 0 {
-        return Err(Error::usage(format!("{} training pictures do not fill one batch", data.train.len())).at("--batch-size"));
+        return Err(Error::usage(format!("{} training pictures do not fill one batch", data.train.len()))
+            .at("--batch-size")
+            .next(format!("--batch-size {}", data.train.len().clamp(1, 64))));
     }
     let mut batches = Loader::new(data.train.clone(), &loader)?;
     let (mut trials, mut mean, mut least): (Vec<Trial>, f64, f64) = (Vec::new(), 0.0, f64::INFINITY);

@@ -6,7 +6,7 @@ use super::step::LearnerOptions;
 use crate::backend::UpdateTable;
 use crate::error::{Error, Result};
 use crate::models::Model;
-use crate::schedule::Schedule;
+use crate::schedule::{Curve, Schedule};
 
 /// The rates of all updates are kept in a table.
 const MOST_UPDATES: u64 = 1 << 26;
@@ -44,7 +44,10 @@ impl Plan {
             return Err(Error::usage(format!("{pictures} training pictures do not fill one update of {per_update}"))
                 .at("--batch-size")
                 .because("each epoch drops the last pictures that make no whole batch")
-                .next(format!("--batch-size {}", pictures.clamp(1, 64))));
+                .next(match (pictures / config.grad_accum as u64).min(64) {
+                    0 => "fewer --grad-accum".to_owned(),
+                    batch => format!("--batch-size {batch}"),
+                }));
         }
         Self::of(config, updates_per_epoch)
     }
@@ -78,6 +81,34 @@ impl Plan {
         format!("{:.3e} at update 0, {:.3e} at update {peak}, {:.3e} at the last", rate(0), rate(peak), rate(last))
     }
 
+    /// The run's `config.toml`: the settings, and as comments what those left open come to here, so that another `--epochs` or `--sched`
+    /// with this file derives its own.
+    ///
+    /// # Errors
+    /// `Internal` only.
+    pub fn config_toml(&self, config: &Config) -> Result<String> {
+        let (s, epochs) = (&self.schedule, |updates: u64| updates as f64 / self.updates_per_epoch as f64);
+        let mut open = Vec::new();
+        if config.lr.is_none() {
+            open.push(format!("lr = {:?}", s.peak));
+        }
+        if config.warmup_epochs.is_none() {
+            open.push(format!("warmup-epochs = {:?}", epochs(s.warmup)));
+        }
+        if config.warmup_lr.is_none() && s.warmup > 0 {
+            open.push(format!("warmup-lr = {:?}", s.warmup_lr));
+        }
+        if let (None, Curve::Sgdr(sgdr)) = (config.cycle_epochs, &s.curve) {
+            open.push(format!("cycle-epochs = {:?}", epochs(sgdr.first)));
+        }
+        if config.save_every.is_none() {
+            open.push(format!("save-every = {}", self.updates_per_epoch));
+        }
+        let comments: String = open.iter().map(|line| format!("# {line}\n")).collect();
+        let head = if open.is_empty() { "" } else { "\n# Left open above, and so here:\n" };
+        Ok(format!("{}{head}{comments}", config.to_toml()?))
+    }
+
     pub fn learner_options(&self, config: &Config, model: &Model) -> LearnerOptions {
         let (lr, momentum) = self.schedule.table().into_iter().map(|p| (p.lr, p.momentum)).unzip();
         let average_decay = if config.model_ema { (0..self.total_updates).map(|t| config.average_decay(t)).collect() } else { Vec::new() };
@@ -95,6 +126,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Sched;
     use super::*;
 
     #[test]
@@ -107,8 +139,28 @@ mod tests {
         assert_eq!((accumulated.updates_per_epoch, accumulated.last_update), (19, 7));
         let limited = Plan::new(&Config { limit_train_batches: Some(3), ..config.clone() }, 5000).unwrap();
         assert_eq!(limited.updates_per_epoch, 3);
-        let error = Plan::new(&config, 63).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains("--batch-size 63"), "{error}");
+        for (grad_accum, remedy) in [(1, "--batch-size 63"), (4, "--batch-size 15"), (100, "fewer --grad-accum")] {
+            let error = Plan::new(&Config { grad_accum, ..config.clone() }, 63).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(remedy), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_file_says_what_was_left_open() {
+        let config = Config { epochs: 12, sched: Sched::Sgdr, ..Config::default() };
+        let plan = Plan::new(&config, 256 * 10).unwrap();
+        let text = plan.config_toml(&config).unwrap();
+        for line in ["# lr = 0.1", "# warmup-epochs = 5.0", "# warmup-lr = 0.001", "# cycle-epochs = 1.0", "# save-every = 10"] {
+            assert!(text.lines().any(|l| l == line), "{line}: {text}");
+        }
+        let said: Config = toml::from_str(&text).unwrap();
+        assert!(said == config, "comments must not count");
+        let spoken = text.replace("# Left", "## Left").replace("\n# ", "\n");
+        let said: Config = toml::from_str(&spoken).unwrap();
+        let again = Plan::new(&said, 256 * 10).unwrap();
+        assert!(again.schedule == plan.schedule && again.updates_per_epoch == plan.updates_per_epoch);
+        let full = Config { lr: Some(0.1), warmup_epochs: Some(0.0), save_every: Some(3), sched: Sched::Cosine, ..config };
+        assert!(!Plan::new(&full, 256 * 10).unwrap().config_toml(&full).unwrap().contains("Left open"));
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Finish {
     pub updates: u64,
     pub images_per_s: f64,
     pub last_eval: Option<eval::Score>,
+    /// Of the moving average.
+    pub last_ema: Option<EmaScore>,
     pub best_top1: Option<f64>,
 }
 
@@ -91,9 +93,9 @@ pub fn run<B: Backend>(
     let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);
     if progress.update >= plan.last_update && evaluated && dir.model_file().exists() {
         let (updates, best_top1) = (progress.update, progress.best_top1);
-        return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, best_top1 });
+        return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, last_ema: None, best_top1 });
     }
-    dir.write_config(&config.to_toml()?)?;
+    dir.write_config(&plan.config_toml(config)?)?;
     let log = Log::open(&dir.metrics(), progress.update, progress.evaluated)?;
     let options = plan.learner_options(config, &model);
     let counters = Counters { step: progress.update, skipped: progress.skipped };
@@ -101,7 +103,7 @@ pub fn run<B: Backend>(
     drop(state);
     notice(Notice::Plan(&plan, progress.update));
     let saved = dir.checkpoint(progress.update).map(|path| (progress.update, path));
-    let run = Run { config, data, dir, stop, notice, plan, card, log, learner, progress, saved, last_eval: None };
+    let run = Run { config, data, dir, stop, notice, plan, card, log, learner, progress, saved, last_eval: None, last_ema: None };
     run.all()
 }
 
@@ -119,6 +121,7 @@ struct Run<'a, B: Backend> {
     /// Updates done when the newest checkpoint was written, and where.
     saved: Option<(u64, PathBuf)>,
     last_eval: Option<eval::Score>,
+    last_ema: Option<EmaScore>,
 }
 
 impl<B: Backend> Run<'_, B> {
@@ -169,6 +172,7 @@ impl<B: Backend> Run<'_, B> {
             updates: self.progress.update,
             images_per_s: training.rate(),
             last_eval: self.last_eval,
+            last_ema: self.last_ema,
             best_top1: self.progress.best_top1,
         })
     }
@@ -284,6 +288,7 @@ impl<B: Backend> Run<'_, B> {
         self.progress.evaluated = Some(update);
         self.last_eval = Some(score);
         let ema = average.map(|s| EmaScore { loss: s.loss, top1: s.top1, top5: s.top5 });
+        self.last_ema = ema;
         let raise = |best: &mut Option<f64>, top1: f64| {
             let better = best.is_none_or(|b| top1 > b);
             *best = if better { Some(top1) } else { *best };

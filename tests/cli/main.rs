@@ -65,6 +65,26 @@ fn files_that_are_no_weights_are_code_65() {
     refuses(&["predict", "--weights", folder.path().to_str().unwrap(), picture.to_str().unwrap()], 65, &["cannot read"]);
 }
 
+/// `| head` reads a line and goes; `2>&1 | tee` may die: neither is a failure of ours. A full disk is.
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+    let gone = command.args(["schedule", "--compare", "cosine,step"]).stdout(writer.try_clone().unwrap()).output().unwrap();
+    assert!(gone.status.code() == Some(0) && gone.stderr.is_empty(), "{}", stderr(&gone));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+    let deaf = command.args(["schedule", "--poly-power", "3"]).stderr(writer).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(deaf.code(), Some(0), "a warning that nobody reads");
+    if Path::new("/dev/full").exists() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+        let full = command.args(["schedule", "--epochs", "3"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert!(full.status.code() == Some(73) && stderr(&full).contains("standard output"), "{}", stderr(&full));
+        refuses(&["schedule", "--csv", "/dev/full"], 73, &["/dev/full"]);
+    }
+}
+
 /// Only where there is no GPU: elsewhere the backend itself decides.
 #[test]
 fn a_gpu_that_is_not_there_is_code_71() {

@@ -124,7 +124,7 @@ fn what_is_odd_is_told() {
     for (args, words) in [
         ("--sched multistep --decay-milestones 30,120", "--decay-milestones: 1 of 2 lie past the end"),
         ("--sched step --decay-epochs 90", "--decay-epochs"),
-        ("--poly-power 3", "--poly-power: does nothing with --sched cosine --opt sgd"),
+        ("--poly-power 3", "--poly-power: does nothing with --sched cosine"),
         ("--opt adamw --lr 0.1", "a rate for sgd"),
         ("--sched sgdr --cycle-epochs 25", "--cycle-epochs: the run ends"),
         ("--max-steps 1000", "--max-steps"),
@@ -132,6 +132,53 @@ fn what_is_odd_is_told() {
         let args: Vec<&str> = ["schedule"].into_iter().chain(args.split(' ')).collect();
         let output = engine(&args);
         assert!(output.status.code() == Some(0) && stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+}
+
+/// A folder is data whatever its name; only what was not typed is ImageNet.
+#[test]
+fn a_folder_named_imagenet_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    demo::write(&folder.path().join("imagenet"), Split::Train, 128, 1).unwrap();
+    let said = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+        let output = command.arg("schedule").args(args).current_dir(folder.path()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(said(&["--data", "imagenet", "--batch-size", "16"]).contains("8 an epoch"));
+    assert!(said(&["--batch-size", "16"]).contains("80072 an epoch"));
+}
+
+/// A whole ImageNet run is half a million lines; what is drawn of it stays small and loses no cycle.
+#[test]
+fn long_runs_are_drawn_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("s.svg");
+    for sched in ["cosine", "sgdr --cycle-epochs 0.0002 --cycle-mul 1", "onecycle --three-phase", "step --decay-epochs 0.01"] {
+        schedule(&format!("--sched {sched} --plot {}", svg.display()));
+        let drawn = text(&svg);
+        assert!(drawn.len() < 200_000, "{sched}: {} bytes", drawn.len());
+        assert!(!sched.starts_with("onecycle") || drawn.contains("peak") && drawn.contains("first rate again"), "{sched}");
+    }
+}
+
+/// Switches that a preset or a file sets can be switched off again.
+#[test]
+fn switches_can_be_switched_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, "nesterov = true\nthree-phase = true\nmodel-ema = true\nzero-init-residual = true\nsched = 'onecycle'\n")
+        .unwrap();
+    let said = |more: &str| {
+        let args = ["train", "--dry-run", "--config", file.to_str().unwrap()];
+        let output = engine(&args.into_iter().chain(more.split_whitespace()).collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(0), "{more}: {}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for switch in ["nesterov", "three-phase", "model-ema", "zero-init-residual"] {
+        assert!(said("").contains(&format!("{switch} = true")), "{switch}");
+        assert!(said(&format!("--{switch} false")).contains(&format!("{switch} = false")), "{switch}");
+        assert!(said(&format!("--{switch}=false --{switch}")).contains(&format!("{switch} = true")), "{switch}");
     }
 }
 

@@ -94,6 +94,13 @@ fn a_wrong_schedule_is_noticed() {
         wrong.peak *= 1.0 + 1e-6;
         wrong.warmup_lr *= 1.0 + 1e-6;
         assert!(distance(&golden, &wrong) > TOLERANCE, "peak: {}", golden.name);
+        let moving = golden.momentum.windows(2).any(|w| w[0] != w[1]);
+        let mut held = golden.schedule.clone();
+        if let (true, Curve::OneCycle(cycle)) = (moving, &mut held.curve) {
+            cycle.momentum = cycle.momentum.map(|(base, high)| (base * (1.0 + 1e-9), high));
+            assert!(distance(&golden, &held) > TOLERANCE, "momentum: {}", golden.name);
+        }
+        assert!(!moving || held != golden.schedule, "nothing was planted: {}", golden.name);
         let late = |u: u64| golden.schedule.at(u + 1).lr;
         let moves = golden.lr.windows(2).any(|w| w[0] != w[1]);
         let shifted = golden.updates.iter().zip(&golden.lr).any(|(u, lr)| (late(*u) - lr).abs() > TOLERANCE * lr);

@@ -1,5 +1,7 @@
 //! What must hold for every schedule, by random testing.
 
+use imagenet_engine::data::loader::LoaderOptions;
+use imagenet_engine::models::Model;
 use imagenet_engine::schedule::{Curve, Schedule};
 use imagenet_engine::train::config::{AnnealShape, Config, Sched};
 use imagenet_engine::train::plan::Plan;
@@ -49,6 +51,10 @@ fn accepted(config: &Config, updates_per_epoch: u64) -> Option<Schedule> {
     }
 }
 
+fn tiny_model() -> Model {
+    Model::new("resnet18", 2, false).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
@@ -64,6 +70,20 @@ proptest! {
             prop_assert!(!has_floor || s.table().iter().all(|p| p.lr >= floor), "below the floor: {s:?}");
             let has_peak = !matches!(s.curve, Curve::OneCycle(_)); // whose peak may lie between two updates
             prop_assert!(!has_peak || s.table().iter().any(|p| p.lr == s.peak), "the peak is never used: {s:?}");
+        }
+    }
+
+    /// What the optimizer reads is the schedule's own rates, one for every update.
+    #[test]
+    fn the_learners_table_is_the_schedule(config in settings(), pictures in 1u64..2000) {
+        let config = Config { batch_size: 16, ..config };
+        if let Ok(plan) = Plan::new(&config, pictures) {
+            let table = plan.learner_options(&config, &tiny_model()).table;
+            prop_assert_eq!((table.lr.len(), table.momentum.len()), (plan.total_updates as usize, plan.total_updates as usize));
+            for (u, (lr, momentum)) in table.lr.iter().zip(&table.momentum).enumerate() {
+                let at = plan.schedule.at(u as u64);
+                prop_assert_eq!((at.lr, at.momentum), (*lr, *momentum));
+            }
         }
     }
 
@@ -98,6 +118,9 @@ proptest! {
                 prop_assert_eq!(plan.epoch_of(plan.total_updates - 1), epochs - 1);
                 prop_assert_eq!(plan.epoch_of(plan.updates_per_epoch), 1);
                 prop_assert_eq!(plan.last_update, plan.total_updates);
+                // what the loader will deal out, by its own account
+                let loader = LoaderOptions { limit: Some(plan.updates_per_epoch * grad_accum as u64), ..LoaderOptions::train(batch_size, 32, (0.08, 1.0), 1, 1) };
+                prop_assert_eq!(loader.batches_per_epoch(pictures as usize), plan.updates_per_epoch * grad_accum as u64);
             }
         }
     }

@@ -57,7 +57,7 @@ impl Config {
         let warmup_lr = self.warmup_lr.unwrap_or(peak * 0.01);
         let schedule = Schedule { curve, peak, min: self.min_lr, warmup_lr, warmup, total, momentum: self.first_momentum() };
         let mut warnings = schedule.check()?;
-        warnings.extend(self.idle_flags());
+        warnings.extend(self.idle_flags(warmup));
         if let Some(epochs) = self.warmup_epochs.filter(|e| *e > 0.0 && warmup == 0) {
             warnings.push(format!("--warmup-epochs: {epochs} epochs are less than half an update: there is no warm-up"));
         }
@@ -65,7 +65,7 @@ impl Config {
             let lr = schedule.lr(steps.saturating_sub(1));
             warnings.push(format!("--max-steps: the run ends after {steps} of the schedule's {total} updates, at a rate of {lr:e}"));
         }
-        if self.opt.has_betas() && peak > 0.02 {
+        if matches!(self.opt, Opt::Adamw | Opt::Lion) && peak > 0.02 {
             warnings.push(format!("--lr: a peak of {peak:e} is a rate for sgd; {} is trained with 1e-2 at most", word(self.opt)));
         }
         Ok(Resolved { schedule, warnings })
@@ -79,41 +79,45 @@ impl Config {
         }
     }
 
-    /// Flags that were changed but do nothing under the schedule and optimizer chosen.
-    fn idle_flags(&self) -> Vec<String> {
+    /// Flags that were changed but do nothing beside the others.
+    fn idle_flags(&self, warmup: u64) -> Vec<String> {
         let default = Self::default();
         let (sched, opt) = (self.sched, self.opt);
-        let cycles = sched == Sched::Onecycle && self.cycle_momentum;
-        let drops = matches!(sched, Sched::Step | Sched::Multistep);
-        let has_momentum = !opt.has_betas() && !cycles;
-        let flags = [
-            ("--min-lr", self.min_lr != default.min_lr, !matches!(sched, Sched::Constant | Sched::Onecycle)),
-            ("--warmup-lr", self.warmup_lr.is_some(), self.warmup_epochs != Some(0.0) && sched != Sched::Onecycle),
-            ("--decay-epochs", self.decay_epochs != default.decay_epochs, sched == Sched::Step),
-            ("--decay-milestones", !self.decay_milestones.is_empty(), sched == Sched::Multistep),
-            ("--decay-rate", self.decay_rate != default.decay_rate, drops),
-            ("--cycle-epochs", self.cycle_epochs.is_some(), sched == Sched::Sgdr),
-            ("--cycle-mul", self.cycle_mul != default.cycle_mul, sched == Sched::Sgdr),
-            ("--cycle-decay", self.cycle_decay != default.cycle_decay, sched == Sched::Sgdr),
-            ("--poly-power", self.poly_power != default.poly_power, sched == Sched::Poly),
-            ("--pct-start", self.pct_start != default.pct_start, sched == Sched::Onecycle),
-            ("--div-factor", self.div_factor != default.div_factor, sched == Sched::Onecycle),
-            ("--final-div-factor", self.final_div_factor != default.final_div_factor, sched == Sched::Onecycle),
-            ("--three-phase", self.three_phase, sched == Sched::Onecycle),
-            ("--anneal", self.anneal != default.anneal, sched == Sched::Onecycle),
-            ("--cycle-momentum", !self.cycle_momentum, sched == Sched::Onecycle),
-            ("--base-momentum", self.base_momentum != default.base_momentum, cycles),
-            ("--max-momentum", self.max_momentum != default.max_momentum, cycles),
-            ("--momentum", self.momentum != default.momentum, has_momentum),
-            ("--nesterov", self.nesterov, matches!(opt, Opt::Sgd | Opt::Lars)),
-            ("--dampening", self.dampening != 0.0, opt == Opt::Sgd),
-            ("--opt-betas", self.opt_betas.is_some(), opt.has_betas()),
-            ("--opt-eps", self.opt_eps.is_some(), matches!(opt, Opt::Adamw | Opt::Lars | Opt::Lamb)),
-            ("--trust-coefficient", self.trust_coefficient != default.trust_coefficient, opt == Opt::Lars),
-            ("--model-ema-decay", self.model_ema_decay != default.model_ema_decay, self.model_ema),
+        let by_sched = format!("with --sched {}", word(sched));
+        let by_opt = format!("with --opt {}", word(opt));
+        let onecycle = sched == Sched::Onecycle;
+        let cycles = onecycle && self.cycle_momentum;
+        let by_cycle = if onecycle { "with --cycle-momentum false" } else { &by_sched };
+        let by_momentum = if cycles { "with --sched onecycle, which moves it (--max-momentum)" } else { &by_opt };
+        let flags: [(&str, bool, bool, &str); 25] = [
+            ("--min-lr", self.min_lr != default.min_lr, !matches!(sched, Sched::Constant | Sched::Onecycle), &by_sched),
+            ("--warmup-lr", self.warmup_lr.is_some(), warmup > 0, "without a warm-up"),
+            ("--decay-epochs", self.decay_epochs != default.decay_epochs, sched == Sched::Step, &by_sched),
+            ("--decay-milestones", !self.decay_milestones.is_empty(), sched == Sched::Multistep, &by_sched),
+            ("--decay-rate", self.decay_rate != default.decay_rate, matches!(sched, Sched::Step | Sched::Multistep), &by_sched),
+            ("--cycle-epochs", self.cycle_epochs.is_some(), sched == Sched::Sgdr, &by_sched),
+            ("--cycle-mul", self.cycle_mul != default.cycle_mul, sched == Sched::Sgdr, &by_sched),
+            ("--cycle-decay", self.cycle_decay != default.cycle_decay, sched == Sched::Sgdr, &by_sched),
+            ("--poly-power", self.poly_power != default.poly_power, sched == Sched::Poly, &by_sched),
+            ("--pct-start", self.pct_start != default.pct_start, onecycle, &by_sched),
+            ("--div-factor", self.div_factor != default.div_factor, onecycle, &by_sched),
+            ("--final-div-factor", self.final_div_factor != default.final_div_factor, onecycle, &by_sched),
+            ("--three-phase", self.three_phase, onecycle, &by_sched),
+            ("--anneal", self.anneal != default.anneal, onecycle, &by_sched),
+            ("--cycle-momentum", !self.cycle_momentum, onecycle, &by_sched),
+            ("--base-momentum", self.base_momentum != default.base_momentum, cycles, by_cycle),
+            ("--max-momentum", self.max_momentum != default.max_momentum, cycles, by_cycle),
+            ("--momentum", self.momentum != default.momentum, !opt.has_betas() && !cycles, by_momentum),
+            ("--nesterov", self.nesterov, matches!(opt, Opt::Sgd | Opt::Lars), &by_opt),
+            ("--dampening", self.dampening != 0.0, opt == Opt::Sgd, &by_opt),
+            ("--opt-betas", self.opt_betas.is_some(), opt.has_betas(), &by_opt),
+            ("--opt-eps", self.opt_eps.is_some(), matches!(opt, Opt::Adamw | Opt::Lars | Opt::Lamb), &by_opt),
+            ("--trust-coefficient", self.trust_coefficient != default.trust_coefficient, opt == Opt::Lars, &by_opt),
+            ("--model-ema-decay", self.model_ema_decay != default.model_ema_decay, self.model_ema, "without --model-ema"),
+            ("--lr-base-size", self.lr_base_size != default.lr_base_size, self.lr.is_none(), "with --lr"),
         ];
-        let idle = flags.into_iter().filter(|(_, changed, used)| *changed && !used);
-        idle.map(|(flag, ..)| format!("{flag}: does nothing with --sched {} --opt {}", word(sched), word(opt))).collect()
+        let idle = flags.into_iter().filter(|(_, changed, used, _)| *changed && !used);
+        idle.map(|(flag, _, _, beside)| format!("{flag}: does nothing {beside}")).collect()
     }
 }
 
@@ -171,9 +175,14 @@ mod tests {
             ..config(Sched::Cosine)
         };
         let told = warnings(idle);
-        for flag in ["--decay-rate", "--poly-power", "--three-phase", "--nesterov"] {
-            assert!(told.contains(&format!("{flag}: does nothing with --sched cosine --opt lion")), "{told}");
+        for (flag, beside) in [("--decay-rate", "sched cosine"), ("--three-phase", "sched cosine"), ("--nesterov", "opt lion")] {
+            assert!(told.contains(&format!("{flag}: does nothing with --{beside}")), "{told}");
         }
+        let lone = |c: Config| warnings(Config { warmup_epochs: Some(0.0), ..c });
+        assert!(lone(Config { warmup_lr: Some(0.1), ..config(Sched::Cosine) }).contains("does nothing without a warm-up"));
+        assert!(lone(Config { momentum: 0.8, ..config(Sched::Onecycle) }).contains("which moves it"));
+        assert!(lone(Config { lr_base_size: 64, ..config(Sched::Cosine) }).contains("with --lr"));
+        assert_eq!(lone(Config { opt: Opt::Lamb, batch_size: 32768, lr: None, ..config(Sched::Cosine) }), "");
         assert!(warnings(Config { opt: Opt::Adamw, lr: Some(0.1), ..config(Sched::Cosine) }).contains("a rate for sgd"));
         assert!(warnings(Config { max_steps: Some(7), ..config(Sched::Cosine) }).contains("--max-steps"));
         assert!(warnings(Config { warmup_epochs: Some(0.01), ..config(Sched::Cosine) }).contains("no warm-up"));

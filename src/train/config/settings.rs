@@ -43,7 +43,7 @@ pub struct Config {
     #[arg(long, default_value = "resnet50", help_heading = "Model")]
     pub model: String,
     /// Start the last normalisation of each block at scale 0
-    #[arg(long, help_heading = "Model")]
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Model")]
     pub zero_init_residual: bool,
     /// Start from these weights (safetensors, torchvision names)
     #[arg(long, value_name = "FILE", help_heading = "Model")]
@@ -53,7 +53,7 @@ pub struct Config {
     /// Passes over the training pictures
     #[arg(long, default_value_t = 90, help_heading = "Schedule")]
     pub epochs: u64,
-    /// Stop after this many updates; the schedule still spans --epochs
+    /// Stop after this many updates, with an evaluation; the schedule still spans --epochs
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
@@ -120,7 +120,7 @@ pub struct Config {
     #[arg(long, value_name = "FACTOR", default_value_t = 1e4, help_heading = "Schedule")]
     pub final_div_factor: f64,
     /// onecycle: down to the first rate as slowly as up, and only then to the last
-    #[arg(long, help_heading = "Schedule")]
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Schedule")]
     pub three_phase: bool,
     /// onecycle: how a phase goes
     #[arg(long, value_enum, default_value_t = AnnealShape::Cos, help_heading = "Schedule")]
@@ -142,7 +142,7 @@ pub struct Config {
     #[arg(long, default_value_t = 0.9, help_heading = "Optimizer")]
     pub momentum: f64,
     /// Nesterov's momentum (sgd, lars)
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Optimizer")]
     pub nesterov: bool,
     /// Share of the gradient kept out of sgd's momentum after the first update
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Optimizer")]
@@ -175,7 +175,7 @@ pub struct Config {
     #[arg(long, default_value_t = 0.0, help_heading = "Optimizer")]
     pub label_smoothing: f64,
     /// Keep a moving average of the weights, evaluated beside them
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Optimizer")]
     pub model_ema: bool,
     /// How much of the average an update keeps, in the long run; update t keeps at most (1+t)/(10+t)
     #[arg(long, value_name = "DECAY", default_value_t = 0.9998, help_heading = "Optimizer")]

@@ -70,17 +70,43 @@ def add(sched, total, peak=0.1, low=0.0, warmup=0, warmup_lr=None, kind="sgd", *
                         updates=list(range(total)), lr=lr, momentum=mu))
 
 
-def add_long(sched, total, peak, low, **p):
-    """Closed form at sampled updates, without warm-up."""
-    opt = optimizer("sgd", peak)
-    s = main_scheduler(opt, sched, peak, low, total, 0, p)
-    updates = sorted({0, 1, 2, total - 1, total - 2, total // 3 - 1, total // 3, *(i * total // 97 for i in range(97))})
+def sampled(total, *more):
+    return sorted({0, 1, 2, total - 1, total - 2, total // 3 - 1, total // 3, *more, *(i * total // 97 for i in range(97))})
+
+
+def add_long(sched, total, peak, low, warmup=0, **p):
+    """Closed form at sampled updates: LinearLR's during the warm-up, then the main scheduler's from its own start."""
+    first = S.LinearLR(optimizer("sgd", peak), start_factor=0.01, end_factor=1.0, total_iters=max(warmup, 1))
+    s = main_scheduler(optimizer("sgd", peak), sched, peak, low, total - warmup, warmup, p)
+    updates = sampled(total, *(u for u in (warmup - 1, warmup, warmup + 1) if u >= 0))
     lr = []
     for u in updates:
-        s.last_epoch = u
-        lr.append(s._get_closed_form_lr()[0])
-    entries.append(dict(sched=sched, total=total, peak=peak, min=low, warmup=0, warmup_lr=peak * 0.01, params=p, updates=updates, lr=lr,
-                        momentum=[0.9] * len(lr)))
+        scheduler, at = (first, u) if u < warmup else (s, u - warmup)
+        scheduler.last_epoch = at
+        lr.append(scheduler._get_closed_form_lr()[0])
+    entries.append(dict(sched=sched, total=total, peak=peak, min=low, warmup=warmup, warmup_lr=peak * 0.01, params=p, updates=updates,
+                        lr=lr, momentum=[0.9] * len(lr)))
+
+
+def add_stepped(sched, total, peak, low=0.0, **p):
+    """Schedulers that compute each value afresh: stepped through the whole run, some updates kept."""
+    opt = optimizer("sgd", peak)
+    if sched == "onecycle":
+        s = S.OneCycleLR(opt, max_lr=peak, total_steps=total, pct_start=p["pct_start"], anneal_strategy=p["anneal"],
+                         cycle_momentum=p["cycle_momentum"], base_momentum=p["base_momentum"], max_momentum=p["max_momentum"],
+                         div_factor=p["div_factor"], final_div_factor=p["final_div_factor"], three_phase=p["three_phase"])
+    else:
+        s = main_scheduler(opt, sched, peak, low, total, 0, p)
+    updates, lr, mu = set(sampled(total)), [], []
+    for u in range(total):
+        if u in updates:
+            lr.append(opt.param_groups[0]["lr"])
+            mu.append(momentum(opt))
+        opt.step()
+        if u + 1 < total:
+            s.step()
+    entries.append(dict(sched=sched, total=total, peak=peak, min=low, warmup=0, warmup_lr=peak * 0.01, params=p,
+                        updates=sorted(updates), lr=lr, momentum=mu))
 
 
 # cosine: lengths, floors, peaks above 1, warm-ups, warm-up from other rates, the shortest runs
@@ -132,6 +158,15 @@ add_long("cosine", 450_360, 0.1, 1e-6)
 add_long("linear", 450_360, 0.1, 1e-6)
 add_long("step", 450_360, 0.1, 0.0, every=150_120, rate=0.1)
 add_long("poly", 450_360, 7.2, 0.0, power=2.0)
+# the same with five epochs of warm-up, and those that need to be stepped
+add_long("cosine", 450_360, 1.6, 1e-6, warmup=25_020)
+add_long("linear", 450_360, 1.6, 1e-6, warmup=25_020)
+add_long("step", 450_360, 0.4, 0.0, warmup=25_020, every=150_120, rate=0.1)
+add_long("multistep", 450_360, 0.4, 0.0, warmup=25_020, milestones=[150_120, 300_240, 400_320], rate=0.1)
+add_stepped("sgdr", 450_360, 0.1, 1e-6, first=5_004, mul=2)
+for three_phase in (False, True):
+    add_stepped("onecycle", 450_360, 2.0, pct_start=0.3, anneal="cos", cycle_momentum=True, base_momentum=0.85, max_momentum=0.95,
+                div_factor=25.0, final_div_factor=1e4, three_phase=three_phase)
 
 out = {"torch": torch.__version__.split("+")[0], "schedules": entries}
 path = pathlib.Path(__file__).with_name("schedules.json")
