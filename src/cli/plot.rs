@@ -155,8 +155,9 @@ impl Figure {
         let pixel = |x: f64| (scale(x) - scale(low)) / (scale(high) - scale(low)) * f64::from(SIZE.0 - 150);
         let mut ends = [f64::NEG_INFINITY; 4];
         let row = |(at, word): &(f64, String)| {
-            let row = ends.iter().position(|end| *end < pixel(*at))?;
-            ends[row] = pixel(*at) + 7.0 * word.chars().count() as f64 + 6.0;
+            let end = pixel(*at) + 7.0 * word.chars().count() as f64;
+            let row = ends.iter().position(|end| *end < pixel(*at)).filter(|_| end < pixel(high) + 12.0)?;
+            ends[row] = end + 6.0;
             i32::try_from(row).ok()
         };
         self.marks.iter().map(row).collect()
