@@ -5,8 +5,8 @@
 //! work, `--cpu-time` with RAYON_NUM_THREADS=1 counts the time this process had a core (Linux), not the time that passed.
 
 use imagenet_engine::backend::{
-    Augment, Conv, Counters, Crop, Elementwise, Gemm, Memory, Norm, NormProblem, ParamGroup, ParamGroups, PictureView, Pool, Update,
-    UpdateTable,
+    Augment, Conv, Counters, Crop, Elementwise, Gemm, Memory, Norm, NormProblem, ParamGroup, ParamGroups, PictureView, Pool, StoredBatch,
+    Update, UpdateTable,
 };
 use imagenet_engine::cpu::Cpu;
 use imagenet_engine::optim::{AdamW, Sgd};
@@ -227,7 +227,7 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
     line("linear wgrad", 1.0, bytes, wgrad);
     let (mut p, g, mut state) = (filled(cpu, count), filled(cpu, count), filled(cpu, count));
     let table = UpdateTable { lr: vec![1e-3], momentum: vec![0.9], average_decay: vec![] };
-    let mut control = cpu.control(&table, Counters::default()).expect("control");
+    let mut control = cpu.control(count, &table, Counters::default()).expect("control");
     line("gradient norm", 1.0, 4.0 * count as f64, time(|| cpu.measure(&mut control, None, all(&g)).expect("measure")));
     let groups = ParamGroups(vec![ParamGroup { end: count, weight_decay: 1e-4 }]);
     let sgd = Sgd { nesterov: false, dampening: 0.0 };
@@ -243,17 +243,16 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
     line("relu 56x56x256", 0.0, 8.0 * len as f64, time(|| cpu.relu(all(&a), all_mut(&mut out)).expect("relu")));
     black_box(&out);
     let (stored, size) = if *SMALL { (80, 64) } else { (320, 224) };
-    let pixels = cpu.upload_bytes(vec![7; n * stored * stored * 3]).expect("bytes");
     let view = |i| PictureView {
         offset: i * stored * stored * 3,
         width: stored as u32,
         height: stored as u32,
         crop: Crop { x: 1, y: 1, width: stored as u32 - 8, height: stored as u32 - 9, flip: true },
     };
-    let views: Vec<_> = (0..n).map(view).collect();
+    let batch = StoredBatch { pixels: vec![7; n * stored * stored * 3], views: (0..n).map(view).collect(), labels: Vec::new() };
     let mut out = filled(cpu, n * size * size * 3);
     let bytes = (n * (stored * stored + 4 * size * size) * 3) as f64;
-    let augment = time(|| cpu.augment(&pixels, &views, size, [0.5; 3], [0.25; 3], all_mut(&mut out)).expect("augment"));
+    let augment = time(|| cpu.augment(&batch, size, [0.5; 3], [0.25; 3], all_mut(&mut out)).expect("augment"));
     line("augment", 1.0, bytes, augment);
     sum
 }

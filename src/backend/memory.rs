@@ -5,9 +5,10 @@ use std::ops::Range;
 
 /// Allocation and copies. A clone is another handle of the same device.
 pub trait Memory: Clone + Send + Sync + 'static {
-    /// Owned memory holding activations, weights or statistics in the device's compute type. Returns to a pool when dropped.
+    /// Owned memory. Activations and their gradients are in the device's *compute type* (such as bf16); weights, their gradients,
+    /// statistics and optimizer state in its *full* one (f32 there). On the CPU both are the same. Returns to a pool when dropped.
     type Buffer: Send + Sync;
-    /// Owned raw bytes: pictures as stored, pool indices.
+    /// Owned raw bytes: pool indices.
     type Bytes: Send + Sync;
     /// Owned class labels.
     type Labels: Send + Sync;
@@ -19,20 +20,27 @@ pub trait Memory: Clone + Send + Sync + 'static {
     /// One line for people: device and compute type.
     fn describe(&self) -> String;
 
-    /// `len` elements of unspecified content.
+    /// `len` elements of unspecified content in the compute type.
     fn empty(&self, len: usize) -> Result<Self::Buffer>;
+    /// The same in the full type.
+    fn empty_full(&self, len: usize) -> Result<Self::Buffer>;
+    /// Zeros in the full type.
     fn zeros(&self, len: usize) -> Result<Self::Buffer>;
-    /// A buffer holding `host`, converted to the compute type.
+    /// A buffer holding `host` in the full type.
     fn upload(&self, host: &[f32]) -> Result<Self::Buffer>;
+    /// The same for weights: where the compute type is another, the buffer also holds them rounded to it, for convolutions to read, and
+    /// an optimizer's update of it keeps both.
+    fn upload_weights(&self, host: &[f32]) -> Result<Self::Buffer> {
+        self.upload(host)
+    }
     /// Copies `host` over `dst`, which must have the same length.
     fn write(&self, host: &[f32], dst: Self::Mut<'_>) -> Result<()>;
-    /// Copies `src` over `dst`, both on the device and of the same length.
+    /// Copies `src` over `dst`, both on the device, of the same length and type.
     fn copy(&self, src: Self::Ref<'_>, dst: Self::Mut<'_>) -> Result<()>;
     /// Copies `src` over `host`, which must have the same length. Waits for the device.
     fn read(&self, src: Self::Ref<'_>, host: &mut [f32]) -> Result<()>;
 
     fn empty_bytes(&self, len: usize) -> Result<Self::Bytes>;
-    fn upload_bytes(&self, host: Vec<u8>) -> Result<Self::Bytes>;
     fn upload_labels(&self, host: &[u32]) -> Result<Self::Labels>;
 
     fn len(buffer: &Self::Buffer) -> usize;

@@ -14,9 +14,10 @@ pub mod loss;
 pub mod memory;
 pub mod norm;
 pub mod pool;
+pub mod replay;
 pub mod update;
 
-pub use augment::{Augment, Crop, PictureView};
+pub use augment::{Augment, Crop, PictureView, StoredBatch};
 pub use conv::Conv;
 pub use elementwise::Elementwise;
 pub use gemm::Gemm;
@@ -24,8 +25,9 @@ pub use loss::{BatchMetrics, Loss};
 pub use memory::Memory;
 pub use norm::{Norm, NormProblem};
 pub use pool::Pool;
-pub use update::{Counters, Hyper, Measured, ParamGroup, ParamGroups, Update, UpdateRule, UpdateTable};
+pub use replay::Replay;
+pub use update::{Counters, Hyper, Measured, ParamGroup, ParamGroups, Report, Update, UpdateRule, UpdateTable};
 
 /// A device that can train: one short trait per subject.
-pub trait Backend: Augment + Conv + Elementwise + Gemm + Loss + Norm + Pool + Update {}
-impl<T: Augment + Conv + Elementwise + Gemm + Loss + Norm + Pool + Update> Backend for T {}
+pub trait Backend: Augment + Conv + Elementwise + Gemm + Loss + Norm + Pool + Replay + Update {}
+impl<T: Augment + Conv + Elementwise + Gemm + Loss + Norm + Pool + Replay + Update> Backend for T {}

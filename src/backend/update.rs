@@ -95,13 +95,30 @@ pub struct Measured {
     pub overflowed: bool,
 }
 
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// Counted from 0.
+    pub update: u64,
+    /// Mean over the pictures of all its batches.
+    pub loss: f64,
+    pub measured: Measured,
+    /// Updates left out so far, this one included.
+    pub skipped: u64,
+}
+
 pub trait Update: Loss {
     /// Tables, counters, and what was measured of the update in the making, on the device.
     type Control: Send;
 
-    fn control(&self, table: &UpdateTable, counters: Counters) -> Result<Self::Control>;
+    /// Updates that may be under way before one's report is waited for.
+    const UNDER_WAY: usize;
 
-    /// Makes the update one that changes nothing if the loss of one of its batches is not finite. Before `measure`.
+    /// For an arena of `parameters`.
+    fn control(&self, parameters: usize, table: &UpdateTable, counters: Counters) -> Result<Self::Control>;
+
+    /// Adds the loss of one of the update's batches to its report. If it is not finite, the update becomes one that changes nothing.
+    /// Before `measure`.
     fn include_loss(&self, control: &mut Self::Control, metrics: &Self::Metrics) -> Result<()>;
 
     /// Measures the gradients' norm. With `clip`, gradients then count as scaled by `min(1, clip / (norm + 1e-6))`, as torch's
@@ -126,8 +143,14 @@ pub trait Update: Loss {
     /// `dst = src`, only if the update was skipped: brings running statistics back.
     fn restore_if_skipped(&self, control: &Self::Control, src: Self::Ref<'_>, dst: Self::Mut<'_>) -> Result<()>;
 
-    /// Ends the update: advances the counters.
+    /// Ends the update: writes its report and advances the counters.
     fn advance(&self, control: &mut Self::Control) -> Result<()>;
+
+    /// Sends the newest update's report to the host, without waiting. After every `advance`; not part of what is recorded.
+    fn send_report(&self, control: &mut Self::Control) -> Result<()>;
+
+    /// Reports that have arrived, oldest first, each once. Waits for those beyond the newest `UNDER_WAY - 1`, and for all if `all`.
+    fn reports(&self, control: &mut Self::Control, all: bool) -> Result<Vec<Report>>;
 
     /// What was measured last, and the counters. Waits for the device.
     fn measured(&self, control: &Self::Control) -> Result<(Measured, Counters)>;

@@ -1,16 +1,15 @@
 //! `bench`: how fast this machine does the work.
 
 use super::Outcome;
-use super::device::{Device, open_device, set_threads};
+use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use crate::autograd::Profile;
-use crate::backend::Counters;
+use crate::backend::{Backend, Counters};
 use crate::checkpoint::State;
-use crate::cpu::Cpu;
 use crate::data::loader::{Loader, LoaderOptions, Source};
 use crate::error::{Error, Result};
 use crate::models::Model;
-use crate::train::config::Config;
+use crate::train::config::{Config, Precision};
 use crate::train::plan::Plan;
 use crate::train::step::Learner;
 use crate::train::trainer;
@@ -65,6 +64,25 @@ pub fn run(args: &Args) -> Result<Outcome> {
 fn bench_step(args: &StepArgs) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
+    let precision = device.precision(None)?;
+    device.run(precision, Step { args, device: device.describe(precision), precision })
+}
+
+struct Step<'a> {
+    args: &'a StepArgs,
+    device: String,
+    precision: Precision,
+}
+
+impl Job for Step<'_> {
+    type Output = Outcome;
+
+    fn run<B: Backend>(self, backend: B) -> Result<Outcome> {
+        timed_steps(backend, self.args, &self.device, self.precision)
+    }
+}
+
+fn timed_steps<B: Backend>(backend: B, args: &StepArgs, device: &str, precision: Precision) -> Result<Outcome> {
     let (batch, side) = (args.batch_size as usize, args.train_crop_size as usize);
     let config = Config {
         model: args.model.clone(),
@@ -80,9 +98,8 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
     let plan = Plan::new(&config, source.len() as u64)?;
     let state = State::fresh(model.layout.init(config.seed), model.layout.init_running());
     let parameters = model.layout.len();
-    let Device::Cpu = device;
     let options = plan.learner_options(&config, &model);
-    let mut learner = Learner::new(Cpu::<f32>::new(), model, options, &state, Counters::default())?;
+    let mut learner = Learner::new(backend, model, options, &state, Counters::default())?;
     let steps = u64::from(args.steps) + 2;
     let options = LoaderOptions::train(batch, args.train_crop_size, (0.08, 1.0), config.seed, 1);
     let loader = Loader::new(source, &options)?.take(steps as usize);
@@ -91,10 +108,10 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
         let pictures = trainer::pictures(batch?, side);
         let start = Instant::now();
         let timed = i >= 2;
-        let metrics = learner.accumulate(pictures, timed.then_some(&mut profile))?;
+        learner.accumulate(pictures, timed.then_some(&mut profile))?;
         let before_update = Instant::now();
         learner.apply()?;
-        if !metrics.loss.is_finite() {
+        if learner.reports(true)?.iter().any(|r| !r.measured.finite || r.measured.overflowed) {
             return Err(Error::non_finite("the loss is not finite").at(format!("step {i}")));
         }
         if timed {
@@ -113,7 +130,7 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
         .collect();
     kernels.push(("update".into(), 1.0, update_s));
 
-    out!("{} {parameters} parameters, {}x{}, batch {batch}, {}", args.model, args.train_crop_size, args.train_crop_size, device.describe());
+    out!("{} {parameters} parameters, {}x{}, batch {batch}, {}", args.model, args.train_crop_size, args.train_crop_size, device);
     out!(
         "{rate:.2} images/s (median of {} steps: {:.1} ms, min {:.1}, max {:.1})",
         times.len(),
@@ -130,7 +147,7 @@ fn bench_step(args: &StepArgs) -> Result<Outcome> {
         .map(|(name, calls, s)| json!({ "name": name, "calls": calls, "ms_per_step": 1e3 * s / count, "share": s / total }))
         .collect();
     if let Some(path) = &args.json {
-        let out = json!({ "images_per_s": rate, "batch": batch, "device": device.describe(), "precision": "fp32", "model": args.model,
+        let out = json!({ "images_per_s": rate, "batch": batch, "device": device, "precision": precision.name(), "model": args.model,
             "crop_size": args.train_crop_size, "median_s": median, "min_s": times[0], "max_s": times[times.len() - 1], "kernels": rows });
         crate::files::write_atomically(path, &[format!("{out}\n").as_bytes()])?;
     }

@@ -1,18 +1,63 @@
-//! `--device` and `--threads`. The only place that chooses a backend.
+//! `--device`, `--precision` and `--threads`. The only place that chooses a backend.
 
+use crate::backend::Backend;
+use crate::cpu::Cpu;
 use crate::cuda;
+#[cfg(feature = "emulator")]
+use crate::cuda::{backend::Cuda, emulated::Emulator};
 use crate::error::{Error, Result};
+use crate::train::config::Precision;
 
 /// What `--device` came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     Cpu,
+    /// The CUDA kernels, run by the emulator on this CPU.
+    #[cfg(feature = "emulator")]
+    Emulated,
+}
+
+/// Something to do on whatever backend was chosen.
+pub trait Job {
+    type Output;
+    fn run<B: Backend>(self, backend: B) -> Result<Self::Output>;
 }
 
 impl Device {
-    pub fn describe(self) -> String {
+    pub fn describe(self, precision: Precision) -> String {
         match self {
-            Self::Cpu => format!("cpu, {} threads, fp32", rayon::current_num_threads()),
+            Self::Cpu => format!("cpu, {} threads, {}", rayon::current_num_threads(), precision.name()),
+            #[cfg(feature = "emulator")]
+            Self::Emulated => format!("emulated GPU, {}", precision.name()),
+        }
+    }
+
+    /// `--precision`, or what the device computes in by itself.
+    ///
+    /// # Errors
+    /// `Usage` for one that it does not.
+    pub fn precision(self, asked: Option<Precision>) -> Result<Precision> {
+        match (self, asked) {
+            (Self::Cpu, Some(Precision::Bf16)) => {
+                Err(Error::usage("the CPU computes in fp32 only").at("--precision bf16").next("--precision fp32"))
+            }
+            (Self::Cpu, _) => Ok(Precision::Fp32),
+            #[cfg(feature = "emulator")]
+            (Self::Emulated, asked) => Ok(asked.unwrap_or(Precision::Bf16)),
+        }
+    }
+
+    /// Does `job` on this device.
+    ///
+    /// # Errors
+    /// Those of the device and of the job.
+    pub fn run<J: Job>(self, precision: Precision, job: J) -> Result<J::Output> {
+        match (self, precision) {
+            (Self::Cpu, _) => job.run(Cpu::<f32>::new()),
+            #[cfg(feature = "emulator")]
+            (Self::Emulated, Precision::Fp32) => job.run(Cuda::<_, f32>::new(Emulator::default())?),
+            #[cfg(feature = "emulator")]
+            (Self::Emulated, Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(Emulator::default())?),
         }
     }
 }
@@ -22,7 +67,12 @@ impl Device {
 pub fn open_device(name: &str) -> Result<Device> {
     match name {
         "auto" | "cpu" => Ok(Device::Cpu),
-        "emulated" => Err(Error::usage("this build has no emulator").at("--device emulated").next("--device cpu")),
+        #[cfg(feature = "emulator")]
+        "emulated" => Ok(Device::Emulated),
+        #[cfg(not(feature = "emulator"))]
+        "emulated" => Err(Error::usage("this program was built without the emulator")
+            .at("--device emulated")
+            .next("cargo build --release --features emulator, or --device cpu")),
         _ if name == "cuda" || name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok()) => Err(cuda::unavailable()),
         _ => Err(Error::usage(format!("unknown device '{name}'")).at("--device").next("one of: auto, cpu, cuda, cuda:N, emulated")),
     }

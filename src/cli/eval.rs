@@ -1,21 +1,21 @@
 //! `eval`: exact top-1, top-5 and loss of weights on packed pictures.
 
 use super::Outcome;
-use super::device::{Device, open_device, set_threads};
+use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
 use super::weights::Weights;
-use crate::backend::Memory;
-use crate::cpu::Cpu;
+use crate::backend::Backend;
 use crate::data::Dataset;
 use crate::data::loader::Source;
 use crate::error::{Error, Result};
-use crate::train::eval::{self, Options};
+use crate::train::eval::{self, Options, Score};
 use crate::train::{step, trainer};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -54,17 +54,14 @@ pub struct Args {
 /// `Data`: weights or pictures that cannot be read or do not fit each other.
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
-    let Device::Cpu = open_device(&args.device)?;
+    let device = open_device(&args.device)?;
     let dataset: Arc<dyn Source> = Arc::new(Dataset::open(&args.data)?);
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), Some(dataset.classes()))?;
-    let backend = Cpu::<f32>::new();
-    let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
     let crop_size = args.val_crop_size.map_or(weights.card.val_crop_size, |side| side as usize);
     let options = Options { batch_size: args.batch_size as usize, crop_size, limit_batches: args.limit_val_batches };
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
-    let score = eval::run(&dataset, &options, &stop, &mut |n| report.show(n), |batch| {
-        step::score(&backend, &weights.model, &w, &r, trainer::pictures(batch, crop_size))
-    })?;
+    let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
+    let score = device.run(device.precision(None)?, job)?;
     let Some(score) = score else { return Ok(Outcome::Stopped) };
     if args.json {
         let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,
@@ -78,4 +75,24 @@ pub fn run(args: &Args) -> Result<Outcome> {
         return Err(Error::non_finite("the loss is not finite").at(args.weights.display().to_string()));
     }
     Ok(Outcome::Done)
+}
+
+struct Evaluation<'a> {
+    dataset: &'a Arc<dyn Source>,
+    weights: &'a Weights,
+    options: &'a Options,
+    stop: &'a AtomicBool,
+    report: &'a Report,
+}
+
+impl Job for Evaluation<'_> {
+    type Output = Option<Score>;
+
+    fn run<B: Backend>(self, backend: B) -> Result<Option<Score>> {
+        let Self { dataset, weights, options, stop, report } = self;
+        let (w, r) = (backend.upload_weights(&weights.weights)?, backend.upload(&weights.running)?);
+        eval::run(dataset, options, stop, &mut |n| report.show(n), |batch| {
+            step::score(&backend, &weights.model, &w, &r, trainer::pictures(batch, options.crop_size))
+        })
+    }
 }

@@ -1,20 +1,21 @@
 //! `lr-find`: the learning-rate range test on your pictures, with every flag of `train`. Writes nothing but the files asked for.
 
 use super::Outcome;
-use super::device::{Device, open_device, set_threads};
+use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::plot::{Figure, Line};
 use super::progress::ProgressMode;
 use super::train_report::Report;
 use super::{signals, train};
-use crate::cpu::Cpu;
+use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
+use crate::train::trainer::Datasets;
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -47,7 +48,8 @@ pub struct Args {
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;
-    let Device::Cpu = open_device(&config.device)?;
+    let device = open_device(&config.device)?;
+    let precision = device.precision(config.precision)?;
     let usual = config.usual_lr();
     let range = Range { low: args.lr_low.unwrap_or(usual * 1e-4), high: args.lr_high.unwrap_or(usual * 100.0), updates: args.steps };
     if !(range.low.is_finite() && range.high.is_finite() && range.low > 0.0 && range.high > range.low) {
@@ -58,13 +60,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
     let stop = signals::stop_on_signal()?;
-    let trials = train::open(&config, &folder, &report).and_then(|data| {
-        lr_find::run(Cpu::<f32>::new(), &config, &data, range, &stop, &mut |u, t: &Trial| {
-            if u.is_multiple_of(config.log_interval) {
-                report.line(&format!("update {u}/{} lr {:.3e} loss {:.4} smoothed {:.4}", range.updates, t.lr, t.loss, t.smoothed));
-            }
-        })
-    });
+    let trials = train::open(&config, &folder, &report)
+        .and_then(|data| device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report }));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?; // the demo's pictures
     }
@@ -97,6 +94,27 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     out!("because {}", suggestion.reason);
     out!("{} updates of {} pictures; no weights were kept", trials.len(), config.batch_size * config.grad_accum);
     Ok(Outcome::Done)
+}
+
+struct RangeTest<'a> {
+    config: &'a Config,
+    data: &'a Datasets,
+    range: Range,
+    stop: &'a AtomicBool,
+    report: &'a Report,
+}
+
+impl Job for RangeTest<'_> {
+    type Output = Vec<Trial>;
+
+    fn run<B: Backend>(self, backend: B) -> Result<Vec<Trial>> {
+        let Self { config, data, range, stop, report } = self;
+        lr_find::run(backend, config, data, range, stop, &mut |u, t: &Trial| {
+            if u.is_multiple_of(config.log_interval) {
+                report.line(&format!("update {u}/{} lr {:.3e} loss {:.4} smoothed {:.4}", range.updates, t.lr, t.loss, t.smoothed));
+            }
+        })
+    }
 }
 
 fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) -> Figure {

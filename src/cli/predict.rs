@@ -1,11 +1,10 @@
 //! `predict`: the classes of pictures, prepared as at evaluation.
 
 use super::Outcome;
-use super::device::{Device, open_device, set_threads};
+use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::weights::Weights;
-use crate::backend::{Memory, PictureView};
-use crate::cpu::Cpu;
+use crate::backend::{Backend, PictureView, StoredBatch};
 use crate::data::crop::centre_crop;
 use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
 use crate::data::resize::{Fit, Scaler};
@@ -44,24 +43,37 @@ pub struct Args {
 /// `Data`: weights or a picture that cannot be read.
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
-    let Device::Cpu = open_device(&args.device)?;
+    let device = open_device(&args.device)?;
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
-    let backend = Cpu::<f32>::new();
-    let (w, r) = (backend.upload(&weights.weights)?, backend.upload(&weights.running)?);
-    for path in &args.images {
-        let pictures = prepare(path, &weights)?;
-        let logits = step::logits(&backend, &weights.model, &w, &r, pictures)?;
-        let ranked = rank(&logits);
-        let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
-        if args.json {
-            let top: Vec<_> = top.map(|(class, p, logit)| json!({ "class": class, "probability": p, "logit": logit })).collect();
-            out!("{}", json!({ "image": path, "top": top }));
-        } else {
-            out!("{}", path.display());
-            top.for_each(|(class, p, _)| out!("  {:6.2}%  {class}", 100.0 * p));
+    device.run(device.precision(None)?, Prediction { args, weights })
+}
+
+struct Prediction<'a> {
+    args: &'a Args,
+    weights: Weights,
+}
+
+impl Job for Prediction<'_> {
+    type Output = Outcome;
+
+    fn run<B: Backend>(self, backend: B) -> Result<Outcome> {
+        let Self { args, weights } = self;
+        let (w, r) = (backend.upload_weights(&weights.weights)?, backend.upload(&weights.running)?);
+        for path in &args.images {
+            let pictures = prepare(path, &weights)?;
+            let logits = step::logits(&backend, &weights.model, &w, &r, pictures)?;
+            let ranked = rank(&logits);
+            let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
+            if args.json {
+                let top: Vec<_> = top.map(|(class, p, logit)| json!({ "class": class, "probability": p, "logit": logit })).collect();
+                out!("{}", json!({ "image": path, "top": top }));
+            } else {
+                out!("{}", path.display());
+                top.for_each(|(class, p, _)| out!("  {:6.2}%  {class}", 100.0 * p));
+            }
         }
+        Ok(Outcome::Done)
     }
-    Ok(Outcome::Done)
 }
 
 /// Decodes, resizes the short side as the training pictures were packed, and takes the centre.
@@ -74,7 +86,8 @@ fn prepare(path: &Path, weights: &Weights) -> Result<Pictures> {
     let picture = Scaler::default().fit(picture, card.resize as u32, Fit::Short).map_err(unreadable)?;
     let crop = centre_crop(picture.width, picture.height, card.val_crop_size as u32);
     let view = PictureView { offset: 0, width: picture.width, height: picture.height, crop };
-    Ok(Pictures { pixels: picture.pixels, views: vec![view], labels: vec![0], size: card.val_crop_size, mean: card.mean, std: card.std })
+    let stored = StoredBatch { pixels: picture.pixels, views: vec![view], labels: vec![0] };
+    Ok(Pictures { stored, size: card.val_crop_size, mean: card.mean, std: card.std })
 }
 
 /// Classes with their softmax probabilities, the likeliest first.

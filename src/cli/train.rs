@@ -1,13 +1,13 @@
 //! `train`: settles the settings, opens or makes the pictures, trains, and says where everything is.
 
 use super::Outcome;
-use super::device::{Device, open_device, set_threads};
+use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
+use crate::backend::Backend;
 use crate::checkpoint::{safetensors, weights};
-use crate::cpu::Cpu;
 use crate::data::demo;
 use crate::data::loader::Source;
 use crate::data::synthetic::Synthetic;
@@ -15,13 +15,14 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::nn::Kind;
-use crate::train::config::{Config, Precision};
+use crate::train::config::Config;
 use crate::train::metrics::EmaScore;
 use crate::train::plan::Plan;
 use crate::train::run_dir::RunDir;
 use crate::train::trainer::{self, Datasets, Finish};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub const DEMO_TRAIN: usize = 4000;
 const DEMO_VAL: usize = 800;
@@ -50,13 +51,11 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let mut config = Config::resolve(flags, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
-    if config.precision == Some(Precision::Bf16) {
-        return Err(Error::usage("the CPU trains in fp32 only").at("--precision bf16").next("--precision fp32"));
-    }
-    config.precision = Some(Precision::Fp32);
+    let precision = device.precision(config.precision)?;
+    config.precision = Some(precision);
     let output = config.output.clone().unwrap_or_else(|| default_output(&config));
     if config.dry_run {
-        return dry_run(&config, &device, &output, list_params);
+        return dry_run(&config, &device.describe(precision), &output, list_params);
     }
     // What can be seen to be wrong is seen before the output folder is made.
     let report = Report::new(progress);
@@ -70,10 +69,27 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         None => open(&config, &output, &report)?,
     };
     let stop = signals::stop_on_signal()?;
-    let Device::Cpu = device;
-    let finish = trainer::run(Cpu::<f32>::new(), &config, &datasets, &dir, &stop, &mut |notice| report.show(notice))?;
+    let run = Training { config: &config, datasets: &datasets, dir: &dir, stop: &stop, report: &report };
+    let finish = device.run(precision, run)?;
     report.end();
     Ok(tell(&config, &output, &finish))
+}
+
+struct Training<'a> {
+    config: &'a Config,
+    datasets: &'a Datasets,
+    dir: &'a RunDir,
+    stop: &'a AtomicBool,
+    report: &'a Report,
+}
+
+impl Job for Training<'_> {
+    type Output = Finish;
+
+    fn run<B: Backend>(self, backend: B) -> Result<Finish> {
+        let Self { config, datasets, dir, stop, report } = self;
+        trainer::run(backend, config, datasets, dir, stop, &mut |notice| report.show(notice))
+    }
 }
 
 /// `--resume auto` without `--config` starts from the settings the run was started with.
@@ -176,7 +192,7 @@ fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Pl
     Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, pictures as u64)?))
 }
 
-fn dry_run(config: &Config, device: &Device, output: &Path, list_params: bool) -> Result<Outcome> {
+fn dry_run(config: &Config, device: &str, output: &Path, list_params: bool) -> Result<Outcome> {
     let (classes, pictures) = match config.data.as_str() {
         "demo" => (demo::CLASSES.len(), DEMO_TRAIN),
         _ => {
@@ -190,7 +206,7 @@ fn dry_run(config: &Config, device: &Device, output: &Path, list_params: bool) -
     }
     out!("{}", plan.config_toml(config)?.trim_end());
     out!("");
-    out!("device        {}", device.describe());
+    out!("device        {device}");
     out!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
     out!("pictures      {pictures} for training");
     out!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);

@@ -5,9 +5,9 @@
 //! centres divided by their sum. Rows are filtered first, then columns; nothing is rounded in between. Cost: width taps for each of
 //! the crop's rows, then height taps for each output pixel.
 
-use super::memory::{Bytes, expect_len};
+use super::memory::expect_len;
 use super::{Cpu, Real, wide};
-use crate::backend::{Augment, PictureView};
+use crate::backend::{Augment, PictureView, StoredBatch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
@@ -37,9 +37,24 @@ fn filter(from: usize, to: usize) -> Filter {
 }
 
 impl<T: Real> Augment for Cpu<T> {
-    fn augment(&self, pixels: &Bytes, pictures: &[PictureView], size: usize, mean: [f32; 3], std: [f32; 3], out: &mut [T]) -> Result<()> {
+    type Batch = StoredBatch;
+
+    fn batch(&self) -> Result<StoredBatch> {
+        Ok(StoredBatch::default())
+    }
+
+    fn load(&self, stored: StoredBatch, batch: &mut StoredBatch) -> Result<bool> {
+        *batch = stored;
+        Ok(true)
+    }
+
+    fn labels(batch: &StoredBatch) -> &Vec<u32> {
+        &batch.labels
+    }
+
+    fn augment(&self, batch: &StoredBatch, size: usize, mean: [f32; 3], std: [f32; 3], out: &mut [T]) -> Result<()> {
         const OP: &str = "augment";
-        let pixels = pixels.as_slice();
+        let StoredBatch { pixels, views: pictures, .. } = batch;
         expect_len(OP, "out", out.len(), pictures.len() * size * size * 3)?;
         if out.is_empty() {
             return Ok(());

@@ -134,30 +134,18 @@ impl<T: Real> Buffer<T> {
     }
 }
 
-/// Raw bytes: from the pool, or handed over by the host.
-pub enum Bytes {
-    Pooled(PooledBytes),
-    Host(Vec<u8>),
-}
-
 /// `len` bytes from the pool.
-pub struct PooledBytes {
+pub struct Bytes {
     block: Block,
     len: usize,
 }
 
 impl Bytes {
     pub(super) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Pooled(p) => &p.block.bytes()[..p.len],
-            Self::Host(v) => v,
-        }
+        &self.block.bytes()[..self.len]
     }
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        match self {
-            Self::Pooled(p) => &mut p.block.bytes_mut()[..p.len],
-            Self::Host(v) => v,
-        }
+        &mut self.block.bytes_mut()[..self.len]
     }
 }
 
@@ -201,6 +189,10 @@ impl<T: Real> Memory for Cpu<T> {
         Ok(self.scratch(len))
     }
 
+    fn empty_full(&self, len: usize) -> Result<Buffer<T>> {
+        self.empty(len)
+    }
+
     fn zeros(&self, len: usize) -> Result<Buffer<T>> {
         let mut buffer = self.scratch(len);
         buffer.as_mut_slice().fill(T::ZERO);
@@ -232,11 +224,7 @@ impl<T: Real> Memory for Cpu<T> {
     }
 
     fn empty_bytes(&self, len: usize) -> Result<Bytes> {
-        Ok(Bytes::Pooled(PooledBytes { block: self.pool.take(len), len }))
-    }
-
-    fn upload_bytes(&self, host: Vec<u8>) -> Result<Bytes> {
-        Ok(Bytes::Host(host))
+        Ok(Bytes { block: self.pool.take(len), len })
     }
 
     fn upload_labels(&self, host: &[u32]) -> Result<Vec<u32>> {

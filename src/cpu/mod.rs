@@ -17,6 +17,7 @@ mod memory;
 mod norm;
 mod pool;
 mod real;
+mod replay;
 mod update;
 
 pub use memory::{Buffer, Bytes};

@@ -5,7 +5,7 @@
 
 use super::memory::expect_len;
 use super::{Buffer, Cpu, Real, wide};
-use crate::backend::{BatchMetrics, Counters, Hyper, Measured, ParamGroups, Update, UpdateRule, UpdateTable};
+use crate::backend::{BatchMetrics, Counters, Hyper, Measured, ParamGroups, Report, Update, UpdateRule, UpdateTable};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
@@ -24,8 +24,10 @@ pub struct Control {
     table: UpdateTable,
     counters: Counters,
     measured: Measured,
-    /// Whether the losses of the update in the making are finite.
-    loss_finite: bool,
+    /// Of the update in the making: its losses' sum, and their number.
+    loss: f64,
+    rows: u64,
+    reports: Vec<Report>,
     /// What gradients count as multiplied with.
     scale: f64,
 }
@@ -47,8 +49,9 @@ struct Piece<'a, T> {
 
 impl<T: Real> Update for Cpu<T> {
     type Control = Control;
+    const UNDER_WAY: usize = 1;
 
-    fn control(&self, table: &UpdateTable, counters: Counters) -> Result<Control> {
+    fn control(&self, _parameters: usize, table: &UpdateTable, counters: Counters) -> Result<Control> {
         expect_len("control", "the momentum table", table.momentum.len(), table.lr.len())?;
         if table.lr.is_empty() {
             return Err(Error::internal("the table of rates is empty").at("control"));
@@ -57,18 +60,19 @@ impl<T: Real> Update for Cpu<T> {
             expect_len("control", "the averaging table", table.average_decay.len(), table.lr.len())?;
         }
         let measured = Measured { grad_norm: 0.0, finite: true, overflowed: false };
-        Ok(Control { table: table.clone(), counters, measured, loss_finite: true, scale: 1.0 })
+        Ok(Control { table: table.clone(), counters, measured, loss: 0.0, rows: 0, reports: Vec::new(), scale: 1.0 })
     }
 
     fn include_loss(&self, control: &mut Control, metrics: &BatchMetrics) -> Result<()> {
-        control.loss_finite &= metrics.loss.is_finite();
+        control.loss += metrics.loss;
+        control.rows += metrics.rows;
         Ok(())
     }
 
     fn measure(&self, control: &mut Control, clip: Option<f64>, grads: &[T]) -> Result<()> {
         let pieces: Vec<f64> = grads.par_chunks(PIECE).map(|piece| wide(|| square_sum(piece))).collect();
         let grad_norm = pieces.iter().sum::<f64>().sqrt();
-        control.measured = Measured { grad_norm, finite: grad_norm.is_finite() && control.loss_finite, overflowed: false };
+        control.measured = Measured { grad_norm, finite: grad_norm.is_finite() && control.loss.is_finite(), overflowed: false };
         control.scale = clip.map_or(1.0, |most| (most / (grad_norm + 1e-6)).min(1.0));
         Ok(())
     }
@@ -148,10 +152,21 @@ impl<T: Real> Update for Cpu<T> {
     }
 
     fn advance(&self, control: &mut Control) -> Result<()> {
+        let update = control.counters.step;
         control.counters.step += 1;
         control.counters.skipped += u64::from(!control.measured.finite);
-        control.loss_finite = true;
+        let (loss, skipped) = (control.loss / control.rows.max(1) as f64, control.counters.skipped);
+        control.reports.push(Report { update, loss, measured: control.measured, skipped });
+        (control.loss, control.rows) = (0.0, 0);
         Ok(())
+    }
+
+    fn send_report(&self, _control: &mut Control) -> Result<()> {
+        Ok(())
+    }
+
+    fn reports(&self, control: &mut Control, _all: bool) -> Result<Vec<Report>> {
+        Ok(std::mem::take(&mut control.reports))
     }
 
     fn measured(&self, control: &Control) -> Result<(Measured, Counters)> {

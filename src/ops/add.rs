@@ -31,8 +31,8 @@ impl<B: Backend> Function<B> for Add {
 
     fn backward(self: Box<Self>, grad: B::Buffer, gradients: &mut Gradients<'_, B>) -> Result<()> {
         if self.a_id.is_some() {
-            let mut copy = gradients.backend().zeros(B::len(&grad))?;
-            gradients.backend().add_assign(B::all(&grad), B::all_mut(&mut copy))?;
+            let mut copy = gradients.backend().empty(B::len(&grad))?;
+            gradients.backend().copy(B::all(&grad), B::all_mut(&mut copy))?;
             gradients.contribute_buffer(self.a_id, copy)?;
         }
         gradients.contribute_buffer(self.b_id, grad)

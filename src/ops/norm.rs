@@ -50,7 +50,7 @@ pub fn norm<B: Backend>(
                     .because("one picture has shrunk to one pixel")
                     .next("a larger --batch-size or --train-crop-size"));
             }
-            let mut saved = backend.empty(2 * channels)?;
+            let mut saved = backend.empty_full(2 * channels)?;
             let running = B::view_mut(running, params.running.0.clone());
             backend.norm_train(&problem, x.view(), gamma, beta, rest, running, B::all_mut(&mut saved), B::all_mut(&mut out))?;
             Some(saved)

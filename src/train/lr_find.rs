@@ -95,16 +95,14 @@ pub fn run<B: Backend>(
     let mut batches = Loader::new(data.train.clone(), &loader)?;
     let (mut trials, mut mean, mut least): (Vec<Trial>, f64, f64) = (Vec::new(), 0.0, f64::INFINITY);
     for u in 0..range.updates {
-        let (mut loss, mut rows) = (0.0, 0);
         for _ in 0..config.grad_accum {
             let batch = batches.next().ok_or_else(|| Error::internal("the loader ended before the test"))??;
-            let metrics = learner.accumulate(pictures(batch, config.train_crop_size), None)?;
-            loss += metrics.loss;
-            rows += metrics.rows;
+            learner.accumulate(pictures(batch, config.train_crop_size), None)?;
         }
         learner.apply()?;
-        let loss = loss / rows.max(1) as f64;
-        if stop.load(Ordering::Relaxed) || !loss.is_finite() || !learner.measured()?.0.finite {
+        let report = learner.reports(true)?.pop().ok_or_else(|| Error::internal("an update without a report"))?;
+        let loss = report.loss;
+        if stop.load(Ordering::Relaxed) || !report.measured.finite || report.measured.overflowed {
             break;
         }
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;

@@ -1,7 +1,7 @@
 //! The training step: what changes from update to update lives here, on the device.
 
 use crate::autograd::{Profile, Tape, Value};
-use crate::backend::{Backend, BatchMetrics, Counters, Measured, ParamGroups, PictureView, UpdateTable};
+use crate::backend::{Backend, BatchMetrics, Counters, Measured, ParamGroups, Report, StoredBatch, UpdateTable};
 use crate::checkpoint::State;
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -23,14 +23,32 @@ pub struct LearnerOptions {
     pub grad_accum: usize,
 }
 
-/// Pictures as stored, and how each becomes an input of `size` x `size`.
+/// A batch as stored, and how its pictures become inputs of `size` x `size`.
 pub struct Pictures {
-    pub pixels: Vec<u8>,
-    pub views: Vec<PictureView>,
-    pub labels: Vec<u32>,
+    pub stored: StoredBatch,
     pub size: usize,
     pub mean: [f32; 3],
     pub std: [f32; 3],
+}
+
+/// What of a batch a recording depends on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Input {
+    count: usize,
+    size: usize,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+/// A part of the step that is recorded as one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Work {
+    /// Forward and backward of a batch: the update's first, or one that adds to it.
+    Batch {
+        input: Input,
+        first: bool,
+    },
+    Apply,
 }
 
 /// A model in training on a device.
@@ -46,8 +64,12 @@ pub struct Learner<B: Backend> {
     optimizer: B::Buffer,
     average: Option<Average<B>>,
     control: B::Control,
+    batch: B::Batch,
     /// Batches since the last update.
     batches: usize,
+    /// Work done once without recording, which is when memory is found and kernels are loaded; the second time it is recorded.
+    done: Vec<Work>,
+    recordings: Vec<(Work, B::Recording)>,
 }
 
 /// The moving averages of weights and running statistics.
@@ -81,14 +103,17 @@ impl<B: Backend> Learner<B> {
             Some(Average { weights: of(&state.average_weights, &state.weights)?, running: of(&state.average_running, &state.running)? })
         };
         Ok(Self {
-            weights: backend.upload(&state.weights)?,
+            weights: backend.upload_weights(&state.weights)?,
             running: backend.upload(&state.running)?,
             running_before: backend.upload(&state.running)?,
             grads: backend.zeros(len)?,
             optimizer,
             average,
-            control: backend.control(&options.table, counters)?,
+            control: backend.control(len, &options.table, counters)?,
+            batch: backend.batch()?,
             batches: 0,
+            done: Vec::new(),
+            recordings: Vec::new(),
             backend,
             model,
             options,
@@ -103,34 +128,74 @@ impl<B: Backend> Learner<B> {
         &self.model
     }
 
-    /// Forward and backward of one batch, adding to the gradients of the update in the making. Returns the batch's sums.
+    /// Forward and backward of one batch, adding to the gradients of the update in the making. Its loss comes with the update's report.
     ///
     /// # Errors
     /// Those of the device, and of pictures too small for the network.
-    pub fn accumulate(&mut self, pictures: Pictures, profile: Option<&mut Profile>) -> Result<BatchMetrics> {
-        if self.batches == 0 {
-            self.backend.copy(B::all(&self.running), B::all_mut(&mut self.running_before))?;
+    pub fn accumulate(&mut self, pictures: Pictures, profile: Option<&mut Profile>) -> Result<()> {
+        let Pictures { stored, size, mean, std } = pictures;
+        let input = Input { count: stored.views.len(), size, mean, std };
+        if self.backend.load(stored, &mut self.batch)? {
+            self.recordings.retain(|(work, _)| *work == Work::Apply);
         }
-        let labels = self.backend.upload_labels(&pictures.labels)?;
-        let mut tape = Tape::training(&self.backend, &self.weights, &mut self.running).profiled(profile);
-        let x = input(&self.backend, pictures)?;
-        tape.lap("augment", false);
-        let logits = self.model.forward(&mut tape, &x)?;
-        let scale = 1.0 / self.options.grad_accum as f64;
-        let (metrics, grad) = ops::cross_entropy(&tape, &logits, &labels, self.options.label_smoothing, scale)?;
-        tape.backward(&logits, grad, &mut self.grads, self.batches > 0)?;
+        let first = self.batches == 0;
         self.batches += 1;
-        self.backend.include_loss(&mut self.control, &metrics)?;
-        self.backend.metrics(metrics)
+        self.run(Work::Batch { input, first }, profile)
     }
 
-    /// Applies the accumulated gradients: one update. Where a loss or a gradient is not finite nothing changes but the counters, and the running
-    /// statistics go back to before the update's first batch.
+    /// Applies the accumulated gradients: one update. Where a loss or a gradient is not finite nothing changes but the counters, and the
+    /// running statistics go back to before the update's first batch.
     ///
     /// # Errors
     /// Those of the device.
     pub fn apply(&mut self) -> Result<()> {
         self.batches = 0;
+        self.run(Work::Apply, None)?;
+        self.backend.send_report(&mut self.control)
+    }
+
+    /// Replays `work`, or does it. A profile wants every op by itself.
+    fn run(&mut self, work: Work, profile: Option<&mut Profile>) -> Result<()> {
+        if let (None, Some((_, recording))) = (&profile, self.recordings.iter().find(|(w, _)| *w == work)) {
+            return self.backend.replay(recording);
+        }
+        if profile.is_some() || !self.backend.records() {
+            return self.execute(work, profile);
+        }
+        if !self.done.contains(&work) {
+            self.done.push(work);
+            return self.execute(work, None);
+        }
+        let backend = self.backend.clone();
+        let recording = backend.record(&mut || self.execute(work, None))?;
+        backend.replay(&recording)?;
+        self.recordings.push((work, recording));
+        Ok(())
+    }
+
+    fn execute(&mut self, work: Work, profile: Option<&mut Profile>) -> Result<()> {
+        match work {
+            Work::Batch { input, first } => self.forward_backward(&input, first, profile),
+            Work::Apply => self.update(),
+        }
+    }
+
+    fn forward_backward(&mut self, input: &Input, first: bool, profile: Option<&mut Profile>) -> Result<()> {
+        if first {
+            self.backend.copy(B::all(&self.running), B::all_mut(&mut self.running_before))?;
+        }
+        let mut tape = Tape::training(&self.backend, &self.weights, &mut self.running).profiled(profile);
+        let x = augment(&self.backend, &self.batch, input)?;
+        tape.lap("augment", false);
+        let logits = self.model.forward(&mut tape, &x)?;
+        let scale = 1.0 / self.options.grad_accum as f64;
+        let labels = B::labels(&self.batch);
+        let (metrics, grad) = ops::cross_entropy(&tape, &logits, labels, self.options.label_smoothing, scale)?;
+        tape.backward(&logits, grad, &mut self.grads, !first)?;
+        self.backend.include_loss(&mut self.control, &metrics)
+    }
+
+    fn update(&mut self) -> Result<()> {
         let (backend, control) = (&self.backend, &mut self.control);
         let grads = B::all(&self.grads);
         backend.measure(control, self.options.clip, grads)?;
@@ -141,6 +206,14 @@ impl<B: Backend> Learner<B> {
             backend.average(control, B::all(&self.running), B::all_mut(&mut average.running))?;
         }
         backend.advance(control)
+    }
+
+    /// What became of the updates: those that the device has told, or with `all` every one since the last call. Oldest first.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn reports(&mut self, all: bool) -> Result<Vec<Report>> {
+        self.backend.reports(&mut self.control, all)
     }
 
     /// What the last update measured, and the counters after it. Waits for the device.
@@ -198,11 +271,11 @@ impl<B: Backend> Learner<B> {
 /// # Errors
 /// Those of the device.
 pub fn score<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, running: &B::Buffer, pictures: Pictures) -> Result<BatchMetrics> {
-    let labels = backend.upload_labels(&pictures.labels)?;
+    let mut batch = backend.batch()?;
     let mut tape = Tape::evaluation(backend, weights, running);
-    let x = input(backend, pictures)?;
+    let x = input(backend, pictures, &mut batch)?;
     let logits = model.forward(&mut tape, &x)?;
-    let metrics = ops::score(&tape, &logits, &labels)?;
+    let metrics = ops::score(&tape, &logits, B::labels(&batch))?;
     backend.metrics(metrics)
 }
 
@@ -212,18 +285,23 @@ pub fn score<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, runnin
 /// Those of the device.
 pub fn logits<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, running: &B::Buffer, pictures: Pictures) -> Result<Vec<f32>> {
     let mut tape = Tape::evaluation(backend, weights, running);
-    let x = input(backend, pictures)?;
+    let x = input(backend, pictures, &mut backend.batch()?)?;
     let y = model.forward(&mut tape, &x)?;
     let mut host = vec![0.0; y.shape().len()];
     backend.read(y.view(), &mut host)?;
     Ok(host)
 }
 
-fn input<B: Backend>(backend: &B, pictures: Pictures) -> Result<Value<B>> {
-    let (n, size) = (pictures.views.len(), pictures.size);
-    let shape = Shape::new([n, size, size, 3]);
+fn input<B: Backend>(backend: &B, pictures: Pictures, batch: &mut B::Batch) -> Result<Value<B>> {
+    let Pictures { stored, size, mean, std } = pictures;
+    let input = Input { count: stored.views.len(), size, mean, std };
+    backend.load(stored, batch)?;
+    augment(backend, batch, &input)
+}
+
+fn augment<B: Backend>(backend: &B, batch: &B::Batch, input: &Input) -> Result<Value<B>> {
+    let shape = Shape::new([input.count, input.size, input.size, 3]);
     let mut x = backend.empty(shape.len())?;
-    let bytes = backend.upload_bytes(pictures.pixels)?;
-    backend.augment(&bytes, &pictures.views, size, pictures.mean, pictures.std, B::all_mut(&mut x))?;
+    backend.augment(batch, input.size, input.mean, input.std, B::all_mut(&mut x))?;
     Ok(Value::constant(Tensor::new(x, shape)))
 }

@@ -11,12 +11,13 @@ use super::plan::Plan;
 use super::run_dir::RunDir;
 use super::step::{Learner, Pictures};
 use super::{eval, resume};
-use crate::backend::{Backend, Counters};
+use crate::backend::{Backend, Counters, Measured, StoredBatch};
 use crate::checkpoint::{self, ModelCard, Progress};
 use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
 use crate::data::{self};
 use crate::error::{Error, Result};
 use crate::models::Model;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,7 +104,22 @@ pub fn run<B: Backend>(
     drop(state);
     notice(Notice::Plan(&plan, progress.update));
     let saved = dir.checkpoint(progress.update).map(|path| (progress.update, path));
-    let run = Run { config, data, dir, stop, notice, plan, card, log, learner, progress, saved, last_eval: None, last_ema: None };
+    let run = Run {
+        config,
+        data,
+        dir,
+        stop,
+        notice,
+        plan,
+        card,
+        log,
+        learner,
+        progress,
+        under_way: VecDeque::new(),
+        saved,
+        last_eval: None,
+        last_ema: None,
+    };
     run.all()
 }
 
@@ -118,6 +134,8 @@ struct Run<'a, B: Backend> {
     log: Log,
     learner: Learner<B>,
     progress: Progress,
+    /// Pictures of the updates begun whose reports have not come.
+    under_way: VecDeque<Vec<u64>>,
     /// Updates done when the newest checkpoint was written, and where.
     saved: Option<(u64, PathBuf)>,
     last_eval: Option<eval::Score>,
@@ -131,16 +149,15 @@ impl<B: Backend> Run<'_, B> {
         let mut logged = Speed::default();
         self.evaluate_if_due()?;
         let mut batches = self.batches()?;
-        while self.progress.update < self.plan.last_update && !self.stopped() {
+        while self.begun() < self.plan.last_update && !self.stopped() {
             let start = Instant::now();
-            let update = self.progress.update;
-            let done = self.update(&mut batches)?;
+            let begun = self.begin_update(&mut batches)?;
+            let end_of_epoch = begun.is_multiple_of(self.plan.updates_per_epoch);
+            let due = self.config.save_every.is_some_and(|n| begun.is_multiple_of(n));
             let images = (self.config.batch_size * self.config.grad_accum) as u64;
             training.add(images, start.elapsed());
             logged.add(images, start.elapsed());
-            self.report(update, &done, &mut logged)?;
-            let end_of_epoch = self.progress.update.is_multiple_of(self.plan.updates_per_epoch);
-            let due = self.config.save_every.is_some_and(|n| self.progress.update.is_multiple_of(n));
+            self.end_updates(due || end_of_epoch, &mut logged)?;
             if due || end_of_epoch {
                 self.save()?; // before the evaluation, which may take long or fail
             }
@@ -149,6 +166,7 @@ impl<B: Backend> Run<'_, B> {
             }
         }
         drop(batches);
+        self.end_updates(true, &mut logged)?;
         let complete = self.progress.update >= self.plan.last_update;
         self.save()?;
         if complete {
@@ -199,31 +217,44 @@ impl<B: Backend> Run<'_, B> {
         Loader::new(self.data.train.clone(), &options).map(Some)
     }
 
-    /// One update, applied or left out.
-    fn update(&mut self, batches: &mut Option<Loader>) -> Result<Done> {
-        let (mut loss, mut rows, mut ids) = (0.0, 0, Vec::new());
+    /// Updates begun: done, or under way on the device.
+    fn begun(&self) -> u64 {
+        self.progress.update + self.under_way.len() as u64
+    }
+
+    /// Sends an update on its way. Returns how many are begun with it.
+    fn begin_update(&mut self, batches: &mut Option<Loader>) -> Result<u64> {
+        let mut ids = Vec::new();
         for _ in 0..self.config.grad_accum {
             let batch = batches.as_mut().and_then(Iterator::next).ok_or_else(|| Error::internal("the loader ended before the run"))??;
             ids.extend_from_slice(&batch.ids);
-            let metrics = self.learner.accumulate(pictures(batch, self.config.train_crop_size), None)?;
-            loss += metrics.loss;
-            rows += metrics.rows;
+            self.learner.accumulate(pictures(batch, self.config.train_crop_size), None)?;
         }
         self.learner.apply()?;
-        let (measured, counters) = self.learner.measured()?;
-        let done = Done { loss: loss / rows.max(1) as f64, grad_norm: measured.grad_norm, finite: measured.finite, ids };
-        let limit = match self.config.on_nonfinite {
-            OnNonfinite::Stop => 0,
-            OnNonfinite::Skip(most) => most,
-        };
-        if measured.overflowed || !done.finite && counters.skipped > limit {
-            return Err(self.diverged(&done, limit, measured.overflowed)?);
+        self.under_way.push_back(ids);
+        Ok(self.begun())
+    }
+
+    /// Takes note of the updates that the device has finished; with `all`, of every one begun.
+    fn end_updates(&mut self, all: bool, speed: &mut Speed) -> Result<()> {
+        for report in self.learner.reports(all)? {
+            let ids = self.under_way.pop_front().unwrap_or_default();
+            let Measured { grad_norm, finite, overflowed } = report.measured;
+            let done = Done { loss: report.loss, grad_norm, finite, ids };
+            let limit = match self.config.on_nonfinite {
+                OnNonfinite::Stop => 0,
+                OnNonfinite::Skip(most) => most,
+            };
+            if overflowed || !finite && report.skipped > limit {
+                return Err(self.diverged(&done, limit, overflowed)?);
+            }
+            (self.progress.update, self.progress.skipped) = (report.update + 1, report.skipped);
+            if finite {
+                self.progress.batches += self.config.grad_accum as u64;
+            }
+            self.report(report.update, &done, speed)?;
         }
-        (self.progress.update, self.progress.skipped) = (counters.step, counters.skipped);
-        if done.finite {
-            self.progress.batches += self.config.grad_accum as u64;
-        }
-        Ok(done)
+        Ok(())
     }
 
     /// Writes down the update that ends the run, and says so.
@@ -342,7 +373,8 @@ impl<B: Backend> Run<'_, B> {
 
 /// What a batch is to the step.
 pub fn pictures(batch: Batch, size: usize) -> Pictures {
-    Pictures { pixels: batch.pixels, views: batch.views, labels: batch.labels, size, mean: data::MEAN, std: data::STD }
+    let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
+    Pictures { stored, size, mean: data::MEAN, std: data::STD }
 }
 
 /// Pictures over time.

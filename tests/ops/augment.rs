@@ -4,16 +4,16 @@ use crate::common::oracle;
 use crate::common::tolerance::{close, equal};
 use crate::golden::{golden, numbers};
 use crate::{bits, down, on_threads, poison};
-use imagenet_engine::backend::{Augment, Crop, Memory, PictureView};
+use imagenet_engine::backend::{Augment, Crop, Memory, PictureView, StoredBatch};
 use imagenet_engine::cpu::{Cpu, Real};
 use imagenet_engine::rng::{Purpose, Stream};
 
 /// Whole output of one call; identity normalisation leaves value/255.
 fn run<T: Real>(bytes: &[u8], views: &[PictureView], size: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<f64> {
     let cpu = Cpu::<T>::new();
-    let pixels = cpu.upload_bytes(bytes.to_vec()).unwrap();
     let mut out = poison(&cpu, views.len() * size * size * 3);
-    cpu.augment(&pixels, views, size, mean, std, Cpu::<T>::all_mut(&mut out)).unwrap();
+    let batch = StoredBatch { pixels: bytes.to_vec(), views: views.to_vec(), labels: Vec::new() };
+    cpu.augment(&batch, size, mean, std, Cpu::<T>::all_mut(&mut out)).unwrap();
     down(&cpu, &out)
 }
 
@@ -122,10 +122,10 @@ fn same_bits_for_any_number_of_threads() {
 #[test]
 fn crops_outside_are_errors() {
     let cpu = Cpu::<f32>::new();
-    let pixels = cpu.upload_bytes(vec![0; 300]).unwrap();
+    let batch = |view: PictureView| StoredBatch { pixels: vec![0; 300], views: vec![view], labels: Vec::new() };
     let good = PictureView { offset: 0, width: 10, height: 10, crop: Crop { x: 2, y: 2, width: 8, height: 8, flip: false } };
     let mut out = vec![0.0; 48];
-    let mut call = |view: PictureView| cpu.augment(&pixels, &[view], 4, [0.0; 3], [1.0; 3], &mut out);
+    let mut call = |view: PictureView| cpu.augment(&batch(view), 4, [0.0; 3], [1.0; 3], &mut out);
     call(good).unwrap();
     for bad in [
         PictureView { offset: 1, ..good },
@@ -136,5 +136,5 @@ fn crops_outside_are_errors() {
     ] {
         assert!(call(bad).unwrap_err().to_string().contains("augment"), "{bad:?}");
     }
-    assert!(cpu.augment(&pixels, &[good], 4, [0.0; 3], [1.0; 3], &mut [0.0; 47]).is_err());
+    assert!(cpu.augment(&batch(good), 4, [0.0; 3], [1.0; 3], &mut [0.0; 47]).is_err());
 }

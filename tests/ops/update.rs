@@ -56,7 +56,7 @@ fn table() -> UpdateTable {
 }
 
 fn control<T: Real>(cpu: &Cpu<T>) -> Control {
-    cpu.control(&table(), Counters::default()).unwrap()
+    cpu.control(1 << 20, &table(), Counters::default()).unwrap()
 }
 
 /// One whole update.
@@ -256,7 +256,7 @@ fn mismatches_are_errors() {
         UpdateTable { average_decay: vec![0.5], ..table() },
     ];
     for bad in bad_tables {
-        assert!(cpu.control(&bad, Counters::default()).is_err(), "{bad:?}");
+        assert!(cpu.control(1 << 20, &bad, Counters::default()).is_err(), "{bad:?}");
     }
     let mut control = control(&cpu);
     let (mut p, g) = ([0.0; 4], [0.0; 4]);
@@ -268,7 +268,7 @@ fn mismatches_are_errors() {
     }
     assert!(cpu.update(&Counting, &mut control, &groups(&[(4, 0.0)]), &mut p, &g[1..], &mut state).is_err());
     assert!(cpu.average(&control, &g, &mut p[1..]).is_err() && cpu.restore_if_skipped(&control, &g, &mut p[1..]).is_err());
-    let none = cpu.control(&UpdateTable { average_decay: vec![], ..table() }, Counters::default()).unwrap();
+    let none = cpu.control(1 << 20, &UpdateTable { average_decay: vec![], ..table() }, Counters::default()).unwrap();
     assert!(cpu.average(&none, &g, &mut p).is_err());
     assert_eq!(cpu.measured(&control).unwrap(), (Measured { grad_norm: 0.0, finite: true, overflowed: false }, Counters::default()));
 }

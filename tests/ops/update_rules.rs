@@ -47,7 +47,7 @@ fn groups(sizes: [usize; 2], weight_decay: f64) -> ParamGroups {
 fn step<T: Real, R: UpdateRule>(rule: R, sizes: [usize; 2], (peak, wd): (f64, f64), done: u64, p: &[f64], state: &[f64]) -> Arenas {
     let cpu = Cpu::<T>::new();
     let (mut params, grads, mut own) = (up(&cpu, p), up(&cpu, &gradients(sizes, done)), up(&cpu, state));
-    let mut control = cpu.control(&table(peak), Counters { step: done, skipped: 0 }).unwrap();
+    let mut control = cpu.control(p.len(), &table(peak), Counters { step: done, skipped: 0 }).unwrap();
     cpu.measure(&mut control, None, Cpu::<T>::all(&grads)).unwrap();
     cpu.update(&rule, &mut control, &groups(sizes, wd), Cpu::<T>::all_mut(&mut params), Cpu::<T>::all(&grads), &mut own).unwrap();
     (down(&cpu, &params), down(&cpu, &own))

@@ -1,6 +1,6 @@
 //! A small learner on random pictures, driven update by update.
 
-use imagenet_engine::backend::{Counters, Crop, PictureView};
+use imagenet_engine::backend::{Counters, Crop, PictureView, StoredBatch};
 use imagenet_engine::checkpoint::State;
 use imagenet_engine::cpu::Cpu;
 use imagenet_engine::models::Model;
@@ -37,7 +37,7 @@ pub fn pictures(number: u64) -> Pictures {
     let side = SIDE as u32;
     let crop = Crop { x: 0, y: 0, width: side, height: side, flip: false };
     let views = (0..BATCH).map(|i| PictureView { offset: i * SIDE * SIDE * 3, width: side, height: side, crop }).collect();
-    Pictures { pixels, views, labels, size: SIDE, mean: [0.5; 3], std: [0.25; 3] }
+    Pictures { stored: StoredBatch { pixels, views, labels }, size: SIDE, mean: [0.5; 3], std: [0.25; 3] }
 }
 
 /// Pictures whose normalisation divides by zero: their activations are infinite or NaN.

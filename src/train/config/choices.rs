@@ -65,6 +65,16 @@ choices!(
     Precision { Bf16, Fp32 }
 );
 
+impl Precision {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Fp32 => "fp32",
+        }
+    }
+}
+
 choices!(
     /// `--anneal`
     AnnealShape {
