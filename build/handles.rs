@@ -64,18 +64,20 @@ fn handle(out: &mut String, file: &str, k: &Signature) {
     };
     let (name, count) = (camel(&k.name), k.parameters.len());
     let fields: Vec<_> = k.parameters.iter().map(|p| format!("pub {}: {}", field(&p.name), of(p.kind, &p.of))).collect();
+    let sizes: Vec<_> = k.parameters.iter().map(|p| format!("size_of::<{}>()", of(p.kind, &p.of))).collect();
     let pointers: Vec<_> = k.parameters.iter().map(|p| format!("from_ref(&self.{}).cast()", field(&p.name))).collect();
     let _ = write!(
         out,
         "\n/// `{}` of kernels/{file}.cu.\n#[derive(Clone, Copy, Debug)]\npub struct {name} {{ {} }}\n\n\
          impl Kernel for {name} {{\n    \
-         const INFO: KernelInfo = KernelInfo {{ name: {:?}, file: {file:?}, max_threads: {} }};\n    \
+         const INFO: KernelInfo = KernelInfo {{ name: {:?}, file: {file:?}, max_threads: {}, argument_bytes: &[{}] }};\n    \
          type Arguments = [*const c_void; {count}];\n    \
          fn arguments(&self) -> Self::Arguments {{ [{}] }}\n}}\n",
         k.name,
         fields.join(", "),
         k.name,
         k.threads,
+        sizes.join(", "),
         pointers.join(", ")
     );
 }

@@ -2,12 +2,17 @@
 //!
 //! A race, a deadlock, an access outside an allocation or an asynchronous copy nobody waited for is an error of the launch.
 
+mod stream;
+
 use super::launch::{Dims, Driver, KernelInfo};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use stream::Host;
+
+pub use stream::{Arriving, Calls, Graph};
 
 /// When asynchronous copies land: each is legal on hardware, so a right kernel gives the same bits under all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,12 +95,13 @@ struct Api {
     _library: Option<ManuallyDrop<libloading::Library>>,
 }
 
-/// A handle; clones share the counters. All handles of one library share its memory.
+/// A handle; clones share the counters and what is recorded. All handles of one library share its memory.
 #[derive(Clone)]
 pub struct Emulator {
     api: Arc<Api>,
     schedule: Schedule,
     counters: Arc<Mutex<Counters>>,
+    host: Arc<Mutex<Host>>,
 }
 
 const MESSAGE_ROOM: usize = 4096;
@@ -111,7 +117,7 @@ impl Emulator {
             read: emulator_read,
             _library: None,
         };
-        Self { api: Arc::new(api), schedule, counters: Arc::default() }
+        Self { api: Arc::new(api), schedule, counters: Arc::default(), host: Arc::default() }
     }
 
     /// With the kernels of a library built from the same runtime; tests build such libraries from kernels with planted bugs.
@@ -134,13 +140,13 @@ impl Emulator {
                 _library: Some(ManuallyDrop::new(library)),
             }
         };
-        Ok(Self { api: Arc::new(api), schedule, counters: Arc::default() })
+        Ok(Self { api: Arc::new(api), schedule, counters: Arc::default(), host: Arc::default() })
     }
 
     /// The same device under another schedule, with counters of its own.
     #[must_use]
     pub fn with(&self, schedule: Schedule) -> Self {
-        Self { api: self.api.clone(), schedule, counters: Arc::default() }
+        Self { api: self.api.clone(), schedule, counters: Arc::default(), host: Arc::default() }
     }
 
     /// What was counted since the last call.
@@ -153,34 +159,10 @@ fn outside(what: &str, address: u64, bytes: usize) -> Error {
     Error::internal(format!("{what} of {bytes} bytes outside an allocation")).at(format!("emulated device, address {address:#x}"))
 }
 
-impl Driver for Emulator {
-    fn allocate(&self, bytes: usize) -> Result<u64> {
-        // SAFETY: any size may be asked for.
-        let memory = unsafe { (self.api.allocate)(bytes) };
-        if memory.is_null() {
-            return Err(Error::device(format!("no room for {bytes} bytes")).at("emulated device"));
-        }
-        Ok(memory as u64)
-    }
-
-    fn free(&self, address: u64) {
-        // SAFETY: the emulator looks the address up and ignores one that it did not give out.
-        unsafe { (self.api.release)(address as *mut c_void) };
-    }
-
-    fn write(&self, address: u64, host: &[u8]) -> Result<()> {
-        // SAFETY: `host` is readable for its length; the emulator checks that the target lies in one allocation.
-        let failed = unsafe { (self.api.write)(address as *mut c_void, host.as_ptr().cast(), host.len()) };
-        if failed == 0 { Ok(()) } else { Err(outside("a copy to the device", address, host.len())) }
-    }
-
-    fn read(&self, address: u64, host: &mut [u8]) -> Result<()> {
-        // SAFETY: `host` is writable for its length; the emulator checks that the source lies in one allocation.
-        let failed = unsafe { (self.api.read)(host.as_mut_ptr().cast(), address as *const c_void, host.len()) };
-        if failed == 0 { Ok(()) } else { Err(outside("a copy from the device", address, host.len())) }
-    }
-
-    unsafe fn launch(&self, kernel: &KernelInfo, dims: &Dims, arguments: &[*const c_void]) -> Result<()> {
+impl Emulator {
+    /// # Safety
+    /// As [`Driver::launch`].
+    unsafe fn launch_now(&self, kernel: &KernelInfo, dims: &Dims, arguments: &[*const c_void]) -> Result<()> {
         let name = CString::new(kernel.name).map_err(|e| Error::internal("a kernel's name holds a zero").source(e))?;
         let config = Config {
             grid: dims.grid,
@@ -209,5 +191,69 @@ impl Driver for Emulator {
         // SAFETY: the emulator ends the message by a zero within its room.
         let said = unsafe { CStr::from_ptr(message.as_ptr()) }.to_string_lossy().into_owned();
         Err(Error::internal(said).at(format!("emulated kernel {}, {dims:?}", kernel.name)))
+    }
+
+    fn write_now(&self, address: u64, host: &[u8]) -> Result<()> {
+        // SAFETY: `host` is readable for its length; the emulator checks that the target lies in one allocation.
+        let failed = unsafe { (self.api.write)(address as *mut c_void, host.as_ptr().cast(), host.len()) };
+        if failed == 0 { Ok(()) } else { Err(outside("a copy to the device", address, host.len())) }
+    }
+
+    fn read_now(&self, address: u64, host: &mut [u8]) -> Result<()> {
+        // SAFETY: `host` is writable for its length; the emulator checks that the source lies in one allocation.
+        let failed = unsafe { (self.api.read)(host.as_mut_ptr().cast(), address as *const c_void, host.len()) };
+        if failed == 0 { Ok(()) } else { Err(outside("a copy from the device", address, host.len())) }
+    }
+}
+
+impl Driver for Emulator {
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        self.count(|calls| calls.allocations += 1);
+        // SAFETY: any size may be asked for.
+        let memory = unsafe { (self.api.allocate)(bytes) };
+        if memory.is_null() {
+            return Err(Error::device(format!("no room for {bytes} bytes")).at("emulated device"));
+        }
+        Ok(memory as u64)
+    }
+
+    fn free(&self, address: u64) {
+        // SAFETY: the emulator looks the address up and ignores one that it did not give out.
+        unsafe { (self.api.release)(address as *mut c_void) };
+    }
+
+    fn write(&self, address: u64, host: &[u8]) -> Result<()> {
+        self.waits("a copy from the host")?;
+        self.write_now(address, host)
+    }
+
+    fn read(&self, address: u64, host: &mut [u8]) -> Result<()> {
+        self.waits("a copy to the host")?;
+        self.read_now(address, host)
+    }
+
+    unsafe fn launch(&self, kernel: &KernelInfo, dims: &Dims, arguments: &[*const c_void]) -> Result<()> {
+        self.count(|calls| calls.launches += 1);
+        if !self.is_recording() {
+            // SAFETY: the caller vouches for `arguments`.
+            return unsafe { self.launch_now(kernel, dims, arguments) };
+        }
+        let held = kernel.argument_bytes.iter().zip(arguments).map(|(&bytes, &argument)| {
+            let mut words = vec![0u64; bytes.div_ceil(8)];
+            // SAFETY: the caller vouches that `argument` leads to a live value of the parameter's type, of this size; `words` has room.
+            unsafe { std::ptr::copy_nonoverlapping(argument.cast::<u8>(), words.as_mut_ptr().cast(), bytes) };
+            words
+        });
+        self.record_launch(kernel, dims, held.collect());
+        Ok(())
+    }
+}
+
+impl Emulator {
+    /// A launch as it was recorded: each argument a copy, in whole words.
+    fn launch_recorded(&self, kernel: &KernelInfo, dims: &Dims, arguments: &[Vec<u64>]) -> Result<()> {
+        let pointers: Vec<*const c_void> = arguments.iter().map(|a| a.as_ptr().cast()).collect();
+        // SAFETY: each pointer leads to a copy of an argument of this kernel, of its parameter's size, aligned to 8 bytes.
+        unsafe { self.launch_now(kernel, dims, &pointers) }
     }
 }

@@ -71,6 +71,8 @@ pub struct KernelInfo {
     pub file: &'static str,
     /// Its launch bound.
     pub max_threads: u32,
+    /// Of each parameter.
+    pub argument_bytes: &'static [usize],
 }
 
 /// A kernel with its arguments.
@@ -136,7 +138,7 @@ impl Tile {
     }
 }
 
-/// A device: memory, copies and launches.
+/// A device: memory, copies and launches, one after the other in the order of the calls.
 pub trait Driver: Clone + Send + Sync + 'static {
     /// The address of `bytes` of new memory of unspecified content, aligned to 16 bytes at least.
     fn allocate(&self, bytes: usize) -> Result<u64>;

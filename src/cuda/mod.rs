@@ -13,6 +13,7 @@
 
 mod arguments;
 pub mod augment;
+pub mod backend;
 pub mod conv;
 pub mod conv_stem;
 mod driver;
@@ -27,6 +28,7 @@ pub mod loss;
 pub mod memory;
 pub mod norm;
 pub mod pool;
+pub mod stream;
 
 pub use element::Element;
 

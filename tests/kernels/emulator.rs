@@ -23,7 +23,8 @@ fn run(device: &Emulator, name: &'static str, dims: &Dims, number: i32) -> Resul
     let arguments = Arguments { data: data.ptr_mut(), number };
     let pointers: [*const c_void; 2] = [from_ref(&arguments.data).cast(), from_ref(&arguments.number).cast()];
     // SAFETY: every probe takes a float pointer and an int.
-    unsafe { device.launch(&KernelInfo { name, file: "probes", max_threads: 1024 }, dims, &pointers) }.map_err(|e| e.to_string())?;
+    unsafe { device.launch(&KernelInfo { name, file: "probes", max_threads: 1024, argument_bytes: &[] }, dims, &pointers) }
+        .map_err(|e| e.to_string())?;
     Ok(data.to_host().unwrap())
 }
 
@@ -96,7 +97,9 @@ fn a_freed_array_is_out_of_bounds() {
     drop(data);
     let pointers: [*const c_void; 2] = [from_ref(&pointer).cast(), from_ref(&number).cast()];
     // SAFETY: as above; that the memory is gone is what is tested.
-    let result = unsafe { device.launch(&KernelInfo { name: "writes_at", file: "probes", max_threads: 32 }, &dims(1, 32), &pointers) };
+    let result = unsafe {
+        device.launch(&KernelInfo { name: "writes_at", file: "probes", max_threads: 32, argument_bytes: &[] }, &dims(1, 32), &pointers)
+    };
     assert!(result.unwrap_err().to_string().contains("a write to"));
 }
 
@@ -112,7 +115,7 @@ fn launches_that_cuda_would_refuse() {
     /// A kernel whose launch bound is smaller than the block.
     struct Small;
     impl Kernel for Small {
-        const INFO: KernelInfo = KernelInfo { name: "exchange", file: "probes", max_threads: 64 };
+        const INFO: KernelInfo = KernelInfo { name: "exchange", file: "probes", max_threads: 64, argument_bytes: &[] };
         type Arguments = [*const c_void; 0];
         fn arguments(&self) -> Self::Arguments {
             []
