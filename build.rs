@@ -8,11 +8,14 @@
 mod emulator;
 #[path = "build/handles.rs"]
 mod handles;
+#[path = "build/hashes.rs"]
+mod hashes;
 #[path = "build/nvcc.rs"]
 mod nvcc;
 #[path = "build/signatures.rs"]
 mod signatures;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -49,11 +52,17 @@ fn build() -> Result<(), String> {
         structs.extend(found);
         tiles.extend(signatures::tiles(text).map_err(in_file)?);
     }
-    let mut kernels = Vec::new();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let by_name: BTreeMap<String, String> = headers.iter().map(|p| name(p)).zip(header_texts.clone()).collect();
+    let (mut kernels, mut hashes) = (Vec::new(), String::from("[\n"));
     for path in &sources {
-        let found = signatures::kernels(&read(path)?, &structs).map_err(|e| format!("{}: {e}", path.display()))?;
-        kernels.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), found));
+        let in_file = |e| format!("{}: {e}", path.display());
+        let (text, file) = (read(path)?, path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        let _ = writeln!(hashes, "    KernelSource {{ file: {file:?}, hash: {:?} }},", hashes::of(&text, &by_name).map_err(in_file)?);
+        kernels.push((file, signatures::kernels(&text, &structs).map_err(in_file)?));
     }
+    hashes.push(']');
+    write(&out.join("sources.rs"), &hashes)?;
     write(&out.join("handles.rs"), &handles::generate(&structs, &tiles, &kernels))?;
 
     let images = match nvcc::find() {

@@ -54,7 +54,7 @@ fn rust_type(c: &str, structs: &[Struct]) -> Result<String, String> {
 }
 
 /// Without comments, the lines kept.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("//").into_iter().chain(rest.find("/*")).min() {

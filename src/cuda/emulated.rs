@@ -5,11 +5,12 @@
 mod stream;
 
 use super::launch::{Dims, Driver, KernelInfo};
+use super::timed::{Properties, Timed};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use stream::Host;
 
 pub use stream::{Arriving, Calls, Graph};
@@ -255,5 +256,46 @@ impl Emulator {
         let pointers: Vec<*const c_void> = arguments.iter().map(|a| a.as_ptr().cast()).collect();
         // SAFETY: each pointer leads to a copy of an argument of this kernel, of its parameter's size, aligned to 8 bytes.
         unsafe { self.launch_now(kernel, dims, &pointers) }
+    }
+}
+
+/// Enough of a device to choose grids by: few multiprocessors, so that splits and tails are met on small problems.
+static PROPERTIES: LazyLock<Properties> = LazyLock::new(|| Properties {
+    name: "emulator".into(),
+    driver: "none".into(),
+    multiprocessors: 4,
+    shared_bytes: 227 << 10,
+    ..Properties::default()
+});
+
+impl Timed for Emulator {
+    fn properties(&self) -> &Properties {
+        &PROPERTIES
+    }
+
+    fn has_wgmma(&self, _file: &str) -> bool {
+        false
+    }
+
+    fn fill(&self, address: u64, byte: u8, bytes: usize) -> Result<()> {
+        self.write(address, &vec![byte; bytes])
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The work is done, but how long this CPU took says nothing.
+    fn time(
+        &self,
+        repeats: usize,
+        before: &mut dyn FnMut() -> Result<()>,
+        work: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<Vec<f64>>> {
+        for _ in 0..repeats {
+            before()?;
+            work()?;
+        }
+        Ok(None)
     }
 }
