@@ -35,10 +35,13 @@ extern "C" __global__ void __launch_bounds__(512) ceiling_copy(const float4* fro
 // Reads everything `rounds` times past L1, each round beginning elsewhere, so that no thread asks for what it has just read.
 extern "C" __global__ void __launch_bounds__(512)
 ceiling_read(const float4* from, float* sink, unsigned long long count, int rounds) {
-    const uint64_t step = grid_threads();
+    const uint64_t step = grid_threads(), shift = 1021 % step;
+    uint64_t first = global_thread();
     float sum[kInFlight] = {};
     for (int round = 0; round < rounds; round++) {
-        uint64_t i = (global_thread() + static_cast<uint64_t>(round) * 1021) % step;
+        uint64_t i = first;
+        first += shift;
+        if (first >= step) first -= step;
         for (; i + (kInFlight - 1) * step < count; i += kInFlight * step) {
             float4 held[kInFlight];
 #pragma unroll

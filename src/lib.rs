@@ -16,6 +16,7 @@
 //! | 6 | [`models`] | 0, 3-5 |
 //! | side | [`data`]: shards, packing, order, loading | 0, and of 1 what an upload needs |
 //! | 7 | [`checkpoint`], [`train`] | 0-1, 3-6, data |
+//! | side | [`bench`]: the CUDA kernels measured, records of it | 0-2, 5-6 |
 //! | 8 | [`cli`], `main` | all; the only place that names a device |
 //!
 //! Everything above floor 2 is generic in `B: Backend`. `tests/architecture.rs` holds the tree to this table.
@@ -30,10 +31,12 @@
 //! | ResNet depth | one row in `models/resnet.rs` |
 //! | dataset source | `data/source/x.rs`, a line |
 //! | knob | one field in `train/config/settings.rs` |
+//! | case of `bench kernels` | `bench/subjects/x.rs`, a line in `bench/subjects/mod.rs` |
 //! | subcommand | `cli/x.rs`, a line in `cli/mod.rs` |
 
 pub mod autograd;
 pub mod backend;
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod cpu;

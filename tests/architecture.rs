@@ -37,6 +37,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "data",
             "checkpoint",
         ],
+        "bench" => &["error", "shape", "dtype", "rng", "backend", "cuda", "nn", "models"],
         "cli" | "main" | "lib" => &[
             "error",
             "shape",
@@ -46,6 +47,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "progress",
             "files",
             "backend",
+            "bench",
             "cpu",
             "cuda",
             "dry",

@@ -1,12 +1,22 @@
-//! Today's date in UTC, for the names of run folders.
+//! Today's date in UTC, for the names of run folders and for records.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `YYYYMMDD`.
 pub fn today() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (y, m, d) = civil((seconds / 86_400) as i64);
+    let (y, m, d) = now();
     format!("{y:04}{m:02}{d:02}")
+}
+
+/// `YYYY-MM-DD`.
+pub fn iso() -> String {
+    let (y, m, d) = now();
+    format!("{y:04}-{m:02}-{d:02}")
+}
+
+fn now() -> (i64, i64, i64) {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    civil((seconds / 86_400) as i64)
 }
 
 /// Days since 1970-01-01 to year, month, day (Howard Hinnant, "chrono-compatible low-level date algorithms").

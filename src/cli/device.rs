@@ -73,9 +73,18 @@ pub fn open_device(name: &str) -> Result<Device> {
         "emulated" => Err(Error::usage("this program was built without the emulator")
             .at("--device emulated")
             .next("cargo build --release --features emulator, or --device cpu")),
-        _ if name == "cuda" || name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok()) => Err(cuda::unavailable()),
-        _ => Err(Error::usage(format!("unknown device '{name}'")).at("--device").next("one of: auto, cpu, cuda, cuda:N, emulated")),
+        _ if cuda_ordinal(name).is_some() => Err(cuda::unavailable()),
+        _ => Err(unknown_device(name, "auto, cpu, cuda, cuda:N, emulated")),
     }
+}
+
+/// N of `cuda:N`, 0 of `cuda`.
+pub fn cuda_ordinal(name: &str) -> Option<usize> {
+    if name == "cuda" { Some(0) } else { name.strip_prefix("cuda:").and_then(|n| n.parse::<u32>().ok()).map(|n| n as usize) }
+}
+
+pub fn unknown_device(name: &str, known: &str) -> Error {
+    Error::usage(format!("unknown device '{name}'")).at("--device").next(format!("one of: {known}"))
 }
 
 /// Sizes the CPU thread pool.

@@ -2,32 +2,86 @@
 
 use super::Outcome;
 use super::output::out;
-use crate::cuda;
+use crate::bench::records;
+use crate::cuda::images::choose;
+use crate::cuda::timed::Properties;
+use crate::cuda::{self, KERNELS, handles};
 use crate::error::Result;
+use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Which kernels a GPU has run since they changed, as Markdown
+    #[arg(long)]
+    kernels: bool,
+    /// Where records are
+    #[arg(long, value_name = "DIR", default_value = "benches/records", requires = "kernels")]
+    records: PathBuf,
+}
 
 /// # Errors
-/// None so far: what is missing is told, not failed on.
-pub fn run(_: &Args) -> Result<Outcome> {
+/// `Data` for a damaged record; of the machine none: what is missing is told, not failed on.
+pub fn run(args: &Args) -> Result<Outcome> {
+    if args.kernels {
+        print!("{}", records::listing(&records::read_all(&args.records)?));
+        return Ok(Outcome::Done);
+    }
     out!("cpu      {} threads", rayon::current_num_threads());
-    match cuda::gpus() {
-        Ok(gpus) if gpus.is_empty() => out!("gpu      none offered by the driver"),
+    let gpus = match cuda::gpus() {
         Ok(gpus) => {
-            for (i, gpu) in gpus.iter().enumerate() {
-                let gib = gpu.memory_bytes as f64 / f64::from(1 << 30);
-                out!("gpu {i}    {}, compute capability {}.{}, {gib:.1} GiB", gpu.name, gpu.capability.0, gpu.capability.1);
+            if gpus.is_empty() {
+                out!("gpu      none offered by the driver");
             }
+            gpus
         }
-        Err(error) => out!("gpu      {}", error.to_string().replace('\n', "\n       ")),
-    }
-    match cuda::KERNELS {
-        [] => out!("kernels  none built in: nvcc was not found when this program was built (set NVCC or CUDA_HOME and build again)"),
-        images => {
-            let list: Vec<_> = images.iter().map(|k| format!("{}.{} ({} bytes)", k.name, k.target, k.bytes.len())).collect();
-            out!("kernels  {}", list.join(", "));
+        Err(error) => {
+            out!("gpu      {}", error.to_string().replace('\n', "\n       "));
+            Vec::new()
         }
+    };
+    for (i, gpu) in gpus.iter().enumerate() {
+        describe(i, gpu);
     }
+    images(&gpus);
     Ok(Outcome::Done)
+}
+
+fn describe(i: usize, gpu: &Properties) {
+    let gib = gpu.memory_bytes as f64 / f64::from(1 << 30);
+    let (major, minor) = gpu.capability;
+    out!("gpu {i}    {}, compute capability {major}.{minor}, {gib:.1} GiB, {}", gpu.name, gpu.driver);
+    out!(
+        "         {} multiprocessors at up to {} MHz, L2 {} MiB, memory {} bits at up to {} MHz, {} KiB of shared memory a block",
+        gpu.multiprocessors,
+        gpu.clock_mhz,
+        gpu.l2_bytes >> 20,
+        gpu.memory_bus_bits,
+        gpu.memory_clock_mhz,
+        gpu.shared_bytes >> 10
+    );
+}
+
+/// What is built in for each architecture, and what each GPU would run.
+fn images(gpus: &[Properties]) {
+    if KERNELS.is_empty() {
+        out!("kernels  none built in: nvcc was not found when this program was built (set NVCC or CUDA_HOME and build again)");
+        return;
+    }
+    let mut targets: Vec<&str> = KERNELS.iter().map(|k| k.target).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    out!("kernels  {} in {} files", handles::ALL.len(), KERNELS.iter().filter(|k| k.target == targets[0]).count());
+    for target in targets {
+        let of_target = || KERNELS.iter().filter(|k| k.target == target);
+        let kib = of_target().map(|k| k.bytes.len()).sum::<usize>() >> 10;
+        let names: Vec<_> = of_target().map(|k| k.name).collect();
+        out!("  {target:<7}{kib:>5} KiB: {}", names.join(", "));
+    }
+    for (i, gpu) in gpus.iter().enumerate() {
+        match choose(KERNELS, KERNELS[0].name, gpu.capability) {
+            Ok(image) => out!("  gpu {i} runs {}", image.target),
+            Err(error) => out!("  gpu {i}: {}", error.to_string().replace('\n', "\n       ")),
+        }
+    }
+    out!("  which of them a GPU has run: doctor --kernels");
 }

@@ -57,6 +57,11 @@ impl<T: Pod, D: Driver> Array<T, D> {
         self.len == 0
     }
 
+    /// Where it begins in device memory.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
     pub fn ptr(&self) -> Ptr<T> {
         Ptr::new(self.address)
     }

@@ -1,7 +1,9 @@
 //! Models by name.
 
+mod layers;
 mod resnet;
 
+pub use layers::{Layer, distinct};
 pub use resnet::ResNet;
 
 use crate::autograd::{Tape, Value};
@@ -39,6 +41,14 @@ impl Model {
         let mut builder = Builder::default();
         let net = ResNet::new(&mut builder, depth, classes, zero_init_residual);
         Ok(Self { name: name.to_owned(), classes, layout: builder.finish(), net })
+    }
+
+    /// What [`Model::forward`] computes on `n` pictures of `side` x `side`, layer by layer.
+    ///
+    /// # Errors
+    /// `Usage` if the pictures are too small.
+    pub fn layers(&self, n: usize, side: usize) -> Result<Vec<Layer>> {
+        self.net.layers(n, side)
     }
 
     /// Pictures `[n, h, w, 3]` to logits `[n, classes]`.

@@ -2,10 +2,12 @@
 //! the same parameters under the same names.
 
 use crate::autograd::{Tape, Value};
-use crate::backend::Backend;
+use crate::backend::{Backend, NormProblem};
 use crate::error::Result;
+use crate::models::Layer;
 use crate::nn::{BatchNorm2d, Builder, Conv2d, Linear};
-use crate::ops::{self, PoolGeometry};
+use crate::ops::{self, ConvGeometry, NormParams, PoolGeometry};
+use crate::shape::{ConvProblem, LinearProblem, PoolProblem};
 
 /// One row a depth.
 pub struct Depth {
@@ -47,6 +49,26 @@ impl ConvNorm {
         let y = self.conv.forward(tape, x)?;
         self.norm.forward(tape, &y, residual, relu)
     }
+
+    /// What [`ConvNorm::forward`] computes on `x`, and the extents of the result.
+    fn layers(&self, x: Extents, residual: bool, relu: bool, out: &mut Vec<Layer>) -> Result<Extents> {
+        let ConvGeometry { k, r, s, stride, pad } = self.conv.geometry;
+        let problem = ConvProblem { n: x.n, h: x.h, w: x.w, c: x.c, k, r, s, stride, pad };
+        problem.check()?;
+        let y = Extents { n: x.n, h: problem.p(), w: problem.q(), c: k };
+        let NormParams { eps, momentum, .. } = self.norm.params;
+        out.push(Layer::Conv(problem));
+        out.push(Layer::Norm { problem: NormProblem { pixels: y.n * y.h * y.w, channels: k, eps, momentum, relu }, residual });
+        Ok(y)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Extents {
+    n: usize,
+    h: usize,
+    w: usize,
+    c: usize,
 }
 
 impl Block {
@@ -84,7 +106,17 @@ impl Block {
         }
         Ok(y)
     }
+
+    fn layers(&self, x: Extents, out: &mut Vec<Layer>) -> Result<Extents> {
+        if let Some(layer) = &self.shortcut {
+            layer.layers(x, false, false, out)?;
+        }
+        self.body.iter().enumerate().try_fold(x, |x, (i, layer)| layer.layers(x, i + 1 == self.body.len(), true, out))
+    }
 }
+
+/// After the stem.
+const STEM_POOL: PoolGeometry = PoolGeometry { window: 3, stride: 2, pad: 1 };
 
 impl ResNet {
     pub fn new(builder: &mut Builder, depth: &Depth, classes: usize, zero_init_residual: bool) -> Self {
@@ -109,18 +141,33 @@ impl ResNet {
     /// Pictures `[n, h, w, 3]` to logits `[n, classes]`.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, pictures: &Value<B>) -> Result<Value<B>> {
         let y = self.stem.forward(tape, pictures, None, true)?;
-        let mut y = ops::max_pool(tape, &y, PoolGeometry { window: 3, stride: 2, pad: 1 })?;
+        let mut y = ops::max_pool(tape, &y, STEM_POOL)?;
         for block in &self.blocks {
             y = block.forward(tape, &y)?;
         }
         let y = ops::average_pool(tape, &y)?;
         self.classifier.forward(tape, &y)
     }
+
+    /// What [`ResNet::forward`] computes on `n` square pictures, in order.
+    pub fn layers(&self, n: usize, side: usize) -> Result<Vec<Layer>> {
+        let mut out = Vec::new();
+        let x = self.stem.layers(Extents { n, h: side, w: side, c: 3 }, false, true, &mut out)?;
+        let PoolGeometry { window, stride, pad } = STEM_POOL;
+        let pool = PoolProblem { n, h: x.h, w: x.w, c: x.c, window, stride, pad };
+        out.push(Layer::MaxPool(pool));
+        let pooled = Extents { h: pool.p(), w: pool.q(), ..x };
+        let x = self.blocks.iter().try_fold(pooled, |x, block| block.layers(x, &mut out))?;
+        out.push(Layer::AveragePool { n, pixels: x.h * x.w, c: x.c });
+        out.push(Layer::Linear(LinearProblem { n, c: x.c, k: self.classifier.bias.range.len() }));
+        Ok(out)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::models::Model;
+    use crate::models::{Layer, Model};
+    use crate::shape::LinearProblem;
 
     /// Counts of `sum(p.numel() for p in torchvision.models.resnetN().parameters())` and of state_dict entries, torchvision 0.26.
     #[test]
@@ -136,6 +183,21 @@ mod tests {
             assert_eq!(layout.len(), params, "{name}");
             assert_eq!(layout.params.len() + 3 * layout.running.len(), tensors, "{name}");
         }
+    }
+
+    /// 4.089 G multiply-accumulates a picture, as commonly given for ResNet-50 v1.5 at 224, and what a training step of it consists of.
+    #[test]
+    fn layers_are_those_of_the_paper() {
+        let layers = Model::new("resnet50", 1000, false).unwrap().layers(2, 224).unwrap();
+        let convs: Vec<_> = layers.iter().filter_map(|l| if let Layer::Conv(c) = l { Some(c) } else { None }).collect();
+        let norms = layers.iter().filter(|l| matches!(l, Layer::Norm { .. })).count();
+        let joins = layers.iter().filter(|l| matches!(l, Layer::Norm { residual: true, .. })).count();
+        assert_eq!((convs.len(), norms, joins), (53, 53, 16));
+        let macs: u64 = convs.iter().map(|c| c.macs()).sum();
+        assert_eq!(macs / 2, 4_087_136_256);
+        assert_eq!(layers.last(), Some(&Layer::Linear(LinearProblem { n: 2, c: 2048, k: 1000 })));
+        assert!(layers.contains(&Layer::AveragePool { n: 2, pixels: 49, c: 2048 }));
+        assert!(Model::new("resnet50", 10, false).unwrap().layers(1, 0).is_err());
     }
 
     #[test]

@@ -20,12 +20,14 @@ fn meaning(code: Code) -> (&'static str, &'static str) {
         }
         Code::CUDA_ERROR_NO_DEVICE => ("the driver sees no GPU, or CUDA_VISIBLE_DEVICES hides it", "nvidia-smi, or --device cpu"),
         Code::CUDA_ERROR_INVALID_DEVICE => ("there is no GPU of that number", "imagenet-engine doctor lists them"),
-        Code::CUDA_ERROR_NO_BINARY_FOR_GPU | Code::CUDA_ERROR_INVALID_IMAGE | Code::CUDA_ERROR_INVALID_SOURCE => {
-            ("the compiled kernel is not for this GPU, or newer than this driver", "imagenet-engine doctor; a driver for CUDA 13.0 or later")
-        }
-        Code::CUDA_ERROR_UNSUPPORTED_PTX_VERSION | Code::CUDA_ERROR_INVALID_PTX | Code::CUDA_ERROR_JIT_COMPILER_NOT_FOUND => {
-            ("the driver cannot compile the fallback code (PTX): it is older than CUDA 13.0", "a newer driver, or CUDA_ARCHS naming this GPU")
-        }
+        Code::CUDA_ERROR_NO_BINARY_FOR_GPU | Code::CUDA_ERROR_INVALID_IMAGE | Code::CUDA_ERROR_INVALID_SOURCE => (
+            "the compiled kernel is not for this GPU, or newer than this driver",
+            "imagenet-engine doctor; a driver for CUDA 13.0 or later",
+        ),
+        Code::CUDA_ERROR_UNSUPPORTED_PTX_VERSION | Code::CUDA_ERROR_INVALID_PTX | Code::CUDA_ERROR_JIT_COMPILER_NOT_FOUND => (
+            "the driver cannot compile the fallback code (PTX): it is older than CUDA 13.0",
+            "a newer driver, or CUDA_ARCHS naming this GPU",
+        ),
         Code::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | Code::CUDA_ERROR_SYSTEM_NOT_READY => {
             ("the driver's library and its kernel module do not fit together, or its services are not up", "nvidia-smi")
         }
@@ -35,7 +37,9 @@ fn meaning(code: Code) -> (&'static str, &'static str) {
         Code::CUDA_ERROR_ILLEGAL_ADDRESS | Code::CUDA_ERROR_MISALIGNED_ADDRESS | Code::CUDA_ERROR_ILLEGAL_INSTRUCTION => {
             ("a kernel, this one or one launched before, left its memory or trapped", SUSPECT)
         }
-        Code::CUDA_ERROR_LAUNCH_FAILED | Code::CUDA_ERROR_ASSERT => ("a kernel, this one or one launched before, failed while running", SUSPECT),
+        Code::CUDA_ERROR_LAUNCH_FAILED | Code::CUDA_ERROR_ASSERT => {
+            ("a kernel, this one or one launched before, failed while running", SUSPECT)
+        }
         Code::CUDA_ERROR_LAUNCH_TIMEOUT => ("a kernel ran longer than a GPU with a display allows", "a smaller --batch-size"),
         Code::CUDA_ERROR_ECC_UNCORRECTABLE | Code::CUDA_ERROR_HARDWARE_STACK_ERROR | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE => {
             ("the GPU reports a fault of its hardware", "dmesg and nvidia-smi -q; another GPU")

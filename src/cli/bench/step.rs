@@ -1,8 +1,8 @@
-//! `bench`: how fast this machine does the work.
+//! `bench step`: the whole training step.
 
-use super::Outcome;
-use super::device::{Job, open_device, set_threads};
-use super::output::out;
+use super::super::Outcome;
+use super::super::device::{Job, open_device, set_threads};
+use super::super::output::out;
 use crate::autograd::Profile;
 use crate::backend::{Backend, Counters};
 use crate::checkpoint::State;
@@ -20,18 +20,6 @@ use std::time::Instant;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Clone, Debug, clap::Subcommand)]
-enum What {
-    /// The whole training step on synthetic pictures
-    Step(StepArgs),
-}
-
-#[derive(Clone, Debug, clap::Args)]
-struct StepArgs {
     #[arg(long, default_value = "auto")]
     device: String,
     #[arg(long, default_value = "resnet50")]
@@ -52,16 +40,11 @@ struct StepArgs {
     csv: Option<PathBuf>,
 }
 
+/// Augmentation from raw bytes, forward, loss, backward and SGD, as `train` does them; the median step counts.
+///
 /// # Errors
 /// Those of the step; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
-    match &args.what {
-        What::Step(step) => bench_step(step),
-    }
-}
-
-/// Augmentation from raw bytes, forward, loss, backward and SGD, as `train` does them; the median step counts.
-fn bench_step(args: &StepArgs) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
     let precision = device.precision(None)?;
@@ -93,7 +76,7 @@ fn timed_steps<B: Backend>(backend: B, args: &StepArgs, device: &str, precision:
         epochs: 1,
         ..Config::default()
     };
-    let source: Arc<dyn Source> = Arc::new(super::train::synthetic(side, config.seed));
+    let source: Arc<dyn Source> = Arc::new(super::super::train::synthetic(side, config.seed));
     let model = Model::new(&config.model, source.classes().len(), false)?;
     let plan = Plan::new(&config, source.len() as u64)?;
     let state = State::fresh(model.layout.init(config.seed), model.layout.init_running());

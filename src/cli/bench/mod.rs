@@ -1,0 +1,30 @@
+//! `bench`: how fast this machine does the work.
+
+mod kernels;
+mod step;
+
+use super::Outcome;
+use crate::error::Result;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum What {
+    /// The whole training step on synthetic pictures
+    Step(step::Args),
+    /// Every CUDA kernel at the shapes of ResNet-50, against the ceilings of this GPU
+    Kernels(kernels::Args),
+}
+
+/// # Errors
+/// Those of the work; `Write` for the files.
+pub fn run(args: &Args) -> Result<Outcome> {
+    match &args.what {
+        What::Step(args) => step::run(args),
+        What::Kernels(args) => kernels::run(args),
+    }
+}
