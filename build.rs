@@ -53,12 +53,16 @@ fn build() -> Result<(), String> {
         tiles.extend(signatures::tiles(text).map_err(in_file)?);
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let by_name: BTreeMap<String, String> = headers.iter().map(|p| name(p)).zip(header_texts.clone()).collect();
+    let by_name: BTreeMap<String, String> = headers.iter().map(|p| name(p)).zip(header_texts.iter().map(|t| signatures::code(t))).collect();
     let (mut kernels, mut hashes) = (Vec::new(), String::from("[\n"));
     for path in &sources {
         let in_file = |e| format!("{}: {e}", path.display());
         let (text, file) = (read(path)?, path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
-        let _ = writeln!(hashes, "    KernelSource {{ file: {file:?}, hash: {:?} }},", hashes::of(&text, &by_name).map_err(in_file)?);
+        let _ = writeln!(
+            hashes,
+            "    KernelSource {{ file: {file:?}, hash: {:?} }},",
+            hashes::of(&signatures::code(&text), &by_name).map_err(in_file)?
+        );
         kernels.push((file, signatures::kernels(&text, &structs).map_err(in_file)?));
     }
     hashes.push(']');

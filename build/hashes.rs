@@ -1,10 +1,9 @@
 //! A hash of what each kernel is compiled from, for records of what a GPU has run: the code of its file and of every header it includes,
 //! without comments and layout, so that a remark does not make a record worthless.
 
-use crate::signatures::code;
 use std::collections::BTreeMap;
 
-/// The hash of `source`, whose headers are found by name among `headers`.
+/// The hash of `source`, whose headers are found by name among `headers`; both already without comments.
 ///
 /// # Errors
 /// Naming a quoted include that is not among them.
@@ -17,8 +16,7 @@ pub fn of(source: &str, headers: &BTreeMap<String, String>) -> Result<String, St
 
 /// The files that `source` includes, directly and through others, in the order of first inclusion.
 fn append(source: &str, headers: &BTreeMap<String, String>, included: &mut Vec<String>, out: &mut String) -> Result<(), String> {
-    let code = code(source);
-    for line in code.lines() {
+    for line in source.lines() {
         if let Some(name) = line.trim().strip_prefix("#include \"").and_then(|rest| rest.split('"').next()) {
             if HOST_ONLY.contains(&name) || included.iter().any(|i| i == name) {
                 continue;
@@ -28,7 +26,7 @@ fn append(source: &str, headers: &BTreeMap<String, String>, included: &mut Vec<S
             append(header, headers, included, out)?;
         }
     }
-    out.extend(code.split_whitespace().flat_map(|word| [word, " "]));
+    out.extend(source.split_whitespace().flat_map(|word| [word, " "]));
     Ok(())
 }
 

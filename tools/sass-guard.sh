@@ -21,6 +21,8 @@ measure() {
     cubin=$work/$name.sm_$arch.cubin
     "$nvcc" -cubin -arch="sm_$arch" -std=c++17 -O3 -lineinfo -Ikernels/include -Xptxas -v -o "$cubin" "$file" 2> "$work/$name.$arch.log" ||
         { cat "$work/$name.$arch.log" >&2; exit 1; }
+    # ptxas then waits after every wgmma, at a fraction of the rate
+    if grep "instructions are serialized" "$work/$name.$arch.log" >&2; then exit 1; fi
     {
         sed 's/^/PTXAS /' "$work/$name.$arch.log"
         "$cuobjdump" -sass "$cubin"
@@ -33,6 +35,7 @@ measure() {
                                            if (match($0, /[0-9]+ bytes smem/)) shared[kernel] = substr($0, RSTART) + 0 }
         /^[ \t]*Function : / { kernel = $3; order[++n] = kernel }
         / HMMA\.16816\.F32\.BF16/ { hmma[kernel]++ }
+        / HGMMA\.64x[0-9]+x16\.F32\.BF16/ { hgmma[kernel]++ }
         / LDSM\./ { ldsm[kernel]++ }
         / LDGSTS\./ { ldgsts[kernel]++ }
         / (STL|LDL)[. ]/ { local_memory[kernel]++ }
@@ -40,6 +43,7 @@ measure() {
             for (i = 1; i <= n; i++) {
                 k = order[i]; has = ""
                 if (hmma[k]) has = has ",HMMA"
+                if (hgmma[k]) has = has ",HGMMA"
                 if (ldsm[k]) has = has ",LDSM"
                 if (ldgsts[k]) has = has ",LDGSTS"
                 print file, k, arch, registers[k], shared[k], spilled[k] + local_memory[k], has == "" ? "-" : substr(has, 2)

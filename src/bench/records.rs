@@ -4,7 +4,7 @@
 use crate::cuda::handles::ALL;
 use crate::cuda::images::hash_of;
 use crate::cuda::launch::KernelInfo;
-use crate::cuda::timed::Properties;
+use crate::cuda::timed::{EMULATOR, Properties};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,7 +63,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The records below `folder`, one folder a machine. JSON of other kinds, which names no kernels, is passed over.
+/// The records below `folder`, one folder a machine. JSON of other kinds, which names no kernels, is passed over, and so is what the
+/// emulator ran.
 ///
 /// # Errors
 /// `Data`, naming a file that is no JSON or half a record.
@@ -78,7 +79,10 @@ pub fn read_all(folder: &Path) -> Result<Vec<Record>> {
             };
             let value: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
             if value.get("kernels").is_some_and(serde_json::Value::is_object) {
-                found.push(serde_json::from_value(value).map_err(damaged)?);
+                let record: Record = serde_json::from_value(value).map_err(damaged)?;
+                if record.gpu != EMULATOR {
+                    found.push(record);
+                }
             }
         }
     }
@@ -153,6 +157,8 @@ mod tests {
         fs::create_dir(&machine).unwrap();
         let record = record("2027-01-03", &[&ALL[0]]);
         fs::write(machine.join("a.json"), serde_json::to_string(&record).unwrap()).unwrap();
+        let emulated = Record { gpu: EMULATOR.into(), ..record.clone() };
+        fs::write(machine.join("e.json"), serde_json::to_string(&emulated).unwrap()).unwrap();
         fs::write(machine.join("b.json"), r#"{"images_per_s": 1.0}"#).unwrap();
         fs::write(machine.join("notes.md"), "# no record").unwrap();
         fs::write(root.path().join("README.md"), "# no machine").unwrap();

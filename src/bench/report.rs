@@ -152,14 +152,14 @@ fn names(row: &Row) -> Vec<&'static str> {
 /// The heading of [`line`]s.
 pub fn heading() -> String {
     format!(
-        "{:<18} {:<34} {:<9} {:>5} {:>10} {:>9} {:>9} {:>9}",
+        "{:<25} {:<34} {:<9} {:>5} {:>10} {:>9} {:>9} {:>9}",
         "operation", "shape", "kernel", "times", "ms", "TFLOP/s", "GB/s", "roofline"
     )
 }
 
 /// A row as text; its share of the roofline only if the ceilings are known.
 pub fn line(row: &Row, ceilings: &Ceilings) -> String {
-    let known = format!("{:<18} {:<34} {:<9} {:>5}", row.op, row.shape, row.variant, row.times);
+    let known = format!("{:<25} {:<34} {:<9} {:>5}", row.op, row.shape, row.variant, row.times);
     match rates(row, ceilings) {
         None => format!("{known} {:>10}", "launched"),
         Some(r) => {

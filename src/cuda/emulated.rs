@@ -5,7 +5,7 @@
 mod stream;
 
 use super::launch::{Dims, Driver, KernelInfo};
-use super::timed::{Properties, Timed};
+use super::timed::{EMULATOR, Properties, Timed};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
@@ -261,7 +261,7 @@ impl Emulator {
 
 /// Enough of a device to choose grids by: few multiprocessors, so that splits and tails are met on small problems.
 static PROPERTIES: LazyLock<Properties> = LazyLock::new(|| Properties {
-    name: "emulator".into(),
+    name: EMULATOR.into(),
     driver: "none".into(),
     multiprocessors: 4,
     shared_bytes: 227 << 10,

@@ -21,6 +21,9 @@ pub struct Properties {
     pub shared_bytes: usize,
 }
 
+/// The name of a device that is none.
+pub const EMULATOR: &str = "emulator";
+
 /// A driver that can time what it runs.
 pub trait Timed: Driver {
     fn properties(&self) -> &Properties;

@@ -1,5 +1,6 @@
 //! The command line as a user meets it: wrong flags, missing and damaged input, and what is told about each.
 
+mod gpu_check;
 mod schedule;
 
 use std::path::Path;
@@ -197,5 +198,30 @@ fn help_lists_the_contract() {
         "--progress",
     ] {
         assert!(text.contains(flag), "{flag}");
+    }
+}
+
+/// The listing of kernels that no GPU has run is committed; it says so after every change of a kernel.
+#[test]
+fn the_listing_of_kernels_is_up_to_date() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/records");
+    let output = engine(&["doctor", "--kernels", "--records", records.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let committed = std::fs::read_to_string(records.join("README.md")).unwrap_or_default();
+    let now = String::from_utf8_lossy(&output.stdout);
+    assert!(committed == now, "benches/records/README.md is old: imagenet-engine doctor --kernels > benches/records/README.md\n{now}");
+}
+
+#[test]
+fn kernels_are_measured_on_gpus_only() {
+    refuses(&["bench", "kernels", "--device", "tpu"], 2, &["tpu", "emulated"]);
+    refuses(&["bench", "kernels", "--device", "cpu"], 2, &["cpu", "cuda"]);
+    refuses(&["bench", "kernels", "--batch-size", "0"], 2, &["--batch-size"]);
+    refuses(&["doctor", "--records", "x"], 2, &["--kernels"]);
+    if cfg!(not(feature = "emulator")) {
+        refuses(&["bench", "kernels", "--device", "emulated"], 2, &["emulator"]);
+    }
+    if imagenet_engine::cuda::gpus().is_err() {
+        refuses(&["bench", "kernels"], 71, &["CUDA driver", "libcuda"]);
     }
 }

@@ -10,12 +10,18 @@ fn kernels_are_not_run_without_the_emulator() {
 #[cfg(feature = "emulator")]
 #[path = "../common/mod.rs"]
 mod common;
+mod hashes;
+mod launches;
 #[path = "../../build/signatures.rs"]
 mod parser;
 mod signatures;
 
 #[cfg(feature = "emulator")]
 mod augment;
+#[cfg(feature = "emulator")]
+mod bench;
+#[cfg(feature = "emulator")]
+mod ceilings;
 #[cfg(feature = "emulator")]
 mod conformance;
 #[cfg(feature = "emulator")]

@@ -195,6 +195,9 @@ impl Timed for Gpu {
     }
 
     fn fill(&self, address: u64, byte: u8, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: the range is memory of the caller's; any bytes are legal there.
         let done = self.bind().and_then(|()| unsafe { result::memset_d8_async(address, byte, bytes, self.stream()) });
         done.map_err(|e| self.failed(format!("{bytes} bytes could not be set"), e))
