@@ -23,7 +23,7 @@ pub struct Args {
 /// `Data` for a damaged record; of the machine none: what is missing is told, not failed on.
 pub fn run(args: &Args) -> Result<Outcome> {
     if args.kernels {
-        print!("{}", records::listing(&records::read_all(&args.records)?));
+        out!("{}", records::listing(&records::read_all(&args.records)?).trim_end());
         return Ok(Outcome::Done);
     }
     out!("cpu      {} threads", rayon::current_num_threads());

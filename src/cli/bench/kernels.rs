@@ -1,6 +1,7 @@
 //! `bench kernels`: every CUDA kernel at the shapes of a training step.
 
 use super::super::device::{cuda_ordinal, unknown_device};
+use super::super::output::out;
 use super::super::{Outcome, date};
 use crate::bench::ceilings::Ceilings;
 use crate::bench::records::{COMMIT_VARIABLE, Record};
@@ -72,17 +73,17 @@ fn measure<D: Timed>(args: &Args, driver: &D, workload: Workload) -> Result<Outc
         Progress::Ceilings(ceilings) => heading(ceilings),
         Progress::Row(row, ceilings) => out!("{}", report::line(row, ceilings)),
     })?;
-    out!();
-    print!("{}", report.summary());
+    out!("");
+    out!("{}", report.summary().trim_end());
     let commit = args.commit.clone().or_else(|| std::env::var(COMMIT_VARIABLE).ok()).unwrap_or_else(|| "unknown".into());
     let record = Record::new("bench kernels", &date::iso(), &commit, properties, report.launches().map(|(kernel, _)| kernel));
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report.json(&record, properties))
             .map_err(|e| Error::internal("the results are no JSON").source(e))?;
-        crate::files::write_output(path, &[text.as_bytes(), b"\n"])?;
+        crate::files::write_output(path, |file| writeln!(file, "{text}"))?;
     }
     if let Some(path) = &args.csv {
-        crate::files::write_output(path, &[report.csv().as_bytes()])?;
+        crate::files::write_output(path, |file| write!(file, "{}", report.csv()))?;
     }
     Ok(Outcome::Done)
 }

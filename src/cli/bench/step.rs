@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
 }
 
 struct Step<'a> {
-    args: &'a StepArgs,
+    args: &'a Args,
     device: String,
     precision: Precision,
 }
@@ -65,7 +65,7 @@ impl Job for Step<'_> {
     }
 }
 
-fn timed_steps<B: Backend>(backend: B, args: &StepArgs, device: &str, precision: Precision) -> Result<Outcome> {
+fn timed_steps<B: Backend>(backend: B, args: &Args, device: &str, precision: Precision) -> Result<Outcome> {
     let (batch, side) = (args.batch_size as usize, args.train_crop_size as usize);
     let config = Config {
         model: args.model.clone(),

@@ -3,11 +3,10 @@
 use super::Emulator;
 use crate::cuda::launch::{Dims, KernelInfo};
 use crate::cuda::stream::Stream;
+use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use std::sync::{MutexGuard, PoisonError};
 
-/// Of the device pretended to be: work is divided as on a small GPU.
-const MULTIPROCESSORS: usize = 4;
 /// How often the host looks in vain for what was sent: on a GPU it comes late too.
 const LATE: u32 = 3;
 
@@ -120,7 +119,7 @@ impl Stream for Emulator {
     }
 
     fn multiprocessors(&self) -> usize {
-        MULTIPROCESSORS
+        self.properties().multiprocessors
     }
 
     fn stage(&self, address: u64, host: Vec<u8>) -> Result<()> {

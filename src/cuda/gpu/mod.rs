@@ -8,6 +8,7 @@
 
 mod failure;
 mod modules;
+mod stream;
 
 use super::driver;
 use super::launch::{Dims, Driver, KernelInfo};
@@ -20,6 +21,7 @@ use modules::Modules;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stream::Uploads;
 
 /// A handle; clones are the same device.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ struct Inner {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     modules: Mutex<Modules>,
+    uploads: Mutex<Uploads>,
     properties: Properties,
 }
 
@@ -57,11 +60,16 @@ impl Gpu {
         let (stream, context) = opened.map_err(|e| failure("the GPU cannot be opened", e).at(place()))?;
         let properties = properties(&context).map_err(|e| failure("the GPU does not tell what it is", e).at(place()))?;
         let modules = Mutex::new(Modules::new(properties.capability));
-        Ok(Self(Arc::new(Inner { context, stream, modules, properties })))
+        let uploads = Uploads::new(&context).map_err(|e| failure("the GPU gives no second stream", e).at(place()))?;
+        Ok(Self(Arc::new(Inner { context, stream, modules, uploads: Mutex::new(uploads), properties })))
     }
 
     fn modules(&self) -> MutexGuard<'_, Modules> {
         self.0.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stream(&self) -> CUstream {
@@ -88,6 +96,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let idle = self.context.bind_to_thread().and_then(|()| self.stream.synchronize());
         if idle.is_ok() {
+            self.uploads.get_mut().unwrap_or_else(PoisonError::into_inner).free();
             self.modules.get_mut().unwrap_or_else(PoisonError::into_inner).unload();
         }
     }
@@ -232,7 +241,7 @@ impl Timed for Gpu {
 mod tests {
     use super::*;
 
-    const KERNEL: KernelInfo = KernelInfo { name: "relu_f32", file: "elementwise", max_threads: 256 };
+    const KERNEL: KernelInfo = KernelInfo { name: "relu_f32", file: "elementwise", max_threads: 256, argument_bytes: &[] };
 
     #[test]
     fn launches_that_cuda_refuses_are_refused_with_their_dimensions() {

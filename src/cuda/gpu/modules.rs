@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn too_much_shared_memory_names_kernel_and_limit() {
-        let info = KernelInfo { name: "conv_fprop_m128n128", file: "conv_fprop", max_threads: 256 };
+        let info = KernelInfo { name: "conv_fprop_m128n128", file: "conv_fprop", max_threads: 256, argument_bytes: &[] };
         let error = too_much_shared(&info, 98304, 49152).to_string();
         assert!(error.contains("98304") && error.contains("49152") && error.contains("conv_fprop_m128n128"), "{error}");
     }
@@ -140,7 +140,7 @@ mod tests {
     /// Without a driver: choosing is possible, loading is not reached.
     #[test]
     fn a_device_too_old_is_refused_before_the_driver_is_asked() {
-        let info = KernelInfo { name: "relu_f32", file: "elementwise", max_threads: 256 };
+        let info = KernelInfo { name: "relu_f32", file: "elementwise", max_threads: 256, argument_bytes: &[] };
         let error = Modules::new((7, 0)).function(&info, 0, 49152).err().unwrap();
         assert_eq!(error.exit_code(), 71, "{error}");
     }
