@@ -4,7 +4,7 @@ mod layers;
 mod resnet;
 
 pub use layers::{Layer, distinct};
-pub use resnet::ResNet;
+pub use resnet::{Depth, ResNet};
 
 use crate::autograd::{Tape, Value};
 use crate::backend::Backend;
@@ -35,12 +35,20 @@ impl Model {
             let known: Vec<_> = names().collect();
             return Err(Error::usage(format!("unknown model '{name}'")).at("--model").next(format!("one of: {}", known.join(", "))));
         };
+        Self::of(depth, classes, zero_init_residual)
+    }
+
+    /// A ResNet of any depth and width.
+    ///
+    /// # Errors
+    /// `Usage` for no classes.
+    pub fn of(depth: &Depth, classes: usize, zero_init_residual: bool) -> Result<Self> {
         if classes == 0 {
             return Err(Error::usage("a model needs at least one class").at("--model"));
         }
         let mut builder = Builder::default();
         let net = ResNet::new(&mut builder, depth, classes, zero_init_residual);
-        Ok(Self { name: name.to_owned(), classes, layout: builder.finish(), net })
+        Ok(Self { name: depth.name.to_owned(), classes, layout: builder.finish(), net })
     }
 
     /// What [`Model::forward`] computes on `n` pictures of `side` x `side`, layer by layer.

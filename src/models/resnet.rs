@@ -10,18 +10,22 @@ use crate::ops::{self, ConvGeometry, NormParams, PoolGeometry};
 use crate::shape::{ConvProblem, LinearProblem, PoolProblem};
 
 /// One row a depth.
+#[derive(Clone, Copy, Debug)]
 pub struct Depth {
     pub name: &'static str,
+    /// Of each stage.
     pub blocks: [usize; 4],
     pub bottleneck: bool,
+    /// Channels of the stem and of the first stage's inner convolutions; 64 in the published networks.
+    pub width: usize,
 }
 
 pub const DEPTHS: [Depth; 5] = [
-    Depth { name: "resnet18", blocks: [2, 2, 2, 2], bottleneck: false },
-    Depth { name: "resnet34", blocks: [3, 4, 6, 3], bottleneck: false },
-    Depth { name: "resnet50", blocks: [3, 4, 6, 3], bottleneck: true },
-    Depth { name: "resnet101", blocks: [3, 4, 23, 3], bottleneck: true },
-    Depth { name: "resnet152", blocks: [3, 8, 36, 3], bottleneck: true },
+    Depth { name: "resnet18", blocks: [2, 2, 2, 2], bottleneck: false, width: 64 },
+    Depth { name: "resnet34", blocks: [3, 4, 6, 3], bottleneck: false, width: 64 },
+    Depth { name: "resnet50", blocks: [3, 4, 6, 3], bottleneck: true, width: 64 },
+    Depth { name: "resnet101", blocks: [3, 4, 23, 3], bottleneck: true, width: 64 },
+    Depth { name: "resnet152", blocks: [3, 8, 36, 3], bottleneck: true, width: 64 },
 ];
 
 #[derive(Clone, Debug)]
@@ -120,14 +124,14 @@ const STEM_POOL: PoolGeometry = PoolGeometry { window: 3, stride: 2, pad: 1 };
 
 impl ResNet {
     pub fn new(builder: &mut Builder, depth: &Depth, classes: usize, zero_init_residual: bool) -> Self {
-        let conv = Conv2d::new(builder, "conv1", 3, 64, 7, 2);
-        let norm = BatchNorm2d::new(builder, "bn1", 64, 1.0);
+        let conv = Conv2d::new(builder, "conv1", 3, depth.width, 7, 2);
+        let norm = BatchNorm2d::new(builder, "bn1", depth.width, 1.0);
         let last_gamma = if zero_init_residual { 0.0 } else { 1.0 };
         let expansion = if depth.bottleneck { 4 } else { 1 };
         let mut blocks = Vec::new();
-        let mut c = 64;
+        let mut c = depth.width;
         for (stage, &count) in depth.blocks.iter().enumerate() {
-            let width = 64 << stage;
+            let width = depth.width << stage;
             for i in 0..count {
                 let stride = if i == 0 && stage > 0 { 2 } else { 1 };
                 let name = format!("layer{}.{i}", stage + 1);
