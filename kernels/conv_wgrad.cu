@@ -15,6 +15,7 @@
 #include "epilogue.cuh"
 #include "operands.cuh"
 #include "pipeline.cuh"
+#include "ticket.cuh"
 #include "tiles.cuh"
 
 namespace {
@@ -68,22 +69,6 @@ struct Source {
         pixel += kBlockK;
     }
 };
-
-// Whether this block is the last of the tile's splits to come here; everything the others wrote before is then visible to it.
-DEVICE bool comes_last(uint32_t* ticket, int splits, char* shared) {
-    __threadfence();  // each thread's own writes before the ticket
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        const uint32_t before = atomicAdd(ticket, 1u);
-        const bool last = before == static_cast<uint32_t>(splits) - 1;
-        if (last) *ticket = 0;
-        store_shared<uint32_t>(shared, last);
-    }
-    __syncthreads();
-    const bool last = load_shared<uint32_t>(shared) != 0;
-    __threadfence();
-    return last;
-}
 
 template <class Tile>
 DEVICE void wgrad(const bf16* x, const bf16* dy, float* dw, float* slabs, uint32_t* tickets, const ConvShape& g, int pixels_per_split,

@@ -33,12 +33,37 @@ ARGUMENT_STRUCT(NormShape) {
     int32_t relu, pad;
 };
 
-// What changes from update to update, in device memory: updates gone through and of these left out, what gradients count as multiplied
-// with, and whether they are finite (0: leave this update out).
+// What changes from update to update, in device memory. step: updates gone through; skipped: of these, the ones left out. grad_norm: of
+// all gradients, before clipping; scale: what they count as multiplied with. finite: whether losses and gradients are (0: leave this
+// update out); loss_finite: whether the losses included so far are; overflowed: whether the update made a number that is not finite.
 ARGUMENT_STRUCT(UpdateControl) {
     uint64_t step, skipped;
-    double scale;
-    uint32_t finite, pad;
+    double grad_norm, scale;
+    uint32_t finite, loss_finite, overflowed, pad;
+};
+
+// A row of the table of updates.
+ARGUMENT_STRUCT(UpdateRates) {
+    double lr, momentum, average_decay;
+};
+
+// One parameter tensor: where it ends in the arena, its decay, and its pieces among all (see UpdatePiece).
+ARGUMENT_STRUCT(UpdateGroup) {
+    uint64_t end;
+    double weight_decay;
+    int32_t first_piece, pieces;
+};
+
+// A part of a tensor whose norm one block takes: `count` parameters from `begin` on, of tensor `group`.
+ARGUMENT_STRUCT(UpdatePiece) {
+    uint64_t begin;
+    int32_t count, group;
+};
+
+// Parameters, rows of the table, tensors, and whether every group of four parameters is one aligned access.
+ARGUMENT_STRUCT(UpdateShape) {
+    uint64_t len, num_rates;
+    int32_t num_groups, vector;
 };
 
 // One picture of the augmentation: where it lies in the buffer, the crop, and whether to mirror it.

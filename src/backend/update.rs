@@ -38,6 +38,12 @@ pub trait UpdateRule: Copy + Send + Sync + 'static {
     /// What is the same for all parameters of a group.
     type Step: Copy + Send + Sync;
 
+    /// The rule's own numbers in the order of the kernel's last parameters, flags as 0 and 1, unused ones 0: a device that runs the
+    /// kernel named `NAME` instead of this body is given them.
+    fn constants(&self) -> [f64; 3] {
+        [0.0; 3]
+    }
+
     fn begin(&self, hyper: &Hyper) -> Self::Step;
 
     /// The number whose norm over the tensor enters the trust ratio. `update` gets the same `state` and advances it, so that nothing is

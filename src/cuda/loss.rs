@@ -25,7 +25,19 @@ pub struct CrossEntropy<T> {
     pub sums: PtrMut<f64>,
 }
 
+/// Labels of pictures that were mixed from two (mixup, CutMix): every row's target is `share` of its label and the rest of its second.
+#[derive(Clone, Copy, Debug)]
+pub struct Mixed {
+    /// One a row, below `classes`.
+    pub labels: Ptr<u32>,
+    /// One for the batch, from 0 to 1; on the device, so that a captured step may mix anew.
+    pub share: Ptr<f32>,
+}
+
 /// The gradient is that of the mean loss over rows, times `scale`.
+///
+/// # Errors
+/// `Internal` if there is nothing to do; those of the launch.
 pub fn cross_entropy<T: Element, D: Driver>(
     driver: &D,
     rows: usize,
@@ -34,9 +46,28 @@ pub fn cross_entropy<T: Element, D: Driver>(
     scale: f64,
     a: &CrossEntropy<T>,
 ) -> Result<()> {
+    mixed_cross_entropy(driver, rows, classes, smoothing, scale, a, &Mixed { labels: Ptr::null(), share: Ptr::null() })
+}
+
+/// As [`cross_entropy`], with second labels. Ranks are still those of the first. Null labels and a null share mean none.
+///
+/// # Errors
+/// As [`cross_entropy`]; `Internal` if one of the two is null.
+pub fn mixed_cross_entropy<T: Element, D: Driver>(
+    driver: &D,
+    rows: usize,
+    classes: usize,
+    smoothing: f64,
+    scale: f64,
+    a: &CrossEntropy<T>,
+    mixed: &Mixed,
+) -> Result<()> {
     const OP: &str = "softmax_cross_entropy";
     if rows == 0 || classes == 0 {
         return Err(Error::internal(format!("nothing to do in {rows} rows of {classes} classes")).at(OP));
+    }
+    if mixed.labels.is_null() != mixed.share.is_null() {
+        return Err(Error::internal("second labels need a share, and a share second labels").at(OP));
     }
     index(OP, rows * classes)?;
     let dims = Dims::linear(rows * 32, THREADS)?;
@@ -48,6 +79,8 @@ pub fn cross_entropy<T: Element, D: Driver>(
             | CrossEntropyBf16 {
                 logits: a.logits.cast(),
                 labels: a.labels,
+                second_labels: mixed.labels,
+                share: mixed.share,
                 dlogits: a.dlogits.cast(),
                 losses: a.losses,
                 ranks: a.ranks,

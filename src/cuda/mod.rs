@@ -11,6 +11,7 @@
 //! | `emulated` | the kernels on this CPU (feature `emulator`) |
 //! | [`timed`], [`recorder`] | drivers that can be measured, and one that remembers what was launched |
 //! | the subjects | shapes to grids, tiles and arguments; each launches its kernels |
+//! | [`update`], `update_rules` | the optimizer's step: the state of updates on the device, and which kernel is which rule's |
 //!
 //! Nothing here needs a GPU or the driver to link or to start; the driver is loaded when it is asked for.
 
@@ -36,6 +37,8 @@ pub mod pool;
 pub mod recorder;
 pub mod stream;
 pub mod timed;
+pub mod update;
+mod update_rules;
 
 pub use element::Element;
 pub use images::{KERNELS, KernelImage};

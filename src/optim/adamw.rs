@@ -27,6 +27,10 @@ impl UpdateRule for AdamW {
     const STATE: usize = 2;
     type Step = Step;
 
+    fn constants(&self) -> [f64; 3] {
+        [self.beta2, self.eps, 0.0]
+    }
+
     fn begin(&self, hyper: &Hyper) -> Step {
         let t = hyper.applied + 1;
         let rate = hyper.lr / (1.0 - power(hyper.momentum, t));

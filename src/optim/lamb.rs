@@ -39,6 +39,10 @@ impl UpdateRule for Lamb {
     const LAYERWISE: bool = true;
     type Step = Step;
 
+    fn constants(&self) -> [f64; 3] {
+        [self.beta2, self.eps, 0.0]
+    }
+
     fn begin(&self, hyper: &Hyper) -> Step {
         let t = hyper.applied + 1;
         let (correction, root) = (1.0 - power(hyper.momentum, t), (1.0 - power(self.beta2, t)).sqrt());

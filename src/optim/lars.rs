@@ -26,6 +26,10 @@ impl UpdateRule for Lars {
     const LAYERWISE: bool = true;
     type Step = Step;
 
+    fn constants(&self) -> [f64; 3] {
+        [self.trust_coefficient, self.eps, f64::from(u8::from(self.nesterov))]
+    }
+
     fn begin(&self, hyper: &Hyper) -> Step {
         Step { lr: hyper.lr, momentum: hyper.momentum, weight_decay: hyper.weight_decay }
     }

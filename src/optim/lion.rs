@@ -22,6 +22,10 @@ impl UpdateRule for Lion {
     const STATE: usize = 1;
     type Step = Step;
 
+    fn constants(&self) -> [f64; 3] {
+        [self.beta2, 0.0, 0.0]
+    }
+
     fn begin(&self, hyper: &Hyper) -> Step {
         Step { lr: hyper.lr, keep: 1.0 - hyper.lr * hyper.weight_decay, beta1: hyper.momentum }
     }

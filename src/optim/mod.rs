@@ -10,6 +10,9 @@
 //!
 //! lars and lamb leave parameters without decay (by default norms and biases) at a trust ratio of 1, as timm does.
 //! What a parameter's decay is, its kind decides: see [`crate::nn::Kind`].
+//!
+//! A new rule is a file here and a word in `rules!`; on GPUs, a kernel file too (kernels/include/update.cuh says what goes into it), an arm
+//! in `src/cuda/update_rules.rs`, and a test in `tests/kernels/update_rules.rs`, which holds the kernel to the rule bit for bit.
 
 mod adamw;
 mod lamb;

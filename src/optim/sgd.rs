@@ -26,6 +26,10 @@ impl UpdateRule for Sgd {
     const STATE: usize = 1;
     type Step = Step;
 
+    fn constants(&self) -> [f64; 3] {
+        [self.dampening, f64::from(u8::from(self.nesterov)), 0.0]
+    }
+
     fn begin(&self, hyper: &Hyper) -> Step {
         let entering = if hyper.applied == 0 { 1.0 } else { 1.0 - self.dampening };
         Step { lr: hyper.lr, momentum: hyper.momentum, entering, weight_decay: hyper.weight_decay }

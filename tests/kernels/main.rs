@@ -43,8 +43,14 @@ mod mutants;
 #[cfg(feature = "emulator")]
 mod mutants_conv;
 #[cfg(feature = "emulator")]
+mod mutants_update;
+#[cfg(feature = "emulator")]
 mod norm;
 #[cfg(feature = "emulator")]
 mod planted;
 #[cfg(feature = "emulator")]
 mod pool;
+#[cfg(feature = "emulator")]
+mod update;
+#[cfg(feature = "emulator")]
+mod update_rules;

@@ -247,7 +247,34 @@ fn cross_entropy() {
             ),
             ("label_ahead_of_itself", "loss", &[("loss.cu", "k < label);", "k <= label);")], Wrong),
             ("sums_read_early", "loss", &[("loss.cu", "    __syncthreads();\n", "")], Fault("shared memory race")),
-            ("smoothing_without_share", "loss", &[("loss.cu", "(1.f - smoothing) + even : even", "(1.f - smoothing) : even")], Wrong),
+            ("smoothing_without_share", "loss", &[("loss.cu", "* named + even;", "* named + (named > 0.f ? 0.f : even);")], Wrong),
+        ],
+    );
+}
+
+#[test]
+fn mixed_cross_entropy() {
+    let labels: Vec<u32> = (0..33).map(|i| i * 7 % 40).collect();
+    let second: Vec<u32> = labels.iter().rev().copied().collect();
+    let logits = integers(1, 33 * 40);
+    let (losses, d) = loss::mixed_reference(40, 0.1, &logits, &labels, &second, 0.75);
+    let job = |device: &Emulator| -> Checked {
+        let got = loss::run_mixed::<f32>(device, 40, 0.1, 1.0, &logits, &labels, Some((&second, 0.75)))?;
+        let right =
+            close(&got.losses, &losses, |i| 1e-6 * losses[i]).and_then(|()| close(&got.dlogits, &d, |i| 4e-7 * (d[i].abs() + 1.0 / 33.0)));
+        Ok(([got.losses, got.dlogits].concat(), right))
+    };
+    all_caught(
+        job,
+        &[
+            (
+                "shares_swapped_in_the_gradient",
+                "loss",
+                &[("loss.cu", "k == label ? first_share : 0.f) + (k == second", "k == second ? first_share : 0.f) + (k == label")],
+                Wrong,
+            ),
+            ("second_left_out_of_the_loss", "loss", &[("loss.cu", " + second_share * (top - second_truth)", "")], Wrong),
+            ("every_row_has_the_first_second", "loss", &[("loss.cu", "second_labels[row]", "second_labels[0]")], Wrong),
         ],
     );
 }

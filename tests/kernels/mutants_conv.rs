@@ -171,11 +171,11 @@ fn wgrad() {
     all_caught(
         conv(Pass::Wgrad, pr, Variant::M64N64, 2),
         &[
-            ("stale_ticket", "conv_wgrad", &[("conv_wgrad.cu", "if (last) *ticket = 0;", "")], Wrong),
+            ("stale_ticket", "conv_wgrad", &[("include/ticket.cuh", "if (last) *ticket = 0;", "")], Wrong),
             (
                 "ticket_one_early",
                 "conv_wgrad",
-                &[("conv_wgrad.cu", "static_cast<uint32_t>(splits) - 1", "static_cast<uint32_t>(splits) - 2")],
+                &[("include/ticket.cuh", "static_cast<uint32_t>(parts) - 1", "static_cast<uint32_t>(parts) - 2")],
                 Wrong,
             ),
             (
@@ -187,7 +187,7 @@ fn wgrad() {
             (
                 "ticket_told_early",
                 "conv_wgrad",
-                &[("conv_wgrad.cu", "    __syncthreads();\n    const bool last", "    const bool last")],
+                &[("include/ticket.cuh", "    __syncthreads();\n    const bool last", "    const bool last")],
                 Fault("shared memory race"),
             ),
             (
