@@ -88,7 +88,8 @@ DEVICE void update_arena(const Rule& rule, const Arenas& arenas, const Setting& 
                 if (trusts) trust = trusts[group];
                 end = now.groups[group].end;
             }
-            const int until = end - first < static_cast<uint64_t>(count) ? static_cast<int>(end - first) : count;
+            const int ends = end - first < static_cast<uint64_t>(count) ? static_cast<int>(end - first) : count;
+            const int until = max(ends, from + 1);  // a wrong table of tensors must not hang
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 if (i < from || i >= until) continue;

@@ -36,7 +36,7 @@ pub struct Outcome {
 
 /// Tables, counters, and what was measured of the update in the making.
 pub struct Control<D: Driver> {
-    driver: D,
+    pub(super) driver: D,
     pub(super) rates: Array<UpdateRates, D>,
     averages: bool,
     /// What the kernels read and write of it.
@@ -173,7 +173,7 @@ impl<D: Driver> Control<D> {
         let aligned = a.params.is_aligned(16) && a.grads.is_aligned(16) && a.state.is_aligned(16) && a.shadow.is_aligned(8);
         let (num_rates, num_groups) = (self.rates.len() as u64, index("update", groups.groups.len())?);
         let shape = UpdateShape { len: len as u64, num_rates, num_groups, vector: vector(len, aligned) };
-        update_rules::launch_rule(&self.driver.clone(), rule, self, groups, arenas, shape)
+        update_rules::launch_rule(rule, self, groups, arenas, shape)
     }
 
     /// `average = d*average + (1-d)*values` for `len` elements with this update's `d`, unless the update is skipped.

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 
 /// One step of `rule` over the arenas, which are not empty.
 pub(super) fn launch_rule<R: UpdateRule, D: Driver>(
-    driver: &D,
     rule: &R,
     control: &mut Control<D>,
     groups: &mut Groups<D>,
@@ -20,6 +19,7 @@ pub(super) fn launch_rule<R: UpdateRule, D: Driver>(
 ) -> Result<()> {
     let Arenas { params, grads, state, shadow } = *arenas;
     let (rates, tensors, block) = (control.rates.ptr(), groups.groups.ptr(), control.block.ptr_mut());
+    let driver = &control.driver;
     let dims = span_dims(shape.len as usize)?;
     let pieces = Dims { grid: [grid_extent(groups.pieces.len())?, 1, 1], block: [THREADS, 1, 1], shared_bytes: NORM_SHARED_BYTES };
 
