@@ -35,6 +35,8 @@ mod elementwise;
 #[cfg(feature = "emulator")]
 mod emulator;
 #[cfg(feature = "emulator")]
+mod fake_cuda;
+#[cfg(feature = "emulator")]
 mod gemm;
 #[cfg(feature = "emulator")]
 mod loss;

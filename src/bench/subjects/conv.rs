@@ -12,10 +12,10 @@ use half::bf16;
 pub fn cases<D: Timed>(w: &Workload) -> Vec<Case<D>> {
     let mut all = Vec::new();
     for (layer, times) in &w.layers {
-        if let Layer::Conv(p) = layer {
-            if p.c % 8 == 0 {
-                all.extend(Variant::TILED.into_iter().flat_map(|v| passes::<bf16, D>(*p, v)).map(|c| c.times(*times)));
-            }
+        if let Layer::Conv(p) = layer
+            && p.c.is_multiple_of(8)
+        {
+            all.extend(Variant::TILED.into_iter().flat_map(|v| passes::<bf16, D>(*p, v)).map(|c| c.times(*times)));
         }
     }
     // Variants of one pass side by side.

@@ -4,7 +4,7 @@
 //! comes to light in a later call, which then names the kernel launched last. Allocating and freeing wait for the device: they belong
 //! before the training step, not in it.
 //!
-//! Status: compiled, and tested as far as that goes without a GPU; no GPU has run it.
+//! Status: run over a stand-in for libcuda (tests/kernels/fake_cuda.rs); no GPU has run it.
 
 mod failure;
 mod modules;
