@@ -1,7 +1,8 @@
 // What follows an optimizer's step: the moving average, bringing back what a skipped update must not change, and the counters.
 //
 // average: a = d*a + (1-d)*v with this update's d from the table, in f64, rounded once to f32; nothing if the update is skipped.
-// restore_if_skipped: dst = src, only if the update is skipped. advance: one more update, and one more skipped where it was.
+// restore_if_skipped: dst = src, only if the update is skipped. advance: one more update, and one more skipped where it was;
+// its mean loss, for its report.
 //
 // Layout: arenas of len f32. `vector`: len is a multiple of four and both arenas are aligned to 16 bytes.
 // Owner: fours.cuh; advance is one thread. No communication, bitwise repeatable.
@@ -33,5 +34,8 @@ extern "C" __global__ void __launch_bounds__(32) advance(UpdateControl* control)
     if (threadIdx.x != 0) return;
     control->step += 1;
     control->skipped += control->finite == 0;
+    control->mean_loss = (f64(control->loss) / f64(static_cast<double>(control->rows > 0 ? control->rows : 1))).v;
+    control->loss = 0;
+    control->rows = 0;
     control->loss_finite = 1;
 }

@@ -2,7 +2,7 @@
 //
 // grad_norm: norm = sqrt(sum g^2); scale = min(1, clip / (norm + 1e-6)), as torch's clip_grad_norm_ (1 for an infinite clip); finite = the
 // norm and every loss included are. Squares of f32 do not overflow in f64, so the norm is finite if and only if all gradients are.
-// include_loss: a batch's sum of losses, before grad_norm.
+// include_loss: adds a batch's sum of losses and its rows, before grad_norm.
 //
 // Layout: grads, an arena of len f32; slabs, f64, one for each 16384 gradients; ticket, zero before the first launch; sums f64 [3], of
 //   which the first is the loss (loss.cu).
@@ -15,8 +15,11 @@
 #include "square_sums.cuh"
 #include "ticket.cuh"
 
-extern "C" __global__ void __launch_bounds__(32) include_loss(const double* sums, UpdateControl* control) {
-    if (threadIdx.x == 0 && !is_finite(f64(sums[0]))) control->loss_finite = 0;
+extern "C" __global__ void __launch_bounds__(32) include_loss(const double* sums, int rows, UpdateControl* control) {
+    if (threadIdx.x != 0) return;
+    control->loss = (f64(control->loss) + f64(sums[0])).v;
+    control->rows += rows;
+    if (!is_finite(f64(sums[0]))) control->loss_finite = 0;
 }
 
 extern "C" __global__ void __launch_bounds__(256)

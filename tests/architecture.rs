@@ -37,7 +37,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "data",
             "checkpoint",
         ],
-        "bench" => &["error", "shape", "dtype", "rng", "backend", "cuda", "nn", "models"],
+        "bench" => &["error", "shape", "dtype", "rng", "backend", "cuda", "nn", "optim", "models"],
         "cli" | "main" | "lib" => &[
             "error",
             "shape",

@@ -36,9 +36,11 @@ ARGUMENT_STRUCT(NormShape) {
 // What changes from update to update, in device memory. step: updates gone through; skipped: of these, the ones left out. grad_norm: of
 // all gradients, before clipping; scale: what they count as multiplied with. finite: whether losses and gradients are (0: leave this
 // update out); loss_finite: whether the losses included so far are; overflowed: whether the update made a number that is not finite.
+// loss, rows: of the batches so far, the sum and how many; mean_loss: of the last update.
 ARGUMENT_STRUCT(UpdateControl) {
     uint64_t step, skipped;
-    double grad_norm, scale;
+    double grad_norm, scale, loss, mean_loss;
+    uint64_t rows;
     uint32_t finite, loss_finite, overflowed, pad;
 };
 

@@ -2,16 +2,21 @@
 
 use crate::backend::Backend;
 use crate::cpu::Cpu;
-use crate::cuda;
+use crate::cuda::backend::Cuda;
 #[cfg(feature = "emulator")]
-use crate::cuda::{backend::Cuda, emulated::Emulator};
+use crate::cuda::emulated::{Emulator, Schedule};
+use crate::cuda::gpu::Gpu;
+use crate::cuda::images;
+use crate::cuda::stream::Stream;
+use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use crate::train::config::Precision;
 
 /// What `--device` came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Device {
     Cpu,
+    Cuda(Gpu),
     /// The CUDA kernels, run by the emulator on this CPU.
     #[cfg(feature = "emulator")]
     Emulated,
@@ -24,9 +29,10 @@ pub trait Job {
 }
 
 impl Device {
-    pub fn describe(self, precision: Precision) -> String {
+    pub fn describe(&self, precision: Precision) -> String {
         match self {
             Self::Cpu => format!("cpu, {} threads, {}", rayon::current_num_threads(), precision.name()),
+            Self::Cuda(gpu) => format!("{}, {}", gpu.describe(), precision.name()),
             #[cfg(feature = "emulator")]
             Self::Emulated => format!("emulated GPU, {}", precision.name()),
         }
@@ -36,12 +42,13 @@ impl Device {
     ///
     /// # Errors
     /// `Usage` for one that it does not.
-    pub fn precision(self, asked: Option<Precision>) -> Result<Precision> {
+    pub fn precision(&self, asked: Option<Precision>) -> Result<Precision> {
         match (self, asked) {
             (Self::Cpu, Some(Precision::Bf16)) => {
                 Err(Error::usage("the CPU computes in fp32 only").at("--precision bf16").next("--precision fp32"))
             }
             (Self::Cpu, _) => Ok(Precision::Fp32),
+            (Self::Cuda(_), asked) => Ok(asked.unwrap_or(Precision::Bf16)),
             #[cfg(feature = "emulator")]
             (Self::Emulated, asked) => Ok(asked.unwrap_or(Precision::Bf16)),
         }
@@ -51,31 +58,45 @@ impl Device {
     ///
     /// # Errors
     /// Those of the device and of the job.
-    pub fn run<J: Job>(self, precision: Precision, job: J) -> Result<J::Output> {
+    pub fn run<J: Job>(&self, precision: Precision, job: J) -> Result<J::Output> {
         match (self, precision) {
             (Self::Cpu, _) => job.run(Cpu::<f32>::new()),
+            (Self::Cuda(gpu), Precision::Fp32) => job.run(Cuda::<_, f32>::new(gpu.clone())?),
+            (Self::Cuda(gpu), Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(gpu.clone())?),
             #[cfg(feature = "emulator")]
-            (Self::Emulated, Precision::Fp32) => job.run(Cuda::<_, f32>::new(Emulator::default())?),
+            (Self::Emulated, Precision::Fp32) => job.run(Cuda::<_, f32>::new(Emulator::new(Schedule::default()))?),
             #[cfg(feature = "emulator")]
-            (Self::Emulated, Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(Emulator::default())?),
+            (Self::Emulated, Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(Emulator::new(Schedule::default()))?),
         }
     }
 }
 
+/// `auto` is the first GPU that this program has kernels for, or the CPU.
+///
 /// # Errors
 /// `Device` for a GPU that cannot be used, `Usage` for a name that is none.
 pub fn open_device(name: &str) -> Result<Device> {
     match name {
-        "auto" | "cpu" => Ok(Device::Cpu),
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(gpu(0).map_or(Device::Cpu, Device::Cuda)),
         #[cfg(feature = "emulator")]
         "emulated" => Ok(Device::Emulated),
         #[cfg(not(feature = "emulator"))]
         "emulated" => Err(Error::usage("this program was built without the emulator")
             .at("--device emulated")
             .next("cargo build --release --features emulator, or --device cpu")),
-        _ if cuda_ordinal(name).is_some() => Err(cuda::unavailable()),
-        _ => Err(unknown_device(name, "auto, cpu, cuda, cuda:N, emulated")),
+        _ => match cuda_ordinal(name) {
+            Some(ordinal) => gpu(ordinal).map(Device::Cuda),
+            None => Err(unknown_device(name, "auto, cpu, cuda, cuda:N, emulated")),
+        },
     }
+}
+
+/// A GPU whose kernels are in this program.
+fn gpu(ordinal: usize) -> Result<Gpu> {
+    let gpu = Gpu::open(ordinal)?;
+    images::choose(images::KERNELS, "conv_fprop", gpu.properties().capability)?;
+    Ok(gpu)
 }
 
 /// N of `cuda:N`, 0 of `cuda`.

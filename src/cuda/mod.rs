@@ -57,15 +57,3 @@ pub fn gpus() -> Result<Vec<Properties>> {
     let count = CudaContext::device_count().map_err(failed)?;
     (0..count).map(|i| CudaContext::new(i as usize).and_then(|context| gpu::properties(&context)).map_err(failed)).collect()
 }
-
-/// Why `--device cuda` cannot train here.
-pub fn unavailable() -> Error {
-    match gpus() {
-        Err(error) => error,
-        Ok(gpus) if gpus.is_empty() => Error::device("the CUDA driver offers no GPU").next("nvidia-smi, or --device cpu"),
-        Ok(gpus) => Error::device("training does not run on GPUs yet")
-            .at(gpus[0].name.clone())
-            .because("the kernels are in this program (bench kernels runs them), the training step over them is being written")
-            .next("--device cpu"),
-    }
-}

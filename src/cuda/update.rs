@@ -26,6 +26,8 @@ pub(super) const NORM_SHARED_BYTES: u32 = 64 * 17 * 8;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     pub counters: Counters,
+    /// Over all pictures of all batches.
+    pub mean_loss: f64,
     /// Euclidean norm of all gradients, before clipping.
     pub grad_norm: f64,
     /// False if a loss or a gradient is NaN or infinite: then the update changed nothing.
@@ -119,7 +121,7 @@ impl<D: Driver> Control<D> {
             UpdateRates { lr: table.lr[i], momentum: table.momentum[i], average_decay }
         };
         let Counters { step, skipped } = counters;
-        let block = UpdateControl { step, skipped, grad_norm: 0.0, scale: 1.0, finite: 1, loss_finite: 1, overflowed: 0, pad: 0 };
+        let block = UpdateControl { step, skipped, scale: 1.0, finite: 1, loss_finite: 1, ..UpdateControl::default() };
         Ok(Self {
             driver: driver.clone(),
             rates: Array::from_host(driver, &(0..rows).map(row).collect::<Vec<_>>())?,
@@ -130,13 +132,17 @@ impl<D: Driver> Control<D> {
         })
     }
 
-    /// Makes the update one that changes nothing if the loss of one of its batches is not finite. `sums` are the loss's (first the sum of
-    /// losses). Before [`Self::measure`].
+    /// Adds the loss of a batch of `rows` pictures to the update's; if it is not finite, the update changes nothing. `sums` are the loss's
+    /// (first the sum of losses). Before [`Self::measure`].
     ///
     /// # Errors
     /// Those of the launch.
-    pub fn include_loss(&mut self, sums: Ptr<f64>) -> Result<()> {
-        launch(&self.driver, &Dims::linear(1, 32)?, &IncludeLoss { sums, control: self.block.ptr_mut() })
+    pub fn include_loss(&mut self, sums: Ptr<f64>, rows: usize) -> Result<()> {
+        launch(
+            &self.driver,
+            &Dims::linear(1, 32)?,
+            &IncludeLoss { sums, rows: index("include_loss", rows)?, control: self.block.ptr_mut() },
+        )
     }
 
     /// Measures the norm of `len` gradients. With `clip`, they then count as scaled by `min(1, clip / (norm + 1e-6))`.
@@ -222,6 +228,7 @@ impl<D: Driver> Control<D> {
         let block = all.first().copied().unwrap_or_default();
         Ok(Outcome {
             counters: Counters { step: block.step, skipped: block.skipped },
+            mean_loss: block.mean_loss,
             grad_norm: block.grad_norm,
             finite: block.finite != 0,
             overflowed: block.overflowed != 0,

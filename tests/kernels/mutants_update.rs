@@ -260,7 +260,7 @@ fn the_loss_and_the_update() {
     let job = |device: &Emulator| -> Checked {
         let mut run = Run::new(device, &groups, &table(0.1), Counters::default(), &numbers);
         for loss in [f64::INFINITY, 1.0] {
-            run.control.include_loss(imagenet_engine::cuda::memory::Array::from_host(device, &[loss])?.ptr())?;
+            run.control.include_loss(imagenet_engine::cuda::memory::Array::from_host(device, &[loss])?.ptr(), 1)?;
         }
         run.measure(None, &gradients(&groups, 0))?;
         Ok((vec![], if run.control.measured()?.finite { Err("finite".into()) } else { Ok(()) }))

@@ -104,7 +104,7 @@ pub fn on_cpu<T: Real, R: UpdateRule>(
     let buffer = |v: &[f32]| cpu.upload(v).unwrap();
     let (mut params, grads, mut state, mut average) =
         (buffer(&before.params), buffer(grads), buffer(&before.state), buffer(&before.average));
-    let (control, grads) = (&mut cpu.control(table, counters).unwrap(), Cpu::<T>::all(&grads));
+    let (control, grads) = (&mut cpu.control(before.params.len(), table, counters).unwrap(), Cpu::<T>::all(&grads));
     cpu.measure(control, clip, grads).unwrap();
     cpu.update(rule, control, groups, Cpu::<T>::all_mut(&mut params), grads, &mut state).unwrap();
     cpu.average(control, Cpu::<T>::all(&params), Cpu::<T>::all_mut(&mut average)).unwrap();
@@ -175,7 +175,7 @@ impl Run {
 /// The block before an update, as `measure` leaves it.
 pub fn block(counters: Counters, scale: f64, finite: bool) -> UpdateControl {
     let Counters { step, skipped } = counters;
-    UpdateControl { step, skipped, grad_norm: 1.0, scale, finite: finite.into(), loss_finite: 1, overflowed: 0, pad: 0 }
+    UpdateControl { step, skipped, grad_norm: 1.0, scale, finite: finite.into(), loss_finite: 1, ..UpdateControl::default() }
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_loss_that_is_not_finite_skips_the_update() {
         let mut run = Run::new(&emulator(), &groups, &table(0.1), Counters::default(), &before);
         for loss in [1.0, bad, 2.0] {
             let sums = Array::from_host(&emulator(), &[loss, f64::NAN, f64::NAN]).unwrap();
-            run.control.include_loss(sums.ptr()).unwrap();
+            run.control.include_loss(sums.ptr(), 3).unwrap();
         }
         run.whole(&SGD, None, &gradients(&groups, 0)).unwrap();
         assert_eq!(run.control.measured().unwrap().counters, Counters { step: 1, skipped });
@@ -301,7 +301,7 @@ fn the_average_has_the_cpus_bits_wherever_it_lies() {
         control.average(v.ptr().offset(offset), a.ptr_mut().offset(offset), count).unwrap();
         let cpu = Cpu::<f32>::new();
         let mut want = narrow(&before);
-        let cpu_control = cpu.control(&table, Counters { step: 3, skipped: 0 }).unwrap();
+        let cpu_control = cpu.control(1 << 20, &table, Counters { step: 3, skipped: 0 }).unwrap();
         cpu.average(&cpu_control, &narrow(&values)[offset..], &mut want[offset..]).unwrap();
         let got = a.to_host().unwrap();
         assert!(got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()), "{count} from {offset}");

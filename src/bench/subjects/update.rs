@@ -1,45 +1,67 @@
-//! The optimizer's step over all parameters.
+//! The optimizer's step over all parameters: the norm, every rule with the rounded copy of its result, the moving average.
 
 use super::Workload;
+use crate::backend::{Counters, ParamGroups, UpdateRule, UpdateTable};
 use crate::bench::case::{Case, Job, Operands};
-use crate::cuda::handles::{Sgd, UpdateControl};
-use crate::cuda::launch::{Dims, launch};
+use crate::cuda::launch::PtrMut;
 use crate::cuda::timed::Timed;
-
-const THREADS: u32 = 256;
-/// Parameters of a thread.
-const EACH: usize = 4;
+use crate::cuda::update::{Arenas, Control, Groups};
+use crate::optim::{AdamW, Lamb, Lars, Lion, Sgd};
+use half::bf16;
 
 pub fn cases<D: Timed>(w: &Workload) -> Vec<Case<D>> {
-    let groups = w.layout.groups(1e-4, 0.0, 0.0).0;
-    let len = w.layout.len().next_multiple_of(EACH);
-    let sgd = Case::new("sgd", format!("{len} in {} groups", groups.len()), move |o: &mut Operands<D>| {
-        let (mut params, grads, mut buffer) = (o.read::<f32>(len)?, o.read::<f32>(len)?, o.read::<f32>(len)?);
-        o.pass::<f32>(2 * len); // parameters and momentum go back
-        let ends: Vec<u64> = groups.iter().map(|g| g.end as u64).collect();
-        let decays: Vec<f64> = groups.iter().map(|g| g.weight_decay).collect();
-        let (ends, decays) = (o.given(&ends)?, o.given(&decays)?);
-        let (lr, momentum) = (o.given(&[1e-3f64])?, o.given(&[0.9f64])?);
-        let control = o.given(&[UpdateControl { step: 1, skipped: 0, scale: 1.0, finite: 1, pad: 0 }])?;
-        let (num_groups, d) = (groups.len() as i32, o.driver.clone());
+    let groups = w.layout.groups(1e-4, 0.0, 0.0);
+    let len = w.layout.len();
+    vec![
+        norm(len).times(1),
+        rule(Sgd { nesterov: false, dampening: 0.0 }, len, &groups).times(1),
+        rule(AdamW { beta2: 0.999, eps: 1e-8 }, len, &groups),
+        rule(Lion { beta2: 0.99 }, len, &groups),
+        rule(Lars { trust_coefficient: 1e-3, eps: 1e-8, nesterov: false }, len, &groups),
+        rule(Lamb { beta2: 0.999, eps: 1e-6 }, len, &groups),
+        average(len),
+    ]
+}
+
+fn control<D: Timed>(driver: &D, len: usize) -> crate::error::Result<Control<D>> {
+    let table = UpdateTable { lr: vec![1e-3], momentum: vec![0.9], average_decay: vec![0.99] };
+    Control::new(driver, &table, Counters::default(), len)
+}
+
+fn norm<D: Timed>(len: usize) -> Case<D> {
+    Case::new("grad_norm", format!("{len} parameters"), move |o: &mut Operands<D>| {
+        let grads = o.read::<f32>(len)?;
+        let mut control = control(&o.driver, len)?;
+        Ok(Job::moving(move || control.measure(Some(1.0), grads.ptr(), len)))
+    })
+}
+
+/// One update by `rule`; a layerwise rule reads everything twice.
+fn rule<D: Timed, R: UpdateRule>(rule: R, len: usize, groups: &ParamGroups) -> Case<D> {
+    let groups = groups.clone();
+    Case::new(R::NAME, format!("{len} parameters in {} tensors", groups.0.len()), move |o: &mut Operands<D>| {
+        let (mut params, grads, mut state) = (o.read::<f32>(len)?, o.read::<f32>(len)?, o.read::<f32>(R::STATE * len)?);
+        let mut shadow = o.write::<bf16>(len)?;
+        o.pass::<f32>((1 + R::STATE) * len); // parameters and state go back
+        if R::LAYERWISE {
+            o.pass::<f32>((2 + R::STATE) * len);
+        }
+        let (mut control, mut groups) = (control(&o.driver, len)?, Groups::new(&o.driver, &groups)?);
         Ok(Job::moving(move || {
-            let kernel = Sgd {
-                params: params.ptr_mut(),
-                grads: grads.ptr(),
-                buffer: buffer.ptr_mut(),
-                n4: (len / EACH) as u64,
-                lr_table: lr.ptr(),
-                momentum_table: momentum.ptr(),
-                table_len: 1,
-                control: control.ptr(),
-                group_end: ends.ptr(),
-                group_decay: decays.ptr(),
-                num_groups,
-                dampening: 0.0,
-                nesterov: 0,
-            };
-            launch(&d, &Dims::linear(len / EACH, THREADS)?, &kernel)
+            let (params, state, shadow) = (params.ptr_mut(), state.ptr_mut(), shadow.ptr_mut());
+            control.update(&rule, &mut groups, &Arenas { params, grads: grads.ptr(), state, shadow })
         }))
-    });
-    vec![sgd.times(1)]
+    })
+}
+
+fn average<D: Timed>(len: usize) -> Case<D> {
+    Case::new("average", format!("{len} parameters"), move |o: &mut Operands<D>| {
+        let (values, mut averages) = (o.read::<f32>(len)?, o.read::<f32>(len)?);
+        o.pass::<f32>(len);
+        let control = control(&o.driver, len)?;
+        Ok(Job::moving(move || {
+            let into: PtrMut<f32> = averages.ptr_mut();
+            control.average(values.ptr(), into, len)
+        }))
+    })
 }

@@ -15,12 +15,14 @@ mod norm;
 mod pool;
 mod replay;
 mod reserve;
+mod update;
 mod view;
 
 pub use augment::Batch;
 pub use memory::{Buffer, Bytes, Labels};
 pub use replay::Recording;
 pub use reserve::Usage;
+pub use update::Control;
 pub use view::{View, ViewMut};
 
 use super::Element;
@@ -39,12 +41,19 @@ pub struct Cuda<D: Stream, T> {
     reserve: Reserve<D>,
     /// Counters of finished blocks, zero between launches: every kernel that counts in them sets them back.
     tickets: Arc<Block<D>>,
+    records: bool,
     element: PhantomData<fn() -> T>,
 }
 
 impl<D: Stream, T> Clone for Cuda<D, T> {
     fn clone(&self) -> Self {
-        Self { driver: self.driver.clone(), reserve: self.reserve.clone(), tickets: self.tickets.clone(), element: PhantomData }
+        Self {
+            driver: self.driver.clone(),
+            reserve: self.reserve.clone(),
+            tickets: self.tickets.clone(),
+            records: self.records,
+            element: PhantomData,
+        }
     }
 }
 
@@ -55,7 +64,13 @@ impl<D: Stream, T: Element> Cuda<D, T> {
         let reserve = Reserve::new(&driver);
         let tickets = reserve.take(TICKETS * 4, Home::Lasting)?;
         driver.zero(tickets.address(), TICKETS * 4)?;
-        Ok(Self { driver, reserve, tickets: Arc::new(tickets), element: PhantomData })
+        Ok(Self { driver, reserve, tickets: Arc::new(tickets), records: true, element: PhantomData })
+    }
+
+    /// The same device, launching every kernel by itself.
+    #[must_use]
+    pub fn without_recording(self) -> Self {
+        Self { records: false, ..self }
     }
 
     pub fn driver(&self) -> &D {

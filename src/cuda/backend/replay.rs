@@ -20,7 +20,7 @@ impl<D: Stream, T: Element> Replay for Cuda<D, T> {
     type Recording = Recording<D>;
 
     fn records(&self) -> bool {
-        true
+        self.records
     }
 
     fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Recording<D>> {

@@ -7,8 +7,8 @@ use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use std::sync::{MutexGuard, PoisonError};
 
-/// How often the host looks in vain for what was sent: on a GPU it comes late too.
-const LATE: u32 = 3;
+/// What was sent comes when so many more results have been sent: on a GPU it comes late too.
+const LATE: u64 = 2;
 
 /// What the host asked of the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,11 +37,11 @@ pub struct Graph {
     ops: Vec<Op>,
 }
 
-/// Bytes sent, and how often they will not have come yet.
+/// Bytes sent, and which result they are.
 #[derive(Debug)]
 pub struct Arriving {
     bytes: Option<Vec<u8>>,
-    looks: u32,
+    number: u64,
 }
 
 /// The host's side of a device.
@@ -49,6 +49,8 @@ pub struct Arriving {
 pub(super) struct Host {
     recording: Option<Vec<Op>>,
     calls: Calls,
+    /// Results sent so far.
+    sent: u64,
 }
 
 impl Emulator {
@@ -141,15 +143,17 @@ impl Stream for Emulator {
         self.not_recorded("a copy to the host")?;
         let mut held = vec![0; bytes];
         self.read_now(address, &mut held)?;
-        Ok(Arriving { bytes: Some(held), looks: LATE })
+        let mut side = self.side();
+        side.sent += 1;
+        Ok(Arriving { bytes: Some(held), number: side.sent })
     }
 
     fn arrived(&self, arriving: &mut Arriving, wait: bool) -> Result<Option<Vec<u8>>> {
-        if !wait && arriving.looks > 0 {
-            arriving.looks -= 1;
+        let early = self.side().sent < arriving.number + LATE;
+        if early && !wait {
             return Ok(None);
         }
-        if arriving.looks > 0 && arriving.bytes.is_some() {
+        if early && arriving.bytes.is_some() {
             self.waits("waiting for the device")?;
         }
         Ok(arriving.bytes.take())
