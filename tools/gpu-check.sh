@@ -4,7 +4,7 @@
 #
 #   tools/gpu-check.sh [--dry-run] [--commit HASH] [--out DIR] PROGRAM
 #
-# Results go to DIR [$OUT, else gpu-check]: summary.txt, selftest.json, bench-kernels.json and .csv, torch.jsonl, and logs.tar.gz with one
+# Results go to DIR [$OUT, else gpu-check]: summary.txt, selftest.json, bench-kernels.json and .csv, bench-step.json, torch.jsonl, and logs.tar.gz with one
 # log a step, packed anew after each. To carry a smaller program: cargo build --release, then strip target/release/imagenet-engine.
 # Afterwards: put the JSON into benches/records/GPU/, then doctor --kernels > benches/records/README.md.
 # GPU_CHECK_SECONDS [530] bounds the whole; a step gets its limit or what is left.
@@ -87,6 +87,8 @@ needs nvidia-smi machine && step machine 10 nvidia-smi -q
 step doctor 15 "$program" doctor
 step selftest 80 "$program" selftest --device cuda --json "$out/selftest.json"
 step bench-kernels 60 "$program" bench kernels --device cuda --json "$out/bench-kernels.json" --csv "$out/bench-kernels.csv"
+step bench-step 40 "$program" bench step --device cuda --batch-size 256 --steps 20 --json "$out/bench-step.json"
+step train 60 "$program" train --device cuda --epochs 3 --output "$logs/run" --progress plain
 torch_step() {
     local name=$1
     shift

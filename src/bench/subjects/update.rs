@@ -20,6 +20,7 @@ pub fn cases<D: Timed>(w: &Workload) -> Vec<Case<D>> {
         rule(Lars { trust_coefficient: 1e-3, eps: 1e-8, nesterov: false }, len, &groups),
         rule(Lamb { beta2: 0.999, eps: 1e-6 }, len, &groups),
         average(len),
+        around(len).times(1),
     ]
 }
 
@@ -62,6 +63,20 @@ fn average<D: Timed>(len: usize) -> Case<D> {
         Ok(Job::moving(move || {
             let into: PtrMut<f32> = averages.ptr_mut();
             control.average(values.ptr(), into, len)
+        }))
+    })
+}
+
+/// What surrounds the step: the loss joins its report, running statistics stay or come back, the counters go on.
+fn around<D: Timed>(len: usize) -> Case<D> {
+    const STATISTICS: usize = 53_120;
+    Case::new("loss, restore, advance", format!("{STATISTICS} running statistics"), move |o: &mut Operands<D>| {
+        let (before, mut running, sums) = (o.scratch::<f32>(STATISTICS)?, o.scratch::<f32>(STATISTICS)?, o.given(&[1.0f64, 0.0, 0.0])?);
+        let mut control = control(&o.driver, len)?;
+        Ok(Job::moving(move || {
+            control.include_loss(sums.ptr(), 1)?;
+            control.restore_if_skipped(before.ptr(), running.ptr_mut(), STATISTICS)?;
+            control.advance()
         }))
     })
 }
