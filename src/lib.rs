@@ -17,6 +17,7 @@
 //! | side | [`data`]: shards, packing, order, loading | 0, and of 1 what an upload needs |
 //! | 7 | [`checkpoint`], [`train`] | 0-1, 3-6, data |
 //! | side | [`bench`]: the CUDA kernels measured, records of it | 0-2, 5-6 |
+//! | side | [`selftest`]: the kernels and the CPU backend against f64 references, on any device | 0-2, 6 |
 //! | 8 | [`cli`], `main` | all; the only place that names a device |
 //!
 //! Everything above floor 2 is generic in `B: Backend`. `tests/architecture.rs` holds the tree to this table.
@@ -25,7 +26,7 @@
 //! | new thing | touches |
 //! |---|---|
 //! | op from existing primitives | `ops/x.rs`, a line in `ops/mod.rs`, its gradcheck |
-//! | primitive with a kernel | six files of one name: kernel, `backend`, `cpu`, `cuda`, `ops`, test |
+//! | primitive with a kernel | seven files of one name: kernel, `backend`, `cpu`, `cuda`, `ops`, `selftest`, test |
 //! | optimizer | `optim/x.rs`, a line in `optim/mod.rs`, `train/config/optimizer.rs`, `kernels/x.cu` |
 //! | schedule | `schedule/x.rs` if it is more than a line, a variant of `Curve`, `train/config/{settings,schedule}.rs` |
 //! | ResNet depth | one row in `models/resnet.rs` |
@@ -52,6 +53,7 @@ pub mod optim;
 pub mod progress;
 pub mod rng;
 pub mod schedule;
+pub mod selftest;
 pub mod shape;
 pub mod tensor;
 pub mod train;

@@ -78,7 +78,7 @@ impl Device {
 pub fn open_device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(gpu(0).map_or(Device::Cpu, Device::Cuda)),
+        "auto" => Ok(open_gpu(0).map_or(Device::Cpu, Device::Cuda)),
         #[cfg(feature = "emulator")]
         "emulated" => Ok(Device::Emulated),
         #[cfg(not(feature = "emulator"))]
@@ -86,14 +86,17 @@ pub fn open_device(name: &str) -> Result<Device> {
             .at("--device emulated")
             .next("cargo build --release --features emulator, or --device cpu")),
         _ => match cuda_ordinal(name) {
-            Some(ordinal) => gpu(ordinal).map(Device::Cuda),
+            Some(ordinal) => open_gpu(ordinal).map(Device::Cuda),
             None => Err(unknown_device(name, "auto, cpu, cuda, cuda:N, emulated")),
         },
     }
 }
 
 /// A GPU whose kernels are in this program.
-fn gpu(ordinal: usize) -> Result<Gpu> {
+///
+/// # Errors
+/// `Device`.
+pub fn open_gpu(ordinal: usize) -> Result<Gpu> {
     let gpu = Gpu::open(ordinal)?;
     images::choose(images::KERNELS, "conv_fprop", gpu.properties().capability)?;
     Ok(gpu)

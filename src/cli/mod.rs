@@ -14,6 +14,7 @@ mod plot;
 mod predict;
 pub mod progress;
 mod schedule;
+mod selftest;
 mod signals;
 mod train;
 mod train_report;
@@ -88,6 +89,7 @@ enum Command {
     Bench(bench::Args),
     /// What this machine has, and what to fix
     Doctor(doctor::Args),
+    Selftest(selftest::Args),
 }
 
 /// Parses `args` (the program's name first) and runs the command.
@@ -114,6 +116,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
         Command::Predict(args) => predict::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Selftest(args) => selftest::run(args),
     });
     let done = std::panic::catch_unwind(command).unwrap_or_else(|_| {
         Err(Error::internal("the program ran into a bug of its own (message above)").next("please report it with the command line"))

@@ -141,6 +141,10 @@ pub struct Bytes {
 }
 
 impl Bytes {
+    /// What they are.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.as_slice().to_vec()
+    }
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.block.bytes()[..self.len]
     }
@@ -158,6 +162,13 @@ impl<T: Real> Cpu<T> {
     /// Bytes taken from the operating system so far: in use or waiting on the free list.
     pub fn held_bytes(&self) -> usize {
         self.pool.lock().held
+    }
+
+    /// Bytes that hold `host`.
+    pub fn bytes_of(&self, host: &[u8]) -> Bytes {
+        let mut bytes = Bytes { block: self.pool.take(host.len()), len: host.len() };
+        bytes.as_mut_slice().copy_from_slice(host);
+        bytes
     }
 
     /// As [`Memory::empty`], for kernels' own use.

@@ -9,7 +9,7 @@
 //! | [`images`] | the compiled kernels, the choice among them, the hashes of their sources |
 //! | [`gpu`] | the kernels on a GPU |
 //! | `emulated` | the kernels on this CPU (feature `emulator`) |
-//! | [`timed`], [`recorder`] | drivers that can be measured, and one that remembers what was launched |
+//! | [`timed`], [`recorder`], [`guarded`] | drivers that can be measured, that remember what was launched, that guard what was allocated |
 //! | the subjects | shapes to grids, tiles and arguments; each launches its kernels |
 //! | [`update`], `update_rules` | the optimizer's step: the state of updates on the device, and which kernel is which rule's |
 //!
@@ -27,6 +27,7 @@ pub mod elementwise;
 pub mod emulated;
 pub mod gemm;
 pub mod gpu;
+pub mod guarded;
 pub mod handles;
 pub mod images;
 pub mod launch;

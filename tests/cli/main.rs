@@ -2,6 +2,7 @@
 
 mod gpu_check;
 mod schedule;
+mod selftest;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,9 +1,10 @@
-//! What the kernel tests share: devices under several schedules, arrays with poison around them, and the bounds of the design's table.
+//! What the kernel tests share: the emulator under several schedules, and a way to run cases under all of them.
 
-use crate::common::tolerance::U32;
-use imagenet_engine::cuda::Element;
 use imagenet_engine::cuda::emulated::{Emulator, Landing, Schedule};
-use imagenet_engine::cuda::memory::Array;
+use imagenet_engine::selftest::{Case, Check, Extent, Machine, OnDriver, Output, layers};
+
+/// The emulator as a device of the self-test.
+pub type Device = OnDriver<Emulator>;
 
 /// Copies as early and as late as allowed, and mixed; blocks, warps and lanes in several orders.
 pub fn schedules() -> Vec<Schedule> {
@@ -21,39 +22,55 @@ pub fn emulator() -> Emulator {
     Emulator::new(schedules()[0])
 }
 
-/// Rounded to `T` and back: what the device will hold.
-pub fn rounded<T: Element>(values: &[f64]) -> Vec<f64> {
-    values.iter().map(|&v| T::of_f64(v).to_f64()).collect()
+pub fn on(emulator: Emulator) -> Device {
+    OnDriver::new(emulator, Machine::Emulator, "emulator")
 }
 
-pub fn up<T: Element>(device: &Emulator, values: &[f64]) -> Array<T, Emulator> {
-    Array::from_host(device, &values.iter().map(|&v| T::of_f64(v)).collect::<Vec<_>>()).unwrap()
+pub fn bits(outputs: &[Output]) -> Vec<u64> {
+    outputs.iter().flat_map(|o| o.values.iter().map(|v| v.to_bits())).collect()
 }
 
-pub fn down<T: Element>(array: &Array<T, Emulator>) -> Vec<f64> {
-    array.to_host().unwrap().into_iter().map(Element::to_f64).collect()
+fn name(case: &Case<Device>, check: &Check<Device>) -> String {
+    format!("{}, {}", case.name(), check.detail)
 }
 
-/// An output; the emulator fills new memory with NaN.
-pub fn output<T: Element>(device: &Emulator, len: usize) -> Array<T, Emulator> {
-    Array::new(device, len).unwrap()
-}
-
-pub fn bits(values: &[f64]) -> Vec<u64> {
-    values.iter().map(|v| v.to_bits()).collect()
-}
-
-/// Unit roundoff of the type in which a result is stored.
-pub fn unit<T: Element>() -> f64 {
-    if T::IS_BF16 { 1.0 / 256.0 } else { U32 }
-}
-
-/// Runs `f` under every schedule; all must give the same bits, which come back.
-pub fn same_under_all_schedules(what: &str, f: impl Fn(&Emulator) -> Vec<f64>) -> Vec<f64> {
-    let base = emulator();
-    let results: Vec<Vec<f64>> = schedules().into_iter().map(|s| f(&base.with(s))).collect();
-    for (result, schedule) in results.iter().zip(schedules()) {
-        assert!(bits(result) == bits(&results[0]), "{what}: other bits under {schedule:?}");
+fn right(name: &str, device: &Device, check: &Check<Device>) -> Vec<u64> {
+    let outputs = check.compute(device).unwrap_or_else(|e| panic!("{name}: {e}"));
+    if let Some(wrong) = check.verdict(&outputs).wrong {
+        panic!("{name}: {wrong}");
     }
-    results.into_iter().next().unwrap()
+    bits(&outputs)
+}
+
+/// Every check of every case passes under every schedule, and gives the same bits.
+pub fn pass_under_all_schedules(cases: &[Case<Device>]) {
+    assert!(!cases.is_empty());
+    let base = emulator();
+    for case in cases {
+        for check in case.prepare(&on(base.clone())) {
+            let name = name(case, &check);
+            let results: Vec<Vec<u64>> = schedules().into_iter().map(|s| right(&name, &on(base.with(s)), &check)).collect();
+            for (result, schedule) in results.iter().zip(schedules()) {
+                assert!(*result == results[0], "{name}: other bits under {schedule:?}");
+            }
+        }
+    }
+}
+
+/// Every check passes under one schedule, the next one for the next check: for cases too large to run under all.
+fn pass_under_some_schedule(cases: &[Case<Device>]) {
+    assert!(!cases.is_empty());
+    let base = emulator();
+    let mut turns = schedules().into_iter().cycle();
+    for case in cases {
+        for (check, schedule) in case.prepare(&on(base.clone())).iter().zip(turns.by_ref()) {
+            right(&name(case, check), &on(base.with(schedule)), check);
+        }
+    }
+}
+
+/// The layers of every ResNet, as far as they are of a subject.
+pub fn every_layer(subject: &str) {
+    let cases = layers::cases(Extent::Reduced).unwrap();
+    pass_under_some_schedule(&cases.into_iter().filter(|c| c.subject == subject).collect::<Vec<_>>());
 }

@@ -17,6 +17,8 @@ mod parser;
 mod signatures;
 
 #[cfg(feature = "emulator")]
+mod arrays;
+#[cfg(feature = "emulator")]
 mod augment;
 #[cfg(feature = "emulator")]
 mod bench;
@@ -41,6 +43,8 @@ mod gemm;
 #[cfg(feature = "emulator")]
 mod loss;
 #[cfg(feature = "emulator")]
+mod loss_mixed;
+#[cfg(feature = "emulator")]
 mod mutants;
 #[cfg(feature = "emulator")]
 mod mutants_conv;
@@ -52,6 +56,8 @@ mod norm;
 mod planted;
 #[cfg(feature = "emulator")]
 mod pool;
+#[cfg(feature = "emulator")]
+mod registry;
 #[cfg(feature = "emulator")]
 mod update;
 #[cfg(feature = "emulator")]

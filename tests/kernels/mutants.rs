@@ -1,17 +1,20 @@
 //! Planted bugs: each must be caught, in the way it is said to be. A test suite that a wrong kernel passes is worthless.
 //!
-//! A mutant runs under every schedule; one that catches it is enough, as the suite runs them all. The kernels without a bug pass the
-//! same jobs, which `all_caught` looks at first, so it is the bug that is caught. Those of convolution are in mutants_conv.rs.
+//! A mutant runs the self-test's own cases under every schedule; one that catches it is enough, as the suite runs them all. The kernels
+//! without a bug pass the same cases, which `all_caught` looks at first, so it is the bug that is caught. Those of convolution are in mutants_conv.rs.
 
-use crate::common::tolerance::{close, equal};
-use crate::common::{integers, normal, oracle};
-use crate::device::{bits, emulator, output, rounded, schedules, up};
+use crate::arrays;
+use crate::common::integers;
+use crate::common::tolerance::close;
+use crate::device::{Device, bits, emulator, on, schedules};
+use crate::loss_mixed;
 use crate::planted::{Edit, mutant};
-use crate::{augment, loss, norm, pool};
 use half::bf16;
 use imagenet_engine::cuda::emulated::Emulator;
-use imagenet_engine::cuda::{elementwise, gemm};
 use imagenet_engine::error::Result;
+use imagenet_engine::selftest::norm::Fused;
+use imagenet_engine::selftest::oracle::Pass;
+use imagenet_engine::selftest::{Case, augment, elementwise, gemm, loss, norm, pool};
 use imagenet_engine::shape::LinearProblem;
 
 /// How a bug shows.
@@ -28,11 +31,49 @@ pub enum Shows {
 }
 use Shows::{Conflicts, Fault, Unrepeatable, Wrong};
 
+/// Runs the checks of `cases` whose detail begins with `detail` on mutants. `(id, file, edits, how it shows)`.
+pub fn all_caught(cases: impl IntoIterator<Item = Case<Device>>, detail: &str, mutants: &[(&str, &str, &[Edit], Shows)]) {
+    let good = on(emulator());
+    let checks: Vec<_> = cases.into_iter().flat_map(|c| c.prepare(&good)).filter(|c| c.detail.starts_with(detail)).collect();
+    assert!(!checks.is_empty(), "no check begins with '{detail}'");
+    for check in &checks {
+        let outputs = check.compute(&good).expect("the check must run without a bug");
+        assert_eq!(check.verdict(&outputs).wrong, None, "the check must pass without a bug");
+    }
+    for (id, file, edits, shows) in mutants {
+        let device = mutant(id, file, edits);
+        let (mut faults, mut wrong, mut differs, mut conflicts) = (Vec::new(), Vec::new(), false, 0);
+        for check in &checks {
+            let mut results = Vec::new();
+            for schedule in schedules() {
+                let device = device.with(schedule);
+                match check.compute(&on(device.clone())) {
+                    Err(e) => faults.push(e.to_string()),
+                    Ok(outputs) => {
+                        wrong.extend(check.verdict(&outputs).wrong);
+                        results.push(bits(&outputs));
+                    }
+                }
+                conflicts += device.take_counters().shared_conflicts;
+            }
+            differs |= results.iter().any(|r| *r != results[0]);
+        }
+        let caught = match shows {
+            Fault(said) => faults.iter().any(|f| f.contains(said)),
+            Wrong => !wrong.is_empty(),
+            Conflicts => conflicts > 0 && faults.is_empty() && wrong.is_empty(),
+            Unrepeatable => faults.is_empty() && wrong.is_empty() && differs,
+        };
+        println!("{id}: {} faults, {} wrong, {conflicts} conflicts", faults.len(), wrong.len());
+        assert!(caught, "{id} should show as {shows:?}; faults {faults:?}, wrong {wrong:?}, {conflicts} conflicts");
+    }
+}
+
 /// A result, and whether it is right.
 pub type Checked = Result<(Vec<f64>, std::result::Result<(), String>)>;
 
-/// Runs the mutants of one job. `(id, file, edits, how it shows)`.
-pub fn all_caught(job: impl Fn(&Emulator) -> Checked, mutants: &[(&str, &str, &[Edit], Shows)]) {
+/// Runs the mutants of one job that is no case of the self-test. `(id, file, edits, how it shows)`.
+pub fn all_caught_by(job: impl Fn(&Emulator) -> Checked, mutants: &[(&str, &str, &[Edit], Shows)]) {
     let (result, right) = job(&emulator()).expect("the job must run without a bug");
     right.expect("the job must pass without a bug");
     drop(result);
@@ -45,7 +86,7 @@ pub fn all_caught(job: impl Fn(&Emulator) -> Checked, mutants: &[(&str, &str, &[
                 Err(e) => faults.push(e.to_string()),
                 Ok((result, right)) => {
                     wrong.extend(right.err());
-                    results.push(bits(&result));
+                    results.push(arrays::bits(&result));
                 }
             }
             conflicts += device.take_counters().shared_conflicts;
@@ -63,19 +104,9 @@ pub fn all_caught(job: impl Fn(&Emulator) -> Checked, mutants: &[(&str, &str, &[
 
 #[test]
 fn linear() {
-    let pr = LinearProblem { n: 70, c: 72, k: 40 };
-    let (x, w, bias) = (integers(1, pr.n * pr.c), integers(2, pr.k * pr.c), integers(3, pr.k));
-    let want = rounded::<bf16>(&oracle::linear(&pr, &x, &w, &bias));
-    let job = |device: &Emulator| -> Checked {
-        let (x, w, bias) = (up::<bf16>(device, &x), up::<bf16>(device, &w), up::<f32>(device, &bias));
-        let mut y = output::<bf16>(device, pr.n * pr.k);
-        gemm::fprop(device, &pr, gemm::Variant::Tiled, x.ptr(), w.ptr(), bias.ptr(), y.ptr_mut())?;
-        let got = crate::device::down(&y);
-        let right = equal(&got, &want);
-        Ok((got, right))
-    };
     all_caught(
-        job,
+        gemm::case::<bf16, Device>(Pass::Fprop, LinearProblem { n: 70, c: 72, k: 40 }, u64::MAX),
+        "tiled, integers",
         &[
             (
                 "k_of_next_row",
@@ -91,32 +122,18 @@ fn linear() {
 
 #[test]
 fn elementwise_tail() {
-    let x = normal(1, 2051);
-    let job = |device: &Emulator| -> Checked {
-        let from = up::<bf16>(device, &x);
-        let mut to = output::<bf16>(device, x.len());
-        elementwise::relu(device, x.len(), from.ptr(), to.ptr_mut())?;
-        let got = crate::device::down(&to);
-        let right = equal(&got, &rounded::<bf16>(&x).iter().map(|v| v.max(0.0)).collect::<Vec<_>>());
-        Ok((got, right))
-    };
     let whole: &[Edit] = &[("elementwise.cu", "len - first < 8 ? static_cast<int>(len - first) : 8", "8")];
-    all_caught(job, &[("tail_as_whole", "elementwise", whole, Fault("after an allocation"))]);
+    all_caught(elementwise::cases::<bf16, Device>(2051), "", &[("tail_as_whole", "elementwise", whole, Fault("after an allocation"))]);
 }
+
+/// Each library holds the kernels of one file only: forward and backward are cases of their own.
+const FUSED: Fused = Fused { residual: true, relu: true };
 
 #[test]
 fn batch_norm() {
-    let case = norm::case::<bf16>(515, 72, true, true);
-    let forward_and_back = |device: &Emulator| -> Checked {
-        let got = norm::run::<bf16>(device, &case, false)?;
-        let right = norm::verdict::<bf16>(&case, &got);
-        Ok((got.flat(), right))
-    };
-    // Each library holds the kernels of one file only, so forward and backward have jobs of their own.
-    let forward = |device: &Emulator| -> Checked { forward_only(device, &case) };
-    forward_and_back(&emulator()).unwrap().1.unwrap();
     all_caught(
-        forward,
+        norm::train::<bf16, Device>(515, 72, FUSED),
+        "",
         &[
             (
                 "rows_beyond_last",
@@ -156,25 +173,11 @@ fn batch_norm() {
     );
 }
 
-/// norm_train alone: its statistics and its output.
-fn forward_only(device: &Emulator, case: &norm::Case) -> Checked {
-    let got = norm::forward::<bf16>(device, case)?;
-    let right = norm::forward_verdict::<bf16>(case, &got);
-    Ok((got.flat(), right))
-}
-
 #[test]
 fn batch_norm_backward() {
-    let case = norm::case::<bf16>(515, 72, true, true);
-    // The forward pass comes from the kernels without a bug.
-    let saved = norm::run::<bf16>(&emulator(), &case, false).unwrap();
-    let job = |device: &Emulator| -> Checked {
-        let got = norm::backward_from::<bf16>(device, &case, &saved)?;
-        let right = norm::verdict::<bf16>(&case, &got);
-        Ok((got.flat(), right))
-    };
     all_caught(
-        job,
+        norm::backward::<bf16, Device>(515, 72, FUSED),
+        "",
         &[
             ("mask_lets_zeros_pass", "norm_backward", &[("norm_backward.cu", "mask.v[i] > 0.f", "mask.v[i] >= 0.f")], Wrong),
             (
@@ -195,19 +198,9 @@ fn batch_norm_backward() {
 
 #[test]
 fn max_pool() {
-    let pr = pool::problem(2, (8, 7), 16, 3, 2, 1); // an even extent: the last row is in fewer windows than its place suggests
-    let (x, dy) = (integers(1, pr.x_len()), integers(2, pr.y_len()));
-    let (want, position) = oracle::max_pool(&pr, &x);
-    let want_dx = pool::scatter(&pr, &position, &dy);
-    let job = |device: &Emulator| -> Checked {
-        let (y, at, dx) = pool::run::<bf16>(device, &pr, &x, &dy, None)?;
-        let right = equal(&y, &want)
-            .and_then(|()| equal(&dx, &want_dx))
-            .and_then(|()| if at == position { Ok(()) } else { Err("positions".into()) });
-        Ok(([y, dx].concat(), right))
-    };
     all_caught(
-        job,
+        pool::max::<bf16, Device>(pool::EVEN_AND_ODD),
+        "",
         &[
             ("last_of_equals", "pool", &[("pool.cu", "e.v[i] > best.v[i]", "e.v[i] >= best.v[i]")], Wrong),
             ("padding_is_zero", "pool", &[("pool.cu", "bool first = true;", "bool first = false;")], Wrong),
@@ -223,17 +216,9 @@ fn max_pool() {
 
 #[test]
 fn cross_entropy() {
-    let labels: Vec<u32> = (0..33).map(|i| i * 7 % 40).collect();
-    let logits = integers(1, 33 * 40);
-    let (sum, top1, top5, d) = oracle::cross_entropy(40, 0.1, &logits, &labels);
-    let job = |device: &Emulator| -> Checked {
-        let got = loss::run::<f32>(device, 40, 0.1, 1.0, &logits, &labels)?;
-        let right = close(&got.sums, &[sum, top1 as f64, top5 as f64], |i| if i == 0 { 1e-6 * sum } else { 0.0 })
-            .and_then(|()| close(&got.dlogits, &d, |i| 4e-7 * (d[i].abs() + 1.0 / 33.0)));
-        Ok(([got.losses, got.sums, got.dlogits].concat(), right))
-    };
     all_caught(
-        job,
+        loss::case::<f32, Device>(33, 40),
+        "",
         &[
             (
                 "half_a_butterfly",
@@ -257,14 +242,14 @@ fn mixed_cross_entropy() {
     let labels: Vec<u32> = (0..33).map(|i| i * 7 % 40).collect();
     let second: Vec<u32> = labels.iter().rev().copied().collect();
     let logits = integers(1, 33 * 40);
-    let (losses, d) = loss::mixed_reference(40, 0.1, &logits, &labels, &second, 0.75);
+    let (losses, d) = loss_mixed::mixed_reference(40, 0.1, &logits, &labels, &second, 0.75);
     let job = |device: &Emulator| -> Checked {
-        let got = loss::run_mixed::<f32>(device, 40, 0.1, 1.0, &logits, &labels, Some((&second, 0.75)))?;
+        let got = loss_mixed::run_mixed::<f32>(device, 40, 0.1, 1.0, &logits, &labels, Some((&second, 0.75)))?;
         let right =
             close(&got.losses, &losses, |i| 1e-6 * losses[i]).and_then(|()| close(&got.dlogits, &d, |i| 4e-7 * (d[i].abs() + 1.0 / 33.0)));
         Ok(([got.losses, got.dlogits].concat(), right))
     };
-    all_caught(
+    all_caught_by(
         job,
         &[
             (
@@ -281,15 +266,9 @@ fn mixed_cross_entropy() {
 
 #[test]
 fn augmentation() {
-    let (bytes, views) = augment::views();
-    let want = augment::reference(&bytes, &views, 16);
-    let job = |device: &Emulator| -> Checked {
-        let got = augment::run::<f32>(device, &bytes, &views, 16, [0.0; 3], [1.0; 3])?;
-        let right = close(&got, &want, |_| augment::BOUND);
-        Ok((got, right))
-    };
     all_caught(
-        job,
+        augment::case::<f32, Device>(16),
+        "",
         &[
             ("no_antialias", "augment", &[("augment.cu", "support = scale > 1.0 ? scale : 1.0", "support = 1.0")], Wrong),
             ("never_mirrored", "augment", &[("augment.cu", "p.flip ? size - 1 - x : x", "x")], Wrong),

@@ -1,42 +1,24 @@
 //! Planted bugs in the convolutions and in the main loop they share with the linear layer; see mutants.rs.
 
-use crate::common::tolerance::{close, equal};
-use crate::common::{integers, normal, oracle};
-use crate::conv::{Job, Pass, lengths, problem, reference};
-use crate::device::rounded;
+use crate::device::Device;
 use crate::mutants::Shows::{Conflicts, Fault, Unrepeatable, Wrong};
-use crate::mutants::{Checked, all_caught};
+use crate::mutants::all_caught;
 use crate::planted::Edit;
 use half::bf16;
-use imagenet_engine::cuda::conv::Variant;
-use imagenet_engine::cuda::emulated::Emulator;
+use imagenet_engine::selftest::Case;
+use imagenet_engine::selftest::conv::{SPLIT, STRIDED, TAILED, case};
+use imagenet_engine::selftest::oracle::Pass;
 use imagenet_engine::shape::ConvProblem;
 
-/// One pass over integers, in f64 exact. wgrad in four splits; `start` adds to integers, `times` over.
-fn conv(pass: Pass, pr: ConvProblem, variant: Variant, times: usize) -> impl Fn(&Emulator) -> Checked {
-    let (len_a, len_b, len) = lengths(pass, &pr);
-    let (a, b) = (integers(1, len_a), integers(2, len_b));
-    let start = (pass != Pass::Fprop).then(|| integers(3, len));
-    let once = reference(pass, &pr, &a, &b);
-    let want: Vec<f64> = once.iter().enumerate().map(|(i, v)| v * times as f64 + start.as_ref().map_or(0.0, |s| s[i])).collect();
-    let want = if pass == Pass::Wgrad { want } else { rounded::<bf16>(&want) };
-    move |device| {
-        let job = Job { pass, problem: &pr, variant, splits: 4, start: start.as_deref(), times };
-        let got = job.run::<bf16>(device, &a, &b)?;
-        let right = equal(&got, &want);
-        Ok((got, right))
-    }
-}
-
-/// 3x3 with a tail of pixels, of filters, of k, and a halo; seven stages of k, so that the last lies where the epilogue writes.
-fn tailed() -> ConvProblem {
-    problem((1, 9, 15, 48, 72), (3, 3), 1, 1)
+fn conv(pass: Pass, pr: ConvProblem) -> Option<Case<Device>> {
+    case::<bf16, Device>(pass, pr, u64::MAX)
 }
 
 #[test]
 fn main_loop() {
     all_caught(
-        conv(Pass::Fprop, tailed(), Variant::M128N64, 1),
+        conv(Pass::Fprop, TAILED),
+        "m128n64, integers",
         &[
             (
                 "missing_barrier",
@@ -94,7 +76,8 @@ fn main_loop() {
 #[test]
 fn fprop() {
     all_caught(
-        conv(Pass::Fprop, tailed(), Variant::M128N64, 1),
+        conv(Pass::Fprop, TAILED),
+        "m128n64, integers",
         &[
             (
                 "taps_swapped",
@@ -136,7 +119,8 @@ fn fprop() {
 #[test]
 fn dgrad() {
     all_caught(
-        conv(Pass::Dgrad, problem((1, 9, 13, 72, 40), (3, 3), 2, 1), Variant::M64N64, 1),
+        conv(Pass::Dgrad, STRIDED),
+        "m64n64, integers",
         &[
             (
                 "taps_not_mirrored",
@@ -167,9 +151,9 @@ fn dgrad() {
 
 #[test]
 fn wgrad() {
-    let pr = problem((2, 9, 15, 40, 72), (3, 3), 1, 1);
     all_caught(
-        conv(Pass::Wgrad, pr, Variant::M64N64, 2),
+        conv(Pass::Wgrad, SPLIT),
+        "m64n64 in 5, integers",
         &[
             ("stale_ticket", "conv_wgrad", &[("include/ticket.cuh", "if (last) *ticket = 0;", "")], Wrong),
             (
@@ -199,15 +183,6 @@ fn wgrad() {
         ],
     );
     // The order of sums shows in numbers that round.
-    let (x, dy) = (rounded::<bf16>(&normal(1, pr.x_len())), rounded::<bf16>(&normal(2, pr.y_len())));
-    let want = oracle::conv_wgrad(&pr, &x, &dy);
-    let size = oracle::conv_wgrad(&pr, &x.iter().map(|v| v.abs()).collect::<Vec<_>>(), &dy.iter().map(|v| v.abs()).collect::<Vec<_>>());
-    let job = |device: &Emulator| -> Checked {
-        let job = Job { pass: Pass::Wgrad, problem: &pr, variant: Variant::M64N64, splits: 4, start: None, times: 1 };
-        let got = job.run::<bf16>(device, &x, &dy)?;
-        let right = close(&got, &want, |i| 6e-7 * size[i]);
-        Ok((got, right))
-    };
     let by_arrival: &[Edit] = &[("conv_wgrad.cu", "slabs + split * slab +", "slabs + (split + blockIdx.z) % splits * slab +")];
-    all_caught(job, &[("sums_by_arrival", "conv_wgrad", by_arrival, Unrepeatable)]);
+    all_caught(conv(Pass::Wgrad, SPLIT), "m64n64 in 5, normal numbers", &[("sums_by_arrival", "conv_wgrad", by_arrival, Unrepeatable)]);
 }

@@ -2,11 +2,11 @@
 //!
 //! Each library holds the kernels of one file, so the control block is laid as the others would leave it.
 
+use crate::arrays::up;
 use crate::common::normal;
 use crate::common::tolerance::close;
-use crate::device::up;
 use crate::mutants::Shows::{self, Fault, Unrepeatable, Wrong};
-use crate::mutants::{Checked, all_caught};
+use crate::mutants::{Checked, all_caught_by};
 use crate::planted::Edit;
 use crate::update::{Numbers, Run, SGD, block, gradients, len, on_cpu, parameters, same, table, tensors};
 use half::bf16;
@@ -76,10 +76,10 @@ fn the_loop_of_every_rule() {
         ("dampened_at_first", "sgd", &[("sgd.cu", "hyper.applied == 0 ? f64(1.0) : 1.0 - dampening", "1.0 - dampening")], Wrong),
         ("without_nesterov", "sgd", &[("sgd.cu", "nesterov ? g + step.momentum * b : b", "b")], Wrong),
     ];
-    all_caught(steps(SGD, all_skipped), mutants);
+    all_caught_by(steps(SGD, all_skipped), mutants);
     let past_the_end = Counters { step: 41, skipped: 0 };
     let row: &[Edit] = &[("include/update.cuh", "min(control->step, num_rates - 1)", "control->step")];
-    all_caught(steps(SGD, past_the_end), &[("row_past_the_end", "sgd", row, Fault("a read of"))]);
+    all_caught_by(steps(SGD, past_the_end), &[("row_past_the_end", "sgd", row, Fault("a read of"))]);
 }
 
 /// A gradient that is not finite, and one that overflows.
@@ -94,7 +94,7 @@ fn what_is_not_finite() {
         let got = run.numbers();
         Ok((flat(&got), same(&got, &before)))
     };
-    all_caught(skipped, &[("applied_all_the_same", "sgd", &[("include/update.cuh", "if (!now.control->finite) return;", "")], Wrong)]);
+    all_caught_by(skipped, &[("applied_all_the_same", "sgd", &[("include/update.cuh", "if (!now.control->finite) return;", "")], Wrong)]);
     let overflows = |place: usize, value: f32| {
         let groups = groups.clone();
         move |device: &Emulator| -> Checked {
@@ -111,8 +111,8 @@ fn what_is_not_finite() {
     // AdamW's steps are about the rate: the parameter is infinite from the start.
     let parameter: &[Edit] = &[("include/update.cuh", "sound &= is_finite(p.v[i]);", "")];
     let state: &[Edit] = &[("include/update.cuh", "sound &= is_finite(state[s].v[i]);", "")];
-    all_caught(overflows(20_004, f32::INFINITY), &[("parameters_unlooked_at", "adamw", parameter, Wrong)]);
-    all_caught(overflows(20_004, 1.0), &[("state_unlooked_at", "adamw", state, Wrong)]);
+    all_caught_by(overflows(20_004, f32::INFINITY), &[("parameters_unlooked_at", "adamw", parameter, Wrong)]);
+    all_caught_by(overflows(20_004, 1.0), &[("state_unlooked_at", "adamw", state, Wrong)]);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn adamw() {
             Wrong,
         ),
     ];
-    all_caught(steps(AdamW { beta2: 0.99, eps: 1e-8 }, SOME_SKIPPED), mutants);
+    all_caught_by(steps(AdamW { beta2: 0.99, eps: 1e-8 }, SOME_SKIPPED), mutants);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn lion() {
         ("zero_has_a_sign", "lion", &[("lion.cu", "direction < 0.0 ? -1.0 : 0.0", "-1.0")], Wrong),
         ("decay_coupled", "lion", &[("lion.cu", "1.0 - hyper.lr * hyper.weight_decay", "1.0 - hyper.weight_decay")], Wrong),
     ];
-    all_caught(steps(Lion { beta2: 0.99 }, SOME_SKIPPED), mutants);
+    all_caught_by(steps(Lion { beta2: 0.99 }, SOME_SKIPPED), mutants);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn lars() {
         ("piece_beyond_its_tensor", "lars", &[("include/square_sums.cuh", "if (i >= count) continue;", "")], Fault("a read of")),
         ("trust_of_another_tensor", "lars", &[("include/update.cuh", "trust = trusts[group]", "trust = trusts[0]")], Wrong),
     ];
-    all_caught(steps(Lars { trust_coefficient: 0.02, eps: 1e-8, nesterov: true }, SOME_SKIPPED), mutants);
+    all_caught_by(steps(Lars { trust_coefficient: 0.02, eps: 1e-8, nesterov: true }, SOME_SKIPPED), mutants);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn lamb() {
             Wrong,
         ),
     ];
-    all_caught(steps(Lamb { beta2: 0.999, eps: 1e-6 }, SOME_SKIPPED), mutants);
+    all_caught_by(steps(Lamb { beta2: 0.999, eps: 1e-6 }, SOME_SKIPPED), mutants);
 }
 
 /// Seven pieces, measured twice; `bad` is a gradient put at the end of the first.
@@ -244,12 +244,12 @@ fn the_norm() {
         ("lost_digits", "grad", &[("include/square_sums.cuh", "return total + lost;", "return total;")], Wrong),
         ("scale_left_alone", "grad", &[("grad.cu", "control->scale = ratio", "if (clip < 0) control->scale = ratio")], Wrong),
     ];
-    all_caught(measured(None, true), mutants);
+    all_caught_by(measured(None, true), mutants);
     let by_arrival: &[Edit] = &[("include/square_sums.cuh", "from + first + i", "from + first + (i + blockIdx.x) % here")];
-    all_caught(measured(None, false), &[("sums_by_arrival", "grad", by_arrival, Unrepeatable)]);
+    all_caught_by(measured(None, false), &[("sums_by_arrival", "grad", by_arrival, Unrepeatable)]);
     for bad in [f32::NAN, f32::NEG_INFINITY] {
         let unseen: &[Edit] = &[("grad.cu", "is_finite(norm) && control->loss_finite", "control->loss_finite")];
-        all_caught(measured(Some(bad), true), &[("never_looked", "grad", unseen, Wrong)]);
+        all_caught_by(measured(Some(bad), true), &[("never_looked", "grad", unseen, Wrong)]);
     }
 }
 
@@ -274,7 +274,7 @@ fn the_loss_and_the_update() {
             Wrong,
         ),
     ];
-    all_caught(job, mutants);
+    all_caught_by(job, mutants);
 }
 
 /// An applied update and a skipped one: average, running statistics, counters.
@@ -328,5 +328,5 @@ fn what_follows_the_step() {
         ("loss_never_forgotten", "average", &[("average.cu", "control->loss_finite = 1;", "")], Wrong),
         ("tail_left_out", "average", &[("include/fours.cuh", "&& first < len;", "&& first + 3 < len;")], Wrong),
     ];
-    all_caught(job, mutants);
+    all_caught_by(job, mutants);
 }

@@ -1,9 +1,10 @@
 //! What surrounds a rule on the device: the gradients' norm, clipping, what is not finite, the moving average, counters, overflow; all
 //! with the CPU backend's bits. The rules themselves are in update_rules.rs.
 
+use crate::arrays::{output, same_under_all_schedules, up};
 use crate::common::normal;
 use crate::common::tolerance::close;
-use crate::device::{emulator, output, same_under_all_schedules, up};
+use crate::device::emulator;
 use half::bf16;
 use imagenet_engine::backend::{Counters, Memory, ParamGroup, ParamGroups, Update, UpdateRule, UpdateTable};
 use imagenet_engine::cpu::{Cpu, Real};

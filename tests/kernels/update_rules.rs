@@ -1,6 +1,7 @@
 //! Every rule's kernel against its Rust body: 50 updates of ten tensors, every bit of parameters, state, average and bf16 shadow.
 
-use crate::device::{emulator, same_under_all_schedules};
+use crate::arrays::same_under_all_schedules;
+use crate::device::emulator;
 use crate::update::{Numbers, Run, TAILS, gradients, on_cpu, parameters, same, table, tensors};
 use half::bf16;
 use imagenet_engine::backend::{Counters, Hyper, ParamGroup, ParamGroups, UpdateRule};

@@ -45,7 +45,7 @@ impl Place {
         Self { address: self.address + (start * self.bytes_each()) as u64, rounded, len: end.saturating_sub(start), ..*self }
     }
 
-    fn expect(&self, op: &str, what: &str, len: usize, kept: Kept, compute_is_full: bool) -> Result<()> {
+    fn demand(&self, op: &str, what: &str, len: usize, kept: Kept, compute_is_full: bool) -> Result<()> {
         if self.len != len {
             return Err(Error::internal(format!("{what} has {} elements, the problem needs {len}", self.len)).at(op.to_owned()));
         }
@@ -56,7 +56,7 @@ impl Place {
     }
 
     fn address_of<T: Element>(&self, op: &str, what: &str, len: usize, kept: Kept) -> Result<u64> {
-        self.expect(op, what, len, kept, !T::IS_BF16)?;
+        self.demand(op, what, len, kept, !T::IS_BF16)?;
         Ok(self.address)
     }
 }
@@ -84,7 +84,7 @@ impl View<'_> {
         if !T::IS_BF16 || self.place.kept == Kept::Compute {
             return self.compute(op, what, len);
         }
-        self.place.expect(op, what, len, Kept::Full, false)?;
+        self.place.demand(op, what, len, Kept::Full, false)?;
         if self.place.rounded == 0 {
             return Err(Error::internal(format!("{what} has no rounded copy")).at(op.to_owned()).because("not from upload_weights"));
         }
