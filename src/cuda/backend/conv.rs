@@ -19,7 +19,7 @@ fn choose<T: Element>(problem: &ConvProblem, rows: usize, columns: usize, multip
     let fits = |v: &&Variant| v.tile().is_some_and(|t| columns > t.n / 2);
     let tiled = || Variant::TILED.iter().filter(|v| legal.contains(v));
     let busy = tiled().filter(fits).find(|v| blocks(v) >= multiprocessors);
-    busy.or_else(|| tiled().last()).copied().unwrap_or(Variant::Direct)
+    busy.or_else(|| tiled().next_back()).copied().unwrap_or(Variant::Direct)
 }
 
 impl<D: Stream, T: Element> Cuda<D, T> {

@@ -76,10 +76,9 @@ impl Uploads {
     /// A landing place for `bytes` bytes that nobody uses any more.
     fn landing(&mut self, context: &Arc<CudaContext>, bytes: usize) -> Driven<Landing> {
         let fits = |l: &Landing| l.pinned.bytes >= bytes && l.pinned.bytes <= 2 * bytes + 4096;
-        if let Some(at) = self.landings.iter().position(|l| fits(l) && l.taken.is_complete()) {
-            if let Some(free) = self.landings.remove(at) {
-                return Ok(free);
-            }
+        let free = self.landings.iter().position(|l| fits(l) && l.taken.is_complete());
+        if let Some(free) = free.and_then(|at| self.landings.remove(at)) {
+            return Ok(free);
         }
         if self.landings.len() >= LANDINGS
             && let Some(oldest) = self.landings.pop_front()
