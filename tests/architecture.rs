@@ -39,7 +39,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         ],
         "bench" => &["error", "shape", "dtype", "rng", "backend", "cuda", "nn", "optim", "models"],
         // beside training: it calls what a backend computes on each device, at the shapes of the models
-        "selftest" => &["error", "shape", "dtype", "rng", "progress", "backend", "cpu", "cuda", "models"],
+        "selftest" => &["error", "shape", "dtype", "rng", "progress", "backend", "cpu", "cuda", "optim", "models"],
         "cli" | "main" | "lib" => &[
             "error",
             "shape",

@@ -87,13 +87,13 @@ needs nvidia-smi machine && step machine 10 nvidia-smi -q
 step doctor 15 "$program" doctor
 step selftest 80 "$program" selftest --device cuda --json "$out/selftest.json"
 step bench-kernels 60 "$program" bench kernels --device cuda --json "$out/bench-kernels.json" --csv "$out/bench-kernels.csv"
-step bench-step 40 "$program" bench step --device cuda --batch-size 256 --steps 20 --json "$out/bench-step.json"
-step train 60 "$program" train --device cuda --epochs 3 --output "$logs/run" --progress plain
+step bench-step 30 "$program" bench step --device cuda --batch-size 256 --steps 20 --json "$out/bench-step.json"
+step train 45 "$program" train --device cuda --epochs 3 --output "$logs/run" --progress plain
 torch_step() {
     local name=$1
     shift
     # shellcheck disable=SC2016 # for the inner shell
-    step "$name" 45 bash -o pipefail -c 'out=$1; shift; "$@" | tee -a "$out"' _ "$out/torch.jsonl" \
+    step "$name" 40 bash -o pipefail -c 'out=$1; shift; "$@" | tee -a "$out"' _ "$out/torch.jsonl" \
         python3 "$tree/benches/rivals/torch_step.py" --device cuda --precision bf16 --batch-size 256 --steps 20 "$@"
 }
 if [ -n "$dry_run" ] || python3 -c 'import torch, torchvision' 2>/dev/null; then
@@ -102,9 +102,9 @@ if [ -n "$dry_run" ] || python3 -c 'import torch, torchvision' 2>/dev/null; then
 else
     tell torch "left out: no PyTorch" 0
 fi
-checker memcheck 20 elementwise norm pool loss augment gemm conv
-checker racecheck 20 norm loss gemm conv
-checker initcheck 20 norm conv
+checker memcheck 12 elementwise norm pool loss augment gemm conv
+checker racecheck 14 norm loss gemm conv
+checker initcheck 14 norm conv
 [ -n "$dry_run" ] && exit 0
 tell total "$bad not ok" $SECONDS
 [ "$bad" -eq 0 ]

@@ -1,12 +1,15 @@
 //! `selftest`: every kernel against its oracle, on the device it is to run on.
 
-use super::Outcome;
 use super::device::{cuda_ordinal, open_gpu, unknown_device};
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
-use crate::cuda::timed::Timed;
+use super::{Outcome, date};
+use crate::bench::records::{COMMIT_VARIABLE, Record};
+use crate::cuda::handles::ALL;
+use crate::cuda::timed::{Properties, Timed};
 use crate::error::{Error, Result};
 use crate::selftest::{self, Case, Extent, OnCpu, Ops, Report};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Check every kernel against f64 references
@@ -28,6 +31,9 @@ pub struct Args {
     /// The layers as they are, on eight pictures, also where that takes long (the default on cuda)
     #[arg(long)]
     full: bool,
+    /// Of the source this program was built from, for the record in the JSON [default: IMAGENET_ENGINE_COMMIT]
+    #[arg(long, value_name = "HASH")]
+    commit: Option<String>,
     /// What to show meanwhile
     #[arg(long, value_enum, default_value = "auto")]
     progress: ProgressMode,
@@ -36,8 +42,8 @@ pub struct Args {
 /// # Errors
 /// `Internal` if a result is wrong, `Device` if the device is missing or fails, `Usage` for a device that this build does not have.
 pub fn run(args: &Args) -> Result<Outcome> {
-    let report = match args.device.as_str() {
-        "cpu" => on(args, &OnCpu::new(), &selftest::cases(extent(args))?)?,
+    let (report, properties) = match args.device.as_str() {
+        "cpu" => (on(args, &OnCpu::new(), &selftest::cases(extent(args))?)?, None),
         "emulated" => emulated(args)?,
         name => match cuda_ordinal(name) {
             Some(ordinal) => cuda(args, ordinal)?,
@@ -46,7 +52,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     print(&report);
     if let Some(path) = &args.json {
-        crate::files::write_output(path, |file| writeln!(file, "{}", report.json()))?;
+        let json = with_record(report.json(), &report, properties.as_ref(), args);
+        crate::files::write_output(path, |file| writeln!(file, "{json}"))?;
     }
     verdict(&report, args)
 }
@@ -56,26 +63,49 @@ fn extent(args: &Args) -> Extent {
 }
 
 #[cfg(feature = "emulator")]
-fn emulated(args: &Args) -> Result<Report> {
+fn emulated(args: &Args) -> Result<(Report, Option<Properties>)> {
     use crate::cuda::emulated::{Emulator, Schedule};
     let schedule = Schedule::default();
     let name = format!("emulator, {} threads", schedule.workers);
-    let device = selftest::OnDriver::new(Emulator::new(schedule), selftest::Machine::Emulator, name);
-    on(args, &device, &selftest::kernel_cases(extent(args))?)
+    let emulator = Emulator::new(schedule);
+    let properties = emulator.properties().clone();
+    let device = selftest::OnDriver::new(emulator, selftest::Machine::Emulator, name);
+    Ok((on(args, &device, &selftest::kernel_cases(extent(args))?)?, Some(properties)))
 }
 
 #[cfg(not(feature = "emulator"))]
-fn emulated(_: &Args) -> Result<Report> {
+fn emulated(_: &Args) -> Result<(Report, Option<Properties>)> {
     Err(Error::usage("this build has no emulator")
         .at("--device emulated")
         .because("it was built without the feature `emulator`, which needs a C++20 compiler")
         .next("cargo build --release --features emulator, or --device cpu"))
 }
 
-fn cuda(args: &Args, ordinal: usize) -> Result<Report> {
+fn cuda(args: &Args, ordinal: usize) -> Result<(Report, Option<Properties>)> {
     let gpu = open_gpu(ordinal)?;
     let name = format!("{}, {}", gpu.properties().name, gpu.properties().driver);
-    on(args, &selftest::OnDriver::new(gpu, selftest::Machine::Gpu, name), &selftest::kernel_cases(Extent::Full)?)
+    let properties = gpu.properties().clone();
+    let device = selftest::OnDriver::new(gpu, selftest::Machine::Gpu, name);
+    Ok((on(args, &device, &selftest::kernel_cases(Extent::Full)?)?, Some(properties)))
+}
+
+/// Before the results, a record of the kernels that passed all their cases, so that `doctor --kernels` can tell which those are.
+fn with_record(results: Value, report: &Report, properties: Option<&Properties>, args: &Args) -> Value {
+    let Some(properties) = properties else { return results };
+    let right = |name: &str| {
+        let mut of = report.outcomes.iter().filter(|o| o.kernels.contains(&name)).peekable();
+        of.peek().is_some() && of.all(|o| o.failure.is_none())
+    };
+    let passed = ALL.iter().filter(|k| right(k.name));
+    let commit = args.commit.clone().or_else(|| std::env::var(COMMIT_VARIABLE).ok()).unwrap_or_else(|| "unknown".into());
+    let record = Record::new("selftest", &date::iso(), &commit, properties, passed);
+    match (serde_json::to_value(record), results) {
+        (Ok(Value::Object(mut record)), Value::Object(results)) => {
+            record.extend(results);
+            Value::Object(record)
+        }
+        (_, results) => results,
+    }
 }
 
 fn on<O: Ops>(args: &Args, device: &O, cases: &[Case<O>]) -> Result<Report> {
@@ -131,7 +161,7 @@ mod tests {
     /// 70 for a wrong result, 71 for a device that failed; nothing wrong is no error.
     #[test]
     fn failures_have_their_exit_codes() {
-        let args = Args { device: "cuda".into(), json: None, only: None, full: false, progress: ProgressMode::None };
+        let args = Args { device: "cuda".into(), json: None, only: None, full: false, commit: None, progress: ProgressMode::None };
         let outcome = |failure: Option<&str>| Checked {
             subject: "conv",
             op: "conv_fprop",

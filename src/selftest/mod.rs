@@ -34,6 +34,7 @@ pub mod oracle;
 pub mod pool;
 pub mod report;
 pub mod tolerance;
+pub mod update;
 
 pub use case::{Case, Check, Expected, Output, Verdict};
 pub use layers::Extent;
@@ -53,12 +54,13 @@ pub fn edges<O: Ops>() -> Vec<Case<O>> {
         .collect()
 }
 
-/// What only kernels have: wrappers of instructions, conversions, the stem's own kernels, labels that are none.
+/// What only kernels have: wrappers of instructions, conversions, the stem's own kernels, labels that are none, optimizers.
 pub fn kernel_edges<D: Driver>() -> Vec<Case<OnDriver<D>>> {
     let mut all = conformance::cases();
     all.push(elementwise::conversions());
     all.extend(conv_stem::edges());
     all.push(loss::refused());
+    all.extend(update::edges());
     all
 }
 

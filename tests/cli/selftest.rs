@@ -36,6 +36,8 @@ fn the_cpu_backend_passes() {
 fn the_emulated_kernels_pass() {
     let json = passes("emulated", "conformance", &["mma", "conformance_multiply_add", "ldmatrix"]);
     assert!(json["cases"].as_array().unwrap().iter().all(|c| !c["kernels"].as_array().unwrap().is_empty()));
+    let hash = json["kernels"]["conformance_multiply_add"].as_str().unwrap();
+    assert!(json["command"] == "selftest" && json["gpu"] == "emulator" && hash.len() == 16, "a record: {json}");
 }
 
 #[cfg(not(feature = "emulator"))]
