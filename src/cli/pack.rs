@@ -8,6 +8,7 @@ use crate::data::manifest::Split;
 use crate::data::pack::{PackEnd, PackOptions, pack};
 use crate::data::plan::{DEFAULT_SHUFFLE_SEED, PlanOptions};
 use crate::data::resize::Fit;
+use crate::data::source::{Kind, SourceOptions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use std::path::PathBuf;
@@ -20,13 +21,24 @@ pub enum EncodingArg {
 
 /// Decode and resize pictures once, into checked shards that training reads at full speed
 ///
-/// PATH holds one folder per class, pictures at any depth below it. If PATH has a folder named as the split, that one is taken.
-/// The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
+/// PATH is ImageNet as you have it, found out by looking: a folder per class (or PATH/<split>/<class>), the original tars with the
+/// development kit, Kaggle's tree, Hugging Face's Parquet files, WebDataset tars, or a list of lines PATH CLASS. Nothing is unpacked.
+/// The same pictures give the same shards from each of them. The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pictures: PATH/<class>/*.jpg, or PATH/<split>/<class>/*.jpg (.jpg, .jpeg, .png in any case; types are found by content)
+    /// The pictures: a folder, an archive or a list; .jpg, .jpeg, .png in any case, types are found by content
     #[arg(long, value_name = "PATH")]
     pub input: PathBuf,
+    /// What PATH is [default: by looking]
+    #[arg(long, value_enum)]
+    pub source: Option<Kind>,
+    /// Labels of pictures that lie in no class: ILSVRC2012_devkit_t12.tar.gz, LOC_val_solution.csv, or lines PICTURE CLASS
+    /// [default: one of these beside the pictures]
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Lines of a class name and words for it, as LOC_synset_mapping.txt [default: that or synset_words.txt beside the pictures]
+    #[arg(long, value_name = "FILE")]
+    pub class_names: Option<PathBuf>,
     /// Folder for the shards of this split; made if missing, never overwritten
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
@@ -92,7 +104,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
         shuffle_seed: args.shuffle_seed.or((args.split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
         max_pixels: (args.max_size * 1e6).round() as u64,
     };
-    let options = PackOptions { input: args.input.clone(), output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
+    let source = SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone() };
+    let options =
+        PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
     let terminal = Terminal::new(args.progress);
     let stop = super::signals::stop_on_signal()?;
     let end = pack(&options, &terminal, &stop)?;

@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
+use crate::data::source::{Kind, SourceOptions};
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
 use std::path::PathBuf;
@@ -28,6 +29,15 @@ pub struct Args {
     /// Make damaged shards again from the pictures they were packed from
     #[arg(long, value_name = "PATH", conflicts_with = "quick")]
     pub repair_from: Option<PathBuf>,
+    /// With --repair-from: what PATH is, as for pack
+    #[arg(long, value_enum, requires = "repair_from")]
+    pub source: Option<Kind>,
+    /// With --repair-from: labels, as for pack
+    #[arg(long, value_name = "FILE", requires = "repair_from")]
+    pub labels: Option<PathBuf>,
+    /// With --repair-from: class names, as for pack
+    #[arg(long, value_name = "FILE", requires = "repair_from")]
+    pub class_names: Option<PathBuf>,
     /// What to show meanwhile
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressMode,
@@ -48,7 +58,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
         let stop = super::signals::stop_on_signal()?;
-        let repaired = repair(&args.dir, source, &report.damaged_shards, &terminal, &stop)?;
+        let options = SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone() };
+        let repaired = repair(&args.dir, source, &options, &report.damaged_shards, &terminal, &stop)?;
         out!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;
         for line in &report.damage {

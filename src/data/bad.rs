@@ -30,6 +30,9 @@ impl Default for OnBad {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BadPicture {
     pub path: String,
+    /// The archive and the place in it, for pictures that are no files of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
     pub size: u64,
     pub sha256: String,
     pub error: String,
@@ -55,7 +58,8 @@ pub fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
 pub fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) -> Error {
     let first = &bad[0];
     let list = dir.join(BAD_IMAGES).display().to_string();
-    let place = plan.root.join(&first.path).display().to_string();
+    let at = plan.items.iter().find(|i| i.path == first.path && plan.store.within(&i.place) == first.within);
+    let place = at.map_or_else(|| first.path.clone(), |i| plan.store.describe(&i.path, &i.place));
     if on_bad == OnBad::Fail {
         return Error::data(format!("a picture cannot be read: {}", first.error))
             .at(place)

@@ -63,11 +63,12 @@ pub fn write(dir: &Path, split: Split, count: usize, seed: u64) -> Result<()> {
     }
     let (summary, sums) = writer.finish()?;
     let (mean, std) = sums.mean_std();
-    let classes = classes.iter().zip(per_class).map(|(name, records)| Class { name: name.clone(), records }).collect();
+    let classes = classes.iter().zip(per_class).map(|(name, records)| Class { name: name.clone(), words: None, records }).collect();
     let manifest = Manifest {
         format_version: 1,
         dataset_id: hex(&dataset_id),
         split,
+        source: Some("demo".to_owned()),
         encoding: Encoding::RawFixed.name().to_owned(),
         records: count as u64,
         skipped: 0,

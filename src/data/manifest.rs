@@ -35,6 +35,9 @@ impl Split {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Class {
     pub name: String,
+    /// What people call it, where the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     pub records: u64,
 }
 
@@ -45,6 +48,9 @@ pub struct Manifest {
     /// SHA-256 of the pack plan, hexadecimal.
     pub dataset_id: String,
     pub split: Split,
+    /// The layout that the pictures were read from; the shards do not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     pub encoding: String,
     pub records: u64,
     /// Pictures of the plan that could not be read and were left out.

@@ -12,6 +12,7 @@ use super::manifest::{Class, MANIFEST, Manifest};
 use super::plan::{Plan, PlanOptions};
 use super::resume::{Done, finished_shards};
 use super::shard_writer::{ShardSummary, ShardWriter};
+use super::source::SourceOptions;
 use super::sums::ChannelSums;
 use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
@@ -28,6 +29,7 @@ const MOST_JOBS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct PackOptions {
     pub input: PathBuf,
+    pub source: SourceOptions,
     pub output: PathBuf,
     pub plan: PlanOptions,
     pub on_bad: OnBad,
@@ -64,8 +66,8 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     }
     let dir = &options.output;
     refuse_existing(dir)?;
-    if !options.input.is_dir() {
-        return Err(Error::data("no such folder").at(options.input.display().to_string()).next("check --input"));
+    if !options.input.exists() {
+        return Err(Error::data("no such folder or file").at(options.input.display().to_string()).next("check --input"));
     }
     std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
     refuse_output_inside_input(&options.input, dir)?;
@@ -73,7 +75,9 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     refuse_existing(dir)?;
     remove_temporaries(dir)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|e| Error::internal(e.to_string()))?;
-    let Some(plan) = pool.install(|| Plan::make(&options.input, &options.plan, progress, stop))? else { return Ok(PackEnd::Stopped) };
+    let Some(plan) = pool.install(|| Plan::make(&options.input, &options.source, &options.plan, progress, stop))? else {
+        return Ok(PackEnd::Stopped);
+    };
     for note in &plan.notes {
         progress.note(&format!("note: {note}"));
     }
@@ -270,7 +274,9 @@ fn check_space(dir: &Path, needed: u64) -> Result<()> {
 
 fn manifest(plan: &Plan, shards: &[Done], skipped: u64) -> Result<Manifest> {
     let mut sums = ChannelSums::default();
-    let mut classes: Vec<Class> = plan.classes.iter().map(|name| Class { name: name.clone(), records: 0 }).collect();
+    let words = |i: usize| plan.words.get(i).filter(|w| !w.is_empty()).cloned();
+    let class = |(i, name): (usize, &String)| Class { name: name.clone(), words: words(i), records: 0 };
+    let mut classes: Vec<Class> = plan.classes.iter().enumerate().map(class).collect();
     for shard in shards {
         sums.add(&shard.sums);
         for (class, n) in classes.iter_mut().zip(&shard.per_class) {
@@ -282,6 +288,7 @@ fn manifest(plan: &Plan, shards: &[Done], skipped: u64) -> Result<Manifest> {
         format_version: 1,
         dataset_id: hex(&plan.dataset_id),
         split: plan.options.split,
+        source: Some(plan.kind.name().to_owned()),
         encoding: plan.options.encoding().name().to_owned(),
         records: shards.iter().map(|s| s.summary.records).sum(),
         skipped,

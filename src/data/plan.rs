@@ -13,12 +13,12 @@ use super::manifest::Split;
 use super::order::{Order, Shuffle};
 use super::resize::{Fit, MAX_ASPECT, stored_size};
 use super::shard_writer::ShardPlan;
-use super::source::{self, SourceFile, image_folder};
+use super::source::{self, Kind, Place, SourceFile, SourceOptions, Store};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -86,7 +86,7 @@ impl PlanOptions {
             "records_per_shard": self.records_per_shard,
             "resize": self.size,
             "shuffle_seed": self.shuffle_seed,
-            "source": "image_folder",
+            "source": "image_folder", // that is how records are named and ordered, whatever they were read from
             "split": self.split,
             "version": 1,
         })
@@ -96,7 +96,9 @@ impl PlanOptions {
 /// One picture of the plan.
 #[derive(Clone, Debug)]
 pub struct Item {
+    /// The name of the record.
     pub path: String,
+    pub place: Place,
     pub label: u32,
     pub bytes: u64,
     pub sha256: [u8; 32],
@@ -104,16 +106,19 @@ pub struct Item {
     pub crc: u32,
     /// Of the stored picture, where the header could be read.
     pub stored: Option<(u32, u32)>,
-    /// Why the file cannot be read, if so. It is a bad picture then, of no bytes.
+    /// Why it cannot be read, if so. It is a bad picture then, of no bytes.
     pub unreadable: Option<String>,
 }
 
 /// The whole plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub root: PathBuf,
+    pub kind: Kind,
+    pub store: Arc<Store>,
     pub options: PlanOptions,
     pub classes: Arc<Vec<String>>,
+    /// What people call the classes; as long as `classes`, or empty. No part of the id.
+    pub words: Vec<String>,
     /// In the packed order: the index is the global id.
     pub items: Vec<Item>,
     pub dataset_id: [u8; 32],
@@ -125,20 +130,22 @@ impl Plan {
     ///
     /// # Errors
     /// `Data` when the source's folders cannot be listed, `Usage` for impossible options.
-    pub fn make(input: &Path, options: &PlanOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<Option<Self>> {
+    pub fn make(
+        input: &Path,
+        source: &SourceOptions,
+        options: &PlanOptions,
+        progress: &dyn Progress,
+        stop: &AtomicBool,
+    ) -> Result<Option<Self>> {
         options.check()?;
-        if !input.is_dir() {
-            return Err(Error::data("no such folder").at(input.display().to_string()).next("check --input"));
-        }
-        let below = input.join(options.split.name());
-        let root = if below.is_dir() { below } else { input.to_owned() };
-        let listing = image_folder::list(&root)?;
+        let listing = source::open(input, source, options.split)?;
+        let store = Arc::new(listing.store);
         progress.start("reading", listing.files.len() as u64);
         let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Option<Item> {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let unreadable = source::read(&root.join(&file.path), bytes).err();
+            let unreadable = file.trouble.clone().or_else(|| store.read(&file.path, &file.place, bytes).err());
             if unreadable.is_some() {
                 bytes.clear();
             }
@@ -146,12 +153,17 @@ impl Plan {
             let stored = decode::size(bytes).ok().filter(allowed).map(|(w, h)| stored_size(w, h, options.size, options.fit));
             progress.advance(1);
             let sha256 = Sha256::digest(&*bytes).into();
-            let (path, crc) = (file.path.clone(), crc32c::crc32c(bytes));
-            Some(Item { path, label: file.label, bytes: bytes.len() as u64, sha256, crc, stored, unreadable })
+            let (path, place, crc) = (file.path.clone(), file.place.clone(), crc32c::crc32c(bytes));
+            Some(Item { path, place, label: file.label, bytes: bytes.len() as u64, sha256, crc, stored, unreadable })
         };
-        let items: Option<Vec<Item>> = listing.files.par_iter().map_init(Vec::new, hash).collect();
+        // In the order of the bytes on the disk: an archive is then read from front to back.
+        let mut by_place: Vec<&SourceFile> = listing.files.iter().collect();
+        by_place.sort_by(|a, b| a.place.cmp(&b.place));
+        let items: Option<Vec<Item>> = by_place.par_iter().map_init(Vec::new, |bytes, file| hash(bytes, file)).collect();
         progress.finish();
-        let Some(sorted) = items else { return Ok(None) };
+        let Some(mut sorted) = items else { return Ok(None) };
+        // Names first; of equal ones the order of places, as in the listing.
+        sorted.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
 
         let mut id = Sha256::new();
         id.update(options.canonical().to_string());
@@ -171,11 +183,18 @@ impl Plan {
             }
         };
         let classes = Arc::new(listing.classes);
-        Ok(Some(Self { root, options: options.clone(), classes, items, dataset_id: id.finalize().into(), notes: listing.notes }))
+        let dataset_id = id.finalize().into();
+        let (kind, words, notes) = (listing.kind, listing.words, listing.notes);
+        Ok(Some(Self { kind, store, options: options.clone(), classes, words, items, dataset_id, notes }))
     }
 
     pub fn shard_count(&self) -> u32 {
         (self.items.len() as u64).div_ceil(self.options.records_per_shard) as u32
+    }
+
+    /// Where a picture is, for a person.
+    pub fn describe(&self, id: usize) -> String {
+        self.store.describe(&self.items[id].path, &self.items[id].place)
     }
 
     /// The global ids of one shard.

@@ -5,6 +5,7 @@ use super::manifest::{MANIFEST, Manifest, SUMS};
 use super::pack::pack_shard;
 use super::plan::{Plan, PlanOptions};
 use super::shard::Shard;
+use super::source::SourceOptions;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use rayon::prelude::*;
@@ -185,19 +186,26 @@ fn check_sums(dir: &Path, manifest: &Manifest) -> Vec<String> {
     damage
 }
 
-/// Makes the `damaged` shards of `dir` again from the pictures in `source`; returns how many.
+/// Makes the `damaged` shards of `dir` again from the pictures of `input`; returns how many.
 ///
 /// # Errors
 /// `Data` when the source or its pictures are not those that were packed, or a shard does not come out as `dataset.json` says.
-pub fn repair(dir: &Path, source: &Path, damaged: &[String], progress: &dyn Progress, stop: &AtomicBool) -> Result<usize> {
+pub fn repair(
+    dir: &Path,
+    input: &Path,
+    source: &SourceOptions,
+    damaged: &[String],
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<usize> {
     let manifest = Manifest::read(dir)?;
     let options = plan_options(&manifest)
         .ok_or_else(|| Error::data("this data set does not say how it was packed").at(dir.join(MANIFEST).display().to_string()))?;
     let stopped = || Error::data("stopped before the repair was done").next("run the same command again");
-    let plan = Plan::make(source, &options, progress, stop)?.ok_or_else(stopped)?;
+    let plan = Plan::make(input, source, &options, progress, stop)?.ok_or_else(stopped)?;
     if hex(&plan.dataset_id) != manifest.dataset_id {
         return Err(Error::data("the pictures are not those that were packed")
-            .at(source.display().to_string())
+            .at(input.display().to_string())
             .because(format!("dataset_id of the source: {}, of the shards: {}", hex(&plan.dataset_id), manifest.dataset_id))
             .next("give the unchanged source, or pack into a new folder"));
     }

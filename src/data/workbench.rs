@@ -6,7 +6,6 @@ use super::format::hex;
 use super::plan::{Item, Plan};
 use super::resize::Scaler;
 use super::shard_writer::Record;
-use super::source;
 use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use std::sync::{Mutex, PoisonError};
@@ -44,18 +43,24 @@ impl Bench {
     /// `Data` when the file is no longer what the plan has seen. A picture that cannot be read or decoded is an outcome.
     pub fn one(&mut self, plan: &Plan, id: usize) -> Result<Outcome> {
         let item: &Item = &plan.items[id];
-        let path = plan.root.join(&item.path);
         let bad = |error: String| {
             let sha256 = if item.unreadable.is_some() { String::new() } else { hex(&item.sha256) };
-            BadPicture { path: item.path.clone(), size: item.bytes, sha256, error, action: String::new() }
+            BadPicture {
+                path: item.path.clone(),
+                within: plan.store.within(&item.place),
+                size: item.bytes,
+                sha256,
+                error,
+                action: String::new(),
+            }
         };
         if let Some(reason) = &item.unreadable {
             return Ok(Err(bad(reason.clone())));
         }
-        let read = source::read(&path, &mut self.file);
+        let read = plan.store.read(&item.path, &item.place, &mut self.file);
         if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
             return Err(Error::data("a picture changed while it was being packed")
-                .at(path.display().to_string())
+                .at(plan.describe(id))
                 .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
                 .next("wait until the source is at rest and run the same command again"));
         }

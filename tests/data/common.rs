@@ -5,6 +5,7 @@ use imagenet_engine::data::manifest::Split;
 use imagenet_engine::data::pack::{PackEnd, PackOptions, PackReport, pack};
 use imagenet_engine::data::plan::PlanOptions;
 use imagenet_engine::data::sheet::write_png;
+use imagenet_engine::data::source::SourceOptions;
 use imagenet_engine::error::Result;
 use imagenet_engine::progress::Silent;
 use imagenet_engine::rng::{Purpose, Stream};
@@ -45,7 +46,14 @@ pub fn tree(root: &Path, classes: usize, each: usize, side: u32, seed: u64) {
 
 pub fn options(input: &Path, output: &Path) -> PackOptions {
     let plan = PlanOptions { size: 32, records_per_shard: 8, ..PlanOptions::new(Split::Train) };
-    PackOptions { input: input.to_owned(), output: output.to_owned(), plan, on_bad: OnBad::default(), jobs: 2 }
+    PackOptions {
+        input: input.to_owned(),
+        source: SourceOptions::default(),
+        output: output.to_owned(),
+        plan,
+        on_bad: OnBad::default(),
+        jobs: 2,
+    }
 }
 
 /// Packs; not stopped.

@@ -8,3 +8,4 @@ mod golden;
 mod loading;
 mod packing;
 mod resume;
+mod sources;

@@ -132,7 +132,7 @@ thread_local! {
 }
 
 /// Runs a decoder; a panic becomes an error and prints nothing. Panics elsewhere are reported as before.
-fn quietly<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub fn quietly<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();

@@ -1,55 +1,65 @@
 //! Where pictures come from: one file per layout, each giving the same listing.
+//!
+//! A listing is made by one look at names, labels and headers: it says where the bytes of each picture lie (a file, a byte range of an
+//! archive, a row of a table), and they are then read from there by any number of threads in any order. Nothing is unpacked. Records
+//! are named `<class>/<picture>` and sorted as an ImageFolder of the same pictures would be, so every source gives the same shards.
 
+mod arrange;
+mod class_tar;
+pub mod detect;
+mod devkit;
+mod flat;
 pub mod image_folder;
+mod labels;
+mod list;
+mod matlab;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod store;
+mod tar;
+mod webdataset;
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+pub use detect::{Kind, SourceOptions, open};
+pub use store::{Place, Store};
 
-/// Larger files are no pictures that could be decoded (64 megapixels of 16-bit RGBA are half of it).
-const MAX_FILE: u64 = 1 << 30;
+/// The first three are what is read; the others are taken up too, so that they are refused by name instead of quietly missing.
+const EXTENSIONS: [&str; 13] = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "pgm"];
 
-/// Reads a picture file into `bytes`, replacing what they were.
-///
-/// # Errors
-/// Why it cannot be read, in words for `bad_images.jsonl`.
-pub fn read(path: &Path, bytes: &mut Vec<u8>) -> Result<(), String> {
-    const KEPT: usize = 8 << 20; // a huge file's memory is not kept for the next one
-    bytes.clear();
-    bytes.shrink_to(KEPT);
-    let reason = |e: std::io::Error| match e.kind() {
-        _ if fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) => format!("a link that leads to no file that can be read: {e}"),
-        std::io::ErrorKind::PermissionDenied => "no permission to read the file".to_owned(),
-        _ => format!("the file cannot be read: {e}"),
-    };
-    let metadata = fs::metadata(path).map_err(reason)?;
-    if !metadata.is_file() {
-        return Err("not a file but a pipe, socket or device".to_owned()); // opening it could wait for ever
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(format!("a file of {} bytes, above {MAX_FILE}", metadata.len()));
-    }
-    bytes.reserve(metadata.len() as usize + 1);
-    File::open(path).and_then(|f| f.take(MAX_FILE).read_to_end(bytes)).map_err(reason)?;
-    Ok(())
-}
-
-/// A picture file of a source.
+/// A picture of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Relative to the source's root, with `/` between the parts.
+    /// `<class>/<picture>`, with `/` between the parts: the name of the record.
     pub path: String,
     /// Index into [`Listing::classes`].
     pub label: u32,
+    pub place: Place,
+    /// Why it cannot be packed, where that is known already. It counts as a bad picture.
+    pub trouble: Option<String>,
 }
 
-/// What a source holds: sorted, so that it depends on the names alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a source holds, in an order that depends on the names alone.
+#[derive(Debug)]
 pub struct Listing {
-    /// Sorted by bytes; the rank is the label.
+    pub kind: Kind,
+    pub store: Store,
+    /// The rank is the label. Sorted by bytes, except where a source numbers its classes without naming them.
     pub classes: Vec<String>,
+    /// What people call the classes, where the source says; as long as `classes`, or empty.
+    pub words: Vec<String>,
     /// Sorted by the bytes of the path.
     pub files: Vec<SourceFile>,
     /// What a user would want to know: ignored files, empty classes.
     pub notes: Vec<String>,
+}
+
+/// Whether a name ends like a picture's, in any case. The real type is found later, by content.
+fn is_picture(name: &str) -> bool {
+    let extension = name.rsplit('/').next().and_then(|n| n.rsplit_once('.')).map(|(_, e)| e);
+    extension.is_some_and(|e| EXTENSIONS.iter().any(|x| e.eq_ignore_ascii_case(x)))
+}
+
+/// The last part of a name with `/`, without its extension: what label files know a picture by.
+fn stem(name: &str) -> &str {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.rsplit_once('.').map_or(last, |(stem, _)| if stem.is_empty() { last } else { stem })
 }

@@ -1,0 +1,119 @@
+//! Reading a picture from where it lies. Archives are opened for each read: there may be more of them than a process may hold open.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Larger files are no pictures that could be decoded (64 megapixels of 16-bit RGBA are half of it).
+pub const MAX_FILE: u64 = 1 << 30;
+/// A huge picture's memory is not kept for the next one.
+const KEPT: usize = 8 << 20;
+
+/// Where the bytes of a picture lie.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The file of the record's name below the root.
+    Own,
+    /// This file below the root.
+    File(Box<str>),
+    /// Bytes of an archive: its index in the store, from where, how many.
+    Range { archive: u32, offset: u64, len: u64 },
+    /// A row of a Parquet file: its index in the store, row group, row within the group.
+    Row { archive: u32, group: u32, row: u32 },
+}
+
+/// The files behind a listing.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    archives: Vec<PathBuf>,
+    #[cfg(feature = "parquet")]
+    tables: super::parquet::Tables,
+}
+
+impl Store {
+    /// Pictures that are files below `root`, or lie in `archives`.
+    pub fn new(root: PathBuf, archives: Vec<PathBuf>) -> Self {
+        Self {
+            root,
+            archives,
+            #[cfg(feature = "parquet")]
+            tables: super::parquet::Tables::default(),
+        }
+    }
+
+    /// Reads a picture into `bytes`, replacing what they were.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words for `bad_images.jsonl`.
+    pub fn read(&self, name: &str, place: &Place, bytes: &mut Vec<u8>) -> Result<(), String> {
+        bytes.clear();
+        bytes.shrink_to(KEPT);
+        match place {
+            Place::Own => read_file(&self.root.join(name), bytes),
+            Place::File(file) => read_file(&self.root.join(&**file), bytes),
+            Place::Range { archive, offset, len } => {
+                let path = self.archive(*archive)?;
+                if *len > MAX_FILE {
+                    return Err(format!("a picture of {len} bytes, above {MAX_FILE}"));
+                }
+                let file = File::open(path).map_err(|e| format!("the archive cannot be read: {e}"))?;
+                bytes.resize(*len as usize, 0);
+                file.read_exact_at(bytes, *offset).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::UnexpectedEof => "the archive was cut".to_owned(),
+                    _ => format!("the archive cannot be read: {e}"),
+                })
+            }
+            #[cfg(feature = "parquet")]
+            Place::Row { archive, group, row } => self.tables.read(self.archive(*archive)?, *archive, *group, *row, bytes),
+            #[cfg(not(feature = "parquet"))]
+            Place::Row { .. } => Err("this build reads no Parquet (cargo feature `parquet`)".to_owned()),
+        }
+    }
+
+    fn archive(&self, index: u32) -> Result<&Path, String> {
+        self.archives.get(index as usize).map(PathBuf::as_path).ok_or_else(|| "no such archive".to_owned())
+    }
+
+    /// Where a picture is, for a person.
+    pub fn describe(&self, name: &str, place: &Place) -> String {
+        let archive = |i: &u32| self.archives.get(*i as usize).map_or_else(String::new, |p| p.display().to_string());
+        match place {
+            Place::Own => self.root.join(name).display().to_string(),
+            Place::File(file) => self.root.join(&**file).display().to_string(),
+            Place::Range { archive: a, offset, .. } => format!("{}, byte {offset} ({name})", archive(a)),
+            Place::Row { archive: a, group, row } => format!("{}, row group {group}, row {row} ({name})", archive(a)),
+        }
+    }
+
+    /// The archive and the place in it, without folders: for reports that should be the same on every machine.
+    pub fn within(&self, place: &Place) -> Option<String> {
+        let archive = |i: &u32| self.archives.get(*i as usize).and_then(|p| p.file_name()).unwrap_or_default().to_string_lossy();
+        match place {
+            Place::Own => None,
+            Place::File(file) => Some(file.to_string()),
+            Place::Range { archive: a, offset, .. } => Some(format!("{}, byte {offset}", archive(a))),
+            Place::Row { archive: a, group, row } => Some(format!("{}, row group {group}, row {row}", archive(a))),
+        }
+    }
+}
+
+fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), String> {
+    let reason = |e: std::io::Error| match e.kind() {
+        _ if fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) => format!("a link that leads to no file that can be read: {e}"),
+        std::io::ErrorKind::PermissionDenied => "no permission to read the file".to_owned(),
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        _ => format!("the file cannot be read: {e}"),
+    };
+    let metadata = fs::metadata(path).map_err(reason)?;
+    if !metadata.is_file() {
+        return Err("not a file but a pipe, socket or device".to_owned()); // opening it could wait for ever
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(format!("a file of {} bytes, above {MAX_FILE}", metadata.len()));
+    }
+    bytes.reserve(metadata.len() as usize + 1);
+    File::open(path).and_then(|f| f.take(MAX_FILE).read_to_end(bytes)).map_err(reason)?;
+    Ok(())
+}
