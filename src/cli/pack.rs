@@ -4,6 +4,8 @@ use super::Outcome;
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
 use crate::data::bad::{BAD_IMAGES, OnBad};
+use crate::data::compressed::JpegOptions;
+use crate::data::estimate::Estimate;
 use crate::data::manifest::Split;
 use crate::data::pack::{PackEnd, PackOptions, pack};
 use crate::data::plan::{DEFAULT_SHUFFLE_SEED, PlanOptions};
@@ -12,6 +14,7 @@ use crate::data::source::{Kind, SourceOptions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum EncodingArg {
@@ -45,12 +48,21 @@ pub struct Args {
     /// Which split this is; train is stored in a permuted order, val in the order of names
     #[arg(long, value_enum, default_value = "train")]
     pub split: Split,
-    /// How pixels are stored: raw RGB bytes
+    /// raw: RGB bytes, which training reads at full speed; jpeg: files of a tenth of the size, which training decodes
     #[arg(long, value_enum, default_value = "raw")]
     pub encoding: EncodingArg,
-    /// Short side in pixels after resizing (0 keeps every picture at its size)
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub resize: u32,
+    /// Short side in pixels after resizing, 0 keeps every picture at its size [default: 256 for raw, 0 for jpeg]
+    #[arg(long, value_name = "N")]
+    pub resize: Option<u32>,
+    /// jpeg: encode every picture anew at this quality [default: keep the original bytes; 90 for what is made smaller]
+    #[arg(long, value_name = "1-100")]
+    pub quality: Option<u8>,
+    /// jpeg: make pictures smaller whose longest side is above this
+    #[arg(long, value_name = "PIXELS")]
+    pub max_side: Option<u32>,
+    /// Print sizes and time of this and other encodings, from a sample, and stop; exit code 73 if the disk cannot hold it
+    #[arg(long)]
+    pub estimate: bool,
     /// short: keep the whole picture, its short side N (longer than 8:1 is cut to its middle); square: and of that the centre N x N
     #[arg(long, value_enum, default_value = "short")]
     pub fit: Fit,
@@ -88,17 +100,17 @@ fn parse_on_bad(text: &str) -> std::result::Result<OnBad, String> {
 /// # Errors
 /// Those of [`pack`].
 pub fn run(args: &Args) -> Result<Outcome> {
-    if args.encoding == EncodingArg::Jpeg {
-        return Err(Error::usage("--encoding jpeg is not there yet")
-            .because("this version stores raw pixels only")
-            .next("leave --encoding out, or say --encoding raw"));
-    }
     if args.max_size.is_nan() || args.max_size <= 0.0 {
         return Err(Error::usage("--max-size must be above 0 megapixels"));
     }
+    let jpeg = args.encoding == EncodingArg::Jpeg;
+    if !jpeg && (args.quality.is_some() || args.max_side.is_some()) {
+        return Err(Error::usage("--quality and --max-side are of --encoding jpeg").next("add --encoding jpeg, or leave them out"));
+    }
     let plan = PlanOptions {
         split: args.split,
-        size: args.resize,
+        size: args.resize.unwrap_or(if jpeg { 0 } else { 256 }),
+        jpeg: jpeg.then(|| JpegOptions { quality: args.quality, max_side: args.max_side.unwrap_or(0) }),
         fit: args.fit,
         records_per_shard: args.records_per_shard,
         shuffle_seed: args.shuffle_seed.or((args.split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
@@ -109,6 +121,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
         PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
     let terminal = Terminal::new(args.progress);
     let stop = super::signals::stop_on_signal()?;
+    if args.estimate {
+        return estimate(&options, &stop);
+    }
     let end = pack(&options, &terminal, &stop)?;
     let PackEnd::Finished(report) = end else {
         terminal.finish();
@@ -134,4 +149,32 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     out!("{} pictures could not be read and were left out: see {}", report.bad.len(), args.output.join(BAD_IMAGES).display());
     Ok(Outcome::SkippedImages)
+}
+
+/// Prints what the pack would take.
+fn estimate(options: &PackOptions, stop: &AtomicBool) -> Result<Outcome> {
+    let made = Estimate::make(&options.input, &options.source, &options.output, &options.plan, options.jobs, stop)?;
+    let Some(e) = made else { return Ok(Outcome::Stopped) };
+    out!(
+        "{}: {}, {} pictures of {} classes, {:.2} GB",
+        options.input.display(),
+        e.kind,
+        e.pictures,
+        e.classes,
+        e.source_bytes as f64 / 1e9
+    );
+    e.notes.iter().for_each(|note| out!("  note: {note}"));
+    out!("  from {} pictures; time on this machine, when the source is read as fast as it is decoded", e.sampled);
+    if e.bad > 0 {
+        out!("  {} of them cannot be read", e.bad);
+    }
+    for c in &e.choices {
+        let mark = if c.asked { "->" } else { "  " };
+        out!("  {mark} {:<36} {:>9.2} GB {:>8.1} minutes", c.name, c.bytes as f64 / 1e9, c.seconds / 60.0);
+    }
+    if let Some(free) = e.free {
+        out!("  {:.2} GB are free at {}", free as f64 / 1e9, options.output.display());
+    }
+    e.check_space(&options.output)?;
+    Ok(Outcome::Done)
 }

@@ -1,16 +1,18 @@
 //! A packed folder, opened: the manifest and its shards, cross-checked.
 
+use super::compressed::decode_record;
 use super::format::Encoding;
 use super::manifest::{Manifest, Split};
 use super::shard::Shard;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// One picture: HWC RGB u8.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Picture<'a> {
-    /// `width * height * 3` bytes.
-    pub pixels: &'a [u8],
+    /// `width * height * 3` bytes; borrowed where the shard holds pixels.
+    pub pixels: Cow<'a, [u8]>,
     pub width: u32,
     pub height: u32,
     pub label: u32,
@@ -141,13 +143,31 @@ impl Dataset {
         Ok((&self.shards[shard], i - self.starts[shard]))
     }
 
-    /// Picture `i` (below [`Dataset::len`]), in the stored order, borrowed from the memory map.
+    /// How the records are stored.
+    pub fn encoding(&self) -> Encoding {
+        self.shards.first().and_then(|s| Encoding::from_byte(s.header.encoding)).unwrap_or(Encoding::RawVar)
+    }
+
+    /// The bytes of picture `i` as they are stored, pixels or a JPEG file, borrowed from the memory map.
+    ///
+    /// # Errors
+    /// As [`Dataset::record`].
+    pub fn stored(&self, i: usize) -> Result<&[u8]> {
+        let (shard, r) = self.locate(i)?;
+        shard.payload(r)
+    }
+
+    /// Picture `i` (below [`Dataset::len`]), in the stored order, borrowed from the memory map or decoded.
     ///
     /// # Errors
     /// `Data` when its bytes are damaged or the file was cut; `Internal` when `i` is too large.
     pub fn record(&self, i: usize) -> Result<Picture<'_>> {
         let (shard, r) = self.locate(i)?;
-        let pixels = shard.payload(r)?;
+        let stored = shard.payload(r)?;
+        let pixels = match self.encoding() {
+            Encoding::Jpeg => Cow::Owned(decode_record(shard, r, stored, <[u8]>::to_vec)?),
+            _ => Cow::Borrowed(stored),
+        };
         Ok(Picture { pixels, ..self.without_pixels(shard, r) })
     }
 
@@ -159,18 +179,24 @@ impl Dataset {
         self.locate(i).map(|(shard, r)| self.without_pixels(shard, r))
     }
 
-    /// Appends the pixels of picture `i` to `out`, by `pread`: a file cut while in use is an error and never a signal.
+    /// Appends the pixels of picture `i` to `out`, by `pread`: a file cut while in use is an error and never a signal. Decodes where
+    /// the shard holds JPEG files.
     ///
     /// # Errors
     /// As [`Dataset::record`].
     pub fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
         let (shard, r) = self.locate(i)?;
-        shard.copy_payload(r, out)
+        if self.encoding() != Encoding::Jpeg {
+            return shard.copy_payload(r, out);
+        }
+        let mut stored = Vec::new();
+        shard.copy_payload(r, &mut stored)?;
+        decode_record(shard, r, &stored, |pixels| out.extend_from_slice(pixels))
     }
 
     fn without_pixels<'a>(&self, shard: &'a Shard, r: usize) -> Picture<'a> {
         let e = &shard.entries[r];
         let (width, height) = (e.width.into(), e.height.into());
-        Picture { pixels: &[], width, height, label: e.label, global_id: e.global_id, name: shard.record_name(r) }
+        Picture { pixels: Cow::Borrowed(&[]), width, height, label: e.label, global_id: e.global_id, name: shard.record_name(r) }
     }
 }

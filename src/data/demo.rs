@@ -56,8 +56,17 @@ pub fn write(dir: &Path, split: Split, count: usize, seed: u64) -> Result<()> {
             per_class[label as usize] += 1;
             let sums = ChannelSums::of(&pixels);
             let (name, global_id) = (name(i), i as u64);
-            let record =
-                Record { pixels, width: side, height: side, original: (side, side), flags: 0, label, global_id, name, source_sha: [0; 8] };
+            let record = Record {
+                payload: pixels,
+                width: side,
+                height: side,
+                original: (side, side),
+                flags: 0,
+                label,
+                global_id,
+                name,
+                source_sha: [0; 8],
+            };
             writer.append(&record, &sums)?;
         }
     }

@@ -23,14 +23,17 @@ compile_error!("shards are little-endian and are read in place");
 pub const MAGIC: [u8; 8] = *b"\x89IES\r\n\x1a\n";
 pub const FOOTER_MAGIC: [u8; 8] = *b"IESEND\r\n";
 pub const VERSION_MAJOR: u16 = 1;
-pub const VERSION_MINOR: u16 = 0;
+/// 1.1 knows the jpeg encoding; what does not use it is still written as 1.0, the same bytes as before.
+pub const VERSION_MINOR: u16 = 1;
 pub const HEADER_LEN: u64 = 4096;
 pub const ENTRY_LEN: u64 = 64;
 pub const FOOTER_LEN: u64 = 64;
 pub const PAGE: u64 = 4096;
 pub const ENDIAN_TAG: u32 = 0x0102_0304;
-/// Bits of `required_features` that this reader understands: none so far.
-pub const KNOWN_REQUIRED: u32 = 0;
+/// Bit of `required_features`: records are JPEG files, to be decoded. Readers of 1.0 refuse it.
+pub const FEATURE_JPEG: u32 = 1;
+/// Bits of `required_features` that this reader understands.
+pub const KNOWN_REQUIRED: u32 = FEATURE_JPEG;
 pub const CHANNELS: usize = 3;
 /// What a shard may hold at most, so that a lying header in a sparse file cannot ask for all of the memory. The writer keeps to it.
 pub const MOST_RECORDS: u64 = 1 << 24;
@@ -49,6 +52,8 @@ pub enum Encoding {
     RawFixed = 0,
     /// `w` x `h` x 3 bytes, HWC, sizes in the index.
     RawVar = 1,
+    /// A JPEG file; `w` x `h` are the size that it decodes to.
+    Jpeg = 2,
 }
 
 impl Encoding {
@@ -56,6 +61,7 @@ impl Encoding {
         match byte {
             0 => Some(Self::RawFixed),
             1 => Some(Self::RawVar),
+            2 => Some(Self::Jpeg),
             _ => None,
         }
     }
@@ -64,6 +70,7 @@ impl Encoding {
         match self {
             Self::RawFixed => "raw_fixed",
             Self::RawVar => "raw_var",
+            Self::Jpeg => "jpeg",
         }
     }
 
@@ -71,8 +78,13 @@ impl Encoding {
     pub fn align(self) -> u64 {
         match self {
             Self::RawFixed => 4096,
-            Self::RawVar => 64,
+            Self::RawVar | Self::Jpeg => 64,
         }
+    }
+
+    /// Minor version and required features of a shard.
+    pub fn needs(self) -> (u16, u32) {
+        if self == Self::Jpeg { (VERSION_MINOR, FEATURE_JPEG) } else { (0, 0) }
     }
 }
 

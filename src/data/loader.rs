@@ -7,9 +7,11 @@
 
 use super::crop::CropPolicy;
 use super::dataset::Dataset;
+use super::format::Encoding;
 use super::order::{Order, Permutation, Shuffle};
 use crate::backend::PictureView;
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -37,6 +39,10 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Internal` when `i` is not below `len`.
     fn info(&self, i: usize) -> Result<PictureInfo>;
+    /// Whether [`Source::copy_pixels`] decodes, so that more threads than one are worth their cost.
+    fn decodes(&self) -> bool {
+        false
+    }
     /// Appends the HWC RGB bytes of picture `i`.
     ///
     /// # Errors
@@ -59,6 +65,10 @@ impl Source for Dataset {
 
     fn info(&self, i: usize) -> Result<PictureInfo> {
         self.describe(i).map(|p| PictureInfo { width: p.width, height: p.height, label: p.label, global_id: p.global_id })
+    }
+
+    fn decodes(&self) -> bool {
+        self.encoding() == Encoding::Jpeg
     }
 
     fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
@@ -182,11 +192,21 @@ impl Maker {
         };
         let first = index * o.batch_size as u64;
         let last = (first + o.batch_size as u64).min(self.source.len() as u64);
-        for position in first..last {
-            let i = order.at(position) as usize;
+        let chosen: Vec<usize> = (first..last).map(|position| order.at(position) as usize).collect();
+        // Pictures to be decoded are decoded side by side; they go into the batch in order, whoever was first.
+        let decode = |&i: &usize| {
+            let mut pixels = Vec::new();
+            self.source.copy_pixels(i, &mut pixels).map(|()| pixels)
+        };
+        let mut decoded: Vec<Result<Vec<u8>>> = if self.source.decodes() { chosen.par_iter().map(decode).collect() } else { Vec::new() };
+        let mut decoded = decoded.drain(..);
+        for &i in &chosen {
             let info = self.source.info(i)?;
             let offset = batch.pixels.len();
-            self.source.copy_pixels(i, &mut batch.pixels)?;
+            match decoded.next() {
+                Some(pixels) => batch.pixels.extend_from_slice(&pixels?),
+                None => self.source.copy_pixels(i, &mut batch.pixels)?,
+            }
             let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
             batch.views.push(PictureView { offset, width: info.width, height: info.height, crop });
             batch.labels.push(info.label);

@@ -4,10 +4,12 @@
 //! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` makes batches. `format` is the bytes.
 
 pub mod bad;
+pub mod compressed;
 pub mod crop;
 pub mod dataset;
 pub mod decode;
 pub mod demo;
+pub mod estimate;
 mod font;
 pub mod format;
 pub mod loader;

@@ -261,13 +261,17 @@ fn refuse_existing(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Bytes that are free on the file system of `dir`.
+pub fn free_bytes(dir: &Path) -> Option<u64> {
+    rustix::fs::statvfs(dir).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
+}
+
 fn check_space(dir: &Path, needed: u64) -> Result<()> {
-    let Ok(stat) = rustix::fs::statvfs(dir) else { return Ok(()) };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let Some(free) = free_bytes(dir) else { return Ok(()) };
     if needed > free {
         return Err(Error::write(format!("the shards need {needed} bytes, {free} are free"))
             .at(dir.display().to_string())
-            .next("free some space, choose another --output, or a smaller --resize"));
+            .next("free some space, choose another --output, a smaller --resize, or --encoding jpeg"));
     }
     Ok(())
 }

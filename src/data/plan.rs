@@ -7,6 +7,7 @@
 //! second run of an interrupted pack know at once which shards it may keep; it costs one more read of the source (3% of the time of
 //! decoding from the page cache).
 
+use super::compressed::{ENCODER, JpegOptions};
 use super::decode;
 use super::format::{Encoding, MOST_RECORDS, hex};
 use super::manifest::Split;
@@ -29,6 +30,8 @@ pub struct PlanOptions {
     /// Short side in pixels; 0 keeps every picture as it is.
     pub size: u32,
     pub fit: Fit,
+    /// Store JPEG files instead of pixels.
+    pub jpeg: Option<JpegOptions>,
     pub records_per_shard: u64,
     /// Seed of the packed order; `None` keeps the order of names.
     pub shuffle_seed: Option<u64>,
@@ -45,7 +48,15 @@ impl PlanOptions {
     /// The defaults of `pack` for a split.
     pub fn new(split: Split) -> Self {
         let shuffle_seed = (split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED);
-        Self { split, size: 256, fit: Fit::Short, records_per_shard: 4096, shuffle_seed, max_pixels: decode::DEFAULT_MAX_PIXELS }
+        Self {
+            split,
+            size: 256,
+            fit: Fit::Short,
+            jpeg: None,
+            records_per_shard: 4096,
+            shuffle_seed,
+            max_pixels: decode::DEFAULT_MAX_PIXELS,
+        }
     }
 
     /// # Errors
@@ -61,6 +72,17 @@ impl PlanOptions {
         if self.records_per_shard == 0 || self.records_per_shard > MOST_RECORDS {
             return Err(Error::usage(format!("--records-per-shard {}: from 1 to {MOST_RECORDS}", self.records_per_shard)));
         }
+        if let Some(jpeg) = self.jpeg {
+            if jpeg.quality.is_some_and(|q| !(1..=100).contains(&q)) {
+                return Err(Error::usage("--quality: from 1 to 100"));
+            }
+            if jpeg.max_side > u32::from(u16::MAX) {
+                return Err(Error::usage(format!("--max-side {}: at most {}", jpeg.max_side, u16::MAX)));
+            }
+            if jpeg.max_side > 0 && self.size > 0 {
+                return Err(Error::usage("--resize sets the short side, --max-side bounds the long one: one of them"));
+            }
+        }
         if self.max_pixels == 0 || self.max_pixels > 1_000_000_000 {
             return Err(Error::usage("--max-size: from 1 pixel to 1000 megapixels"));
         }
@@ -69,6 +91,7 @@ impl PlanOptions {
 
     pub fn encoding(&self) -> Encoding {
         match self.fit {
+            _ if self.jpeg.is_some() => Encoding::Jpeg,
             Fit::Square => Encoding::RawFixed,
             Fit::Short => Encoding::RawVar,
         }
@@ -76,7 +99,7 @@ impl PlanOptions {
 
     /// What META and `dataset.json` say about how the shards were made; part of the dataset id.
     pub fn canonical(&self) -> serde_json::Value {
-        serde_json::json!({
+        let mut options = serde_json::json!({
             "colors": "RGB u8 HWC, as Pillow convert(\"RGB\"), EXIF orientation not applied",
             "decoder": "jpeg as libjpeg (islow, fancy upsampling) 1, png 0.18",
             "encoding": self.encoding().name(),
@@ -89,7 +112,26 @@ impl PlanOptions {
             "source": "image_folder", // that is how records are named and ordered, whatever they were read from
             "split": self.split,
             "version": 1,
-        })
+        });
+        if let Some(jpeg) = self.jpeg {
+            options["encoder"] = ENCODER.into();
+            options["max_side"] = jpeg.max_side.into();
+            options["quality"] = jpeg.quality.into();
+        }
+        options
+    }
+
+    /// The size in which a picture is stored.
+    pub fn stored_size(&self, width: u32, height: u32) -> (u32, u32) {
+        self.jpeg.map_or_else(|| stored_size(width, height, self.size, self.fit), |j| j.stored_size(width, height, self.size, self.fit))
+    }
+
+    /// Bytes that a stored picture takes, near enough for a look at the free disk; `original` is what its file has.
+    pub fn estimated_record(&self, original: u64, size: (u32, u32), stored: (u32, u32)) -> u64 {
+        let (w, h) = stored;
+        let raw = u64::from(w) * u64::from(h) * 3;
+        let bytes = self.jpeg.map_or(raw, |j| j.estimated_bytes(original, size == stored, w, h));
+        bytes.next_multiple_of(self.encoding().align()) + 128
     }
 }
 
@@ -104,8 +146,8 @@ pub struct Item {
     pub sha256: [u8; 32],
     /// CRC32C of the file: cheap enough to see that it is still the same when it is decoded.
     pub crc: u32,
-    /// Of the stored picture, where the header could be read.
-    pub stored: Option<(u32, u32)>,
+    /// Bytes in the shard, roughly, where the header could be read.
+    pub estimated: u64,
     /// Why it cannot be read, if so. It is a bad picture then, of no bytes.
     pub unreadable: Option<String>,
 }
@@ -150,11 +192,13 @@ impl Plan {
                 bytes.clear();
             }
             let allowed = |&(w, h): &(u32, u32)| u64::from(w) * u64::from(h) <= options.max_pixels && w > 0 && h > 0;
-            let stored = decode::size(bytes).ok().filter(allowed).map(|(w, h)| stored_size(w, h, options.size, options.fit));
+            let len = bytes.len() as u64;
+            let estimate = |size: (u32, u32)| options.estimated_record(len, size, options.stored_size(size.0, size.1));
+            let estimated = decode::size(bytes).ok().filter(allowed).map_or(0, estimate);
             progress.advance(1);
             let sha256 = Sha256::digest(&*bytes).into();
             let (path, place, crc) = (file.path.clone(), file.place.clone(), crc32c::crc32c(bytes));
-            Some(Item { path, place, label: file.label, bytes: bytes.len() as u64, sha256, crc, stored, unreadable })
+            Some(Item { path, place, label: file.label, bytes: len, sha256, crc, estimated, unreadable })
         };
         // In the order of the bytes on the disk: an archive is then read from front to back.
         let mut by_place: Vec<&SourceFile> = listing.files.iter().collect();
@@ -224,8 +268,6 @@ impl Plan {
 
     /// Bytes that the shards will take, near enough for a look at the free disk.
     pub fn estimated_bytes(&self, shards: impl Iterator<Item = u32>) -> u64 {
-        let align = self.options.encoding().align();
-        let record = |i: &Item| i.stored.map_or(0, |(w, h)| (u64::from(w) * u64::from(h) * 3).next_multiple_of(align) + 128);
-        shards.map(|s| self.items[self.ids(s)].iter().map(record).sum::<u64>() + 32_768).sum()
+        shards.map(|s| self.items[self.ids(s)].iter().map(|i| i.estimated).sum::<u64>() + 32_768).sum()
     }
 }

@@ -226,8 +226,12 @@ fn check_header(h: &Header, len: u64, bad: Bad<'_>) -> Result<()> {
             return Err(bad("HEADER", offset, &format!("{what} {expected}"), &found));
         }
     }
-    let encoding =
-        Encoding::from_byte(h.encoding).ok_or_else(|| bad("HEADER", 160, &"encoding 0 (raw_fixed) or 1 (raw_var)", &h.encoding))?;
+    let encoding = Encoding::from_byte(h.encoding)
+        .ok_or_else(|| bad("HEADER", 160, &"encoding 0 (raw_fixed), 1 (raw_var) or 2 (jpeg)", &h.encoding))?;
+    let required = encoding.needs().1;
+    if h.required_features != required {
+        return Err(bad("HEADER", 20, &format!("required features {required} for encoding {}", encoding.name()), &h.required_features));
+    }
     if u64::from(h.record_align) != encoding.align() {
         return Err(bad("HEADER", 156, &format!("record_align {}", encoding.align()), &h.record_align));
     }
@@ -314,7 +318,11 @@ fn check_entries(h: &Header, entries: &[Entry], strings: &[u8], bad: Bad<'_>) ->
             return Err(bad(20, &format!("encoding {}", h.encoding), &e.encoding));
         }
         let pixels = u64::from(e.width) * u64::from(e.height) * CHANNELS as u64;
-        if pixels == 0 || pixels != u64::from(e.stored_len) {
+        if h.encoding == Encoding::Jpeg as u8 {
+            if pixels == 0 || e.stored_len == 0 {
+                return Err(bad(8, &"a picture of some pixels and bytes", &format!("{}x{}, {} bytes", e.width, e.height, e.stored_len)));
+            }
+        } else if pixels == 0 || pixels != u64::from(e.stored_len) {
             return Err(bad(8, &format!("{}x{}x3 = {pixels} bytes, not 0", e.width, e.height), &e.stored_len));
         }
         if h.encoding == Encoding::RawFixed as u8 && (e.width, e.height) != (h.fixed_w, h.fixed_h) {

@@ -35,7 +35,8 @@ pub struct ShardPlan {
 /// One picture on its way into a shard.
 #[derive(Clone, Debug)]
 pub struct Record {
-    pub pixels: Vec<u8>,
+    /// The bytes to store: pixels, or a JPEG file of them.
+    pub payload: Vec<u8>,
     pub width: u16,
     pub height: u16,
     pub original: (u16, u16),
@@ -126,18 +127,19 @@ impl ShardWriter {
     /// # Errors
     /// `Write` when the disk refuses; `Internal` when a record breaks the plan.
     pub fn append(&mut self, record: &Record, sums: &ChannelSums) -> Result<()> {
-        let stored = record.pixels.len();
+        let stored = record.payload.len();
         let names = (self.names.len() + record.name.len()) as u64;
         let expected = usize::from(record.width) * usize::from(record.height) * CHANNELS;
-        if stored != expected || self.entries.len() as u64 >= self.plan.capacity || names > self.plan.names_capacity {
+        let fits = if self.plan.encoding == Encoding::Jpeg { stored > 0 && u32::try_from(stored).is_ok() } else { stored == expected };
+        if !fits || expected == 0 || self.entries.len() as u64 >= self.plan.capacity || names > self.plan.names_capacity {
             return Err(Error::internal("a record does not fit the plan of its shard").at(record.name.clone()));
         }
         self.at = align_up(self.at, self.plan.encoding.align());
-        self.file.write_at(&record.pixels, self.at)?;
+        self.file.write_at(&record.payload, self.at)?;
         let entry = Entry {
             offset: self.at,
             stored_len: stored as u32,
-            crc: crc32c::crc32c(&record.pixels),
+            crc: crc32c::crc32c(&record.payload),
             label: record.label,
             encoding: self.plan.encoding as u8,
             flags: record.flags,
@@ -181,13 +183,14 @@ impl ShardWriter {
         let footer_off = align_up(at, FOOTER_LEN);
         let file_len = footer_off + FOOTER_LEN;
         let (mean, std) = sums.mean_std();
+        let (version_minor, required_features) = plan.encoding.needs();
         let header = Header {
             magic: MAGIC,
             version_major: VERSION_MAJOR,
-            version_minor: VERSION_MINOR,
+            version_minor,
             header_len: HEADER_LEN as u32,
             endian: ENDIAN_TAG,
-            required_features: 0,
+            required_features,
             optional_features: 0,
             entry_len: ENTRY_LEN as u32,
             record_count: entries.len() as u64,

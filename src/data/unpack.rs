@@ -1,6 +1,7 @@
-//! Shards back to files: one PNG for each raw record, under its class, and `index.csv` in record order.
+//! Shards back to files: one PNG for each raw record, or the JPEG file that a record is, under its class, and `index.csv` in record order.
 
 use super::dataset::Dataset;
+use super::format::Encoding;
 use super::sheet::write_png;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -25,11 +26,12 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
             .next("a new --output"));
     }
     let count = dataset.len().min(limit.unwrap_or(usize::MAX));
+    let jpeg = dataset.encoding() == Encoding::Jpeg;
     let mut taken = HashSet::new();
     let mut paths = Vec::with_capacity(count);
     for i in 0..count {
         let picture = dataset.describe(i)?;
-        paths.push(file_name(&dataset.classes()[picture.label as usize], picture.name, &mut taken));
+        paths.push(file_name(&dataset.classes()[picture.label as usize], picture.name, if jpeg { "jpg" } else { "png" }, &mut taken));
     }
     progress.start("unpacking", count as u64);
     let folders: std::collections::BTreeSet<PathBuf> = paths.iter().filter_map(|p| output.join(p).parent().map(Path::to_owned)).collect();
@@ -38,8 +40,13 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
     }
     let write = |(i, path): (usize, &String)| -> Result<()> {
         if !stop.load(Ordering::Relaxed) {
-            let picture = dataset.record(i)?;
-            write_png(&output.join(path), picture.width, picture.height, picture.pixels)?;
+            let path = output.join(path);
+            if jpeg {
+                std::fs::write(&path, dataset.stored(i)?).map_err(|e| Error::writing(&path, e))?;
+            } else {
+                let picture = dataset.record(i)?;
+                write_png(&path, picture.width, picture.height, &picture.pixels)?;
+            }
             progress.advance(1);
         }
         Ok(())
@@ -58,9 +65,9 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
     Ok(Some(count))
 }
 
-/// `<class>/<name>.png`, made of plain parts only: a name in a shard is input like any other and must not lead out of the output.
+/// `<class>/<name>.<extension>`, made of plain parts only: a name in a shard is input like any other and must not lead out of the output.
 /// Two sources that differ only in their extension get different names.
-fn file_name(class: &str, name: &str, taken: &mut HashSet<String>) -> String {
+fn file_name(class: &str, name: &str, extension: &str, taken: &mut HashSet<String>) -> String {
     let plain = |text: &str| -> Vec<String> {
         let parts = Path::new(text).components().filter_map(|c| match c {
             Component::Normal(part) => Some(part.to_string_lossy().replace(['\0', '\\'], "_")),
@@ -78,12 +85,12 @@ fn file_name(class: &str, name: &str, taken: &mut HashSet<String>) -> String {
     let stem = last.rsplit_once('.').map_or(last.as_str(), |(stem, _)| if stem.is_empty() { last.as_str() } else { stem });
     let folder = if parts.is_empty() { class } else { format!("{class}/{}", parts.join("/")) };
     let base = format!("{folder}/{stem}");
-    let mut path = format!("{base}.png");
+    let mut path = format!("{base}.{extension}");
     for n in 2u64.. {
         if taken.insert(path.clone()) {
             break;
         }
-        path = format!("{base}~{n}.png");
+        path = format!("{base}~{n}.{extension}");
     }
     path
 }
@@ -100,7 +107,7 @@ mod tests {
     #[test]
     fn names_stay_below_the_output() {
         let mut taken = HashSet::new();
-        let mut name = |class: &str, name: &str| file_name(class, name, &mut taken);
+        let mut name = |class: &str, name: &str| file_name(class, name, "png", &mut taken);
         assert_eq!(name("n01", "n01/a/b.JPEG"), "n01/a/b.png");
         assert_eq!(name("n01", "n01/a/b.png"), "n01/a/b~2.png");
         assert_eq!(name("n01", "n01/a/b~2.jpg"), "n01/a/b~2~2.png");

@@ -1,6 +1,7 @@
 //! Looking for damage: structure (quick), every byte (full), and making damaged shards again from the source.
 
-use super::format::{Range, hex};
+use super::compressed::{JpegOptions, decode_record};
+use super::format::{Encoding, Range, hex};
 use super::manifest::{MANIFEST, Manifest, SUMS};
 use super::pack::pack_shard;
 use super::plan::{Plan, PlanOptions};
@@ -102,7 +103,10 @@ fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Vec<
     for r in 0..shard.entries.len() {
         bytes.clear();
         // Read once more even if checked before: the disk is asked, not the memory of this process.
-        let result = shard.copy_payload(r, &mut bytes).and_then(|()| shard.check(r, &bytes));
+        let mut result = shard.copy_payload(r, &mut bytes).and_then(|()| shard.check(r, &bytes));
+        if depth == Depth::Decode && h.encoding == Encoding::Jpeg as u8 && result.is_ok() {
+            result = decode_record(&shard, r, &bytes, |_| ());
+        }
         if let Err(e) = result {
             damage.push(e.report().what.clone());
         }
@@ -246,6 +250,12 @@ fn plan_options(manifest: &Manifest) -> Option<PlanOptions> {
         split: manifest.split,
         size: o.get("resize")?.as_u64()? as u32,
         fit: serde_json::from_value(o.get("fit")?.clone()).ok()?,
+        jpeg: match o.get("encoder") {
+            None => None,
+            Some(_) => {
+                Some(JpegOptions { quality: o.get("quality")?.as_u64().map(|q| q as u8), max_side: o.get("max_side")?.as_u64()? as u32 })
+            }
+        },
         records_per_shard: o.get("records_per_shard")?.as_u64()?,
         shuffle_seed: o.get("shuffle_seed")?.as_u64(),
         max_pixels: o.get("max_pixels")?.as_u64()?,

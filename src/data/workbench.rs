@@ -1,7 +1,8 @@
 //! One picture of a pack: read, decoded, resized; one after the other in the same memory.
 
 use super::bad::BadPicture;
-use super::decode::Decoder;
+use super::compressed;
+use super::decode::{Decoder, Rgb};
 use super::format::hex;
 use super::plan::{Item, Plan};
 use super::resize::Scaler;
@@ -66,13 +67,19 @@ impl Bench {
         }
         let decoded = self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
             let original = (picture.width as u16, picture.height as u16);
-            let stored = self.scaler.fit(picture, plan.options.size, plan.options.fit)?;
+            let fit = (plan.options.size, plan.options.fit);
+            if let Some(options) = &plan.options.jpeg {
+                let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
+                let sums = ChannelSums::of(&stored.picture.pixels);
+                return Ok((Rgb { pixels: stored.payload, ..stored.picture }, sums, original));
+            }
+            let stored = self.scaler.fit(picture, fit.0, fit.1)?;
             self.decoder.recycle(self.scaler.spare());
-            Ok((stored, original))
+            let sums = ChannelSums::of(&stored.pixels);
+            Ok((stored, sums, original))
         });
         Ok(match decoded {
-            Ok((picture, original)) => {
-                let sums = ChannelSums::of(&picture.pixels);
+            Ok((picture, sums, original)) => {
                 let mut source_sha = [0; 8];
                 source_sha.copy_from_slice(&item.sha256[..8]);
                 let record = Record {
@@ -84,7 +91,7 @@ impl Bench {
                     global_id: id as u64,
                     name: item.path.clone(),
                     source_sha,
-                    pixels: picture.pixels,
+                    payload: picture.pixels,
                 };
                 Ok((record, sums))
             }

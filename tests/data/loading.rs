@@ -33,7 +33,7 @@ fn batches_are_the_order_and_the_crops_say() {
             let view = batch.views[k];
             assert_eq!((batch.labels[k], batch.ids[k]), (picture.label, picture.global_id));
             assert_eq!((view.width, view.height), (picture.width, picture.height));
-            assert_eq!(&batch.pixels[view.offset..][..picture.pixels.len()], picture.pixels);
+            assert_eq!(&batch.pixels[view.offset..][..picture.pixels.len()], &picture.pixels[..]);
             assert_eq!(view.crop, options.policy.crop(picture.width, picture.height, 24, 42, epoch, picture.global_id));
         }
     }

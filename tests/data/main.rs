@@ -5,6 +5,8 @@ mod common;
 mod damage;
 mod demo;
 mod golden;
+mod hostile;
+mod jpeg;
 mod loading;
 mod packing;
 mod resume;

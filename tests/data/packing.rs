@@ -87,7 +87,9 @@ fn refusals_name_their_reason() {
     assert!(code == 65 && text.contains("no class folders") && text.contains("next:"), "{text}");
     tree(&input, 2, 3, 20, 1);
     for (args, words) in [
-        (&["--encoding", "jpeg"][..], "jpeg is not there yet"),
+        (&["--quality", "90"][..], "--encoding jpeg"),
+        (&["--encoding", "jpeg", "--quality", "101"], "from 1 to 100"),
+        (&["--encoding", "jpeg", "--max-side", "500", "--resize", "256"], "one of them"),
         (&["--fit", "square", "--resize", "0"], "needs a size"),
         (&["--resize", "100000"], "at most"),
         (&["--records-per-shard", "0"], "from 1"),
@@ -162,8 +164,8 @@ fn unpack_gives_the_pictures_back_and_the_sheet_is_a_picture() {
         assert_eq!(fields.next().unwrap(), picture.label.to_string());
         let path = fields.next().unwrap().trim_matches('"');
         let decode = |p: std::path::PathBuf| imagenet_engine::data::decode::decode(&std::fs::read(p).unwrap(), 1 << 20).unwrap().pixels;
-        assert_eq!(decode(back.join(path)), picture.pixels, "{path}");
-        assert_eq!(decode(input.join(picture.name)), picture.pixels, "{path}");
+        assert_eq!(decode(back.join(path)), *picture.pixels, "{path}");
+        assert_eq!(decode(input.join(picture.name)), *picture.pixels, "{path}");
     }
     assert_eq!(call(&["unpack", o, "--output", b]).0, 73, "an index is not overwritten");
     let limited = tmp.path().join("limited");

@@ -1,0 +1,141 @@
+//! The jpeg encoding: records are JPEG files, the original bytes where nothing has to change, and are decoded when they are read.
+//!
+//! It takes a tenth of the disk of raw pixels and a CPU core for every few hundred pictures a second. A picture is encoded anew when a
+//! quality was asked for, its size changes, or it is no JPEG. What was encoded is decoded again at once: the channel sums are those of
+//! the pixels that training will see, and an encoder that errs is found while packing.
+
+use super::decode::{Decoder, Kind, Rgb, sniff};
+use super::resize::{Fit, Scaler, stored_size};
+use super::shard::Shard;
+use crate::error::{Error, Result};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use std::cell::RefCell;
+
+/// Quality of pictures that are made smaller, unless another was asked for.
+pub const DEFAULT_QUALITY: u8 = 90;
+/// Quality of a PNG that is kept at its size: next to nothing is lost.
+const KEPT_QUALITY: u8 = 100;
+/// What META says of the encoder.
+pub const ENCODER: &str = "jpeg-encoder 0.7, baseline, 4:2:0 (4:4:4 at quality 100)";
+
+/// `--encoding jpeg`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JpegOptions {
+    /// 1 to 100 encodes every picture anew; `None` keeps the original bytes where the size allows it.
+    pub quality: Option<u8>,
+    /// Longest side in pixels; 0 for no limit.
+    pub max_side: u32,
+}
+
+impl JpegOptions {
+    /// The size in which a picture is stored, after `--resize` and then `--max-side`.
+    pub fn stored_size(&self, width: u32, height: u32, size: u32, fit: Fit) -> (u32, u32) {
+        let (w, h) = stored_size(width, height, size, fit);
+        let long = w.max(h);
+        if self.max_side == 0 || long <= self.max_side {
+            return (w, h);
+        }
+        let scaled = |side: u32| ((f64::from(side) * f64::from(self.max_side) / f64::from(long)).round() as u32).max(1);
+        (scaled(w), scaled(h))
+    }
+
+    /// Bytes that a picture of this size will take, roughly: bits per pixel of ImageNet at that quality, interpolated between those
+    /// that follow from FFCV's table of sizes (docs/benchmarks.rst: quality 50, 90, 100 at a longest side of 256).
+    pub fn estimated_bytes(&self, original: u64, kept: bool, width: u32, height: u32) -> u64 {
+        if kept && self.quality.is_none() {
+            return original;
+        }
+        let q = f64::from(self.quality.unwrap_or(if kept { KEPT_QUALITY } else { DEFAULT_QUALITY }));
+        let line = |(q0, v0): (f64, f64), (q1, v1): (f64, f64)| v0 + (v1 - v0) * (q - q0) / (q1 - q0);
+        let per_pixel = if q <= 90.0 { line((50.0, 0.14), (90.0, 0.34)).max(0.05) } else { line((90.0, 0.34), (100.0, 0.9)) };
+        (f64::from(width) * f64::from(height) * per_pixel) as u64 + 700
+    }
+}
+
+/// A picture as it is stored, with the pixels that will be seen.
+pub struct Stored {
+    pub payload: Vec<u8>,
+    pub picture: Rgb,
+}
+
+/// What becomes of the picture in `file`, decoded as `picture`.
+///
+/// # Errors
+/// A reason in words.
+pub fn store(
+    options: &JpegOptions,
+    file: &[u8],
+    picture: Rgb,
+    (size, fit): (u32, Fit),
+    tools: (&mut Decoder, &mut Scaler),
+) -> std::result::Result<Stored, String> {
+    let (decoder, scaler) = tools;
+    let (width, height) = (picture.width, picture.height);
+    let mut fitted = scaler.fit(picture, size, fit)?;
+    let bounded = JpegOptions { quality: None, ..*options }.stored_size(fitted.width, fitted.height, 0, Fit::Short);
+    if bounded != (fitted.width, fitted.height) {
+        let pixels = scaler.bilinear(&fitted, (0, 0, fitted.width, fitted.height), bounded.0, bounded.1)?;
+        fitted = Rgb { width: bounded.0, height: bounded.1, pixels, flags: fitted.flags };
+    }
+    let same = (fitted.width, fitted.height) == (width, height);
+    if same && options.quality.is_none() && sniff(file) == Kind::Jpeg {
+        return Ok(Stored { payload: file.to_vec(), picture: fitted });
+    }
+    let quality = options.quality.unwrap_or(if same { KEPT_QUALITY } else { DEFAULT_QUALITY });
+    let payload = encode(&fitted, quality)?;
+    let again = decoder.decode(&payload, u64::from(fitted.width) * u64::from(fitted.height))?;
+    Ok(Stored { payload, picture: Rgb { flags: fitted.flags, ..again } })
+}
+
+/// A baseline JPEG file.
+fn encode(picture: &Rgb, quality: u8) -> std::result::Result<Vec<u8>, String> {
+    let side = |n: u32| u16::try_from(n).map_err(|_| format!("a side of {n} pixels"));
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(if quality >= 100 { SamplingFactor::R_4_4_4 } else { SamplingFactor::R_4_2_0 });
+    let encoded = encoder.encode(&picture.pixels, side(picture.width)?, side(picture.height)?, ColorType::Rgb);
+    encoded.map_err(|e| format!("JPEG encoder: {e}"))?;
+    Ok(bytes)
+}
+
+thread_local! {
+    static DECODER: RefCell<Decoder> = RefCell::default();
+}
+
+/// Decodes record `r` of `shard` from its bytes and hands the pixels to `each`.
+///
+/// # Errors
+/// `Data` when they are no picture of the size that the index says.
+pub fn decode_record<T>(shard: &Shard, r: usize, payload: &[u8], each: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    let entry = &shard.entries[r];
+    let fail = |reason: String| {
+        Error::data(format!("a stored picture cannot be decoded: {}: {reason}", shard.describe(r)))
+            .at(format!("{}, byte {}", shard.path().display(), entry.offset))
+            .because("the shard was made by another program, or changed together with its checksums")
+            .next("imagenet-engine verify --decode DIR; then verify DIR --repair-from PICTURES")
+    };
+    DECODER.with_borrow_mut(|decoder| {
+        // No more pixels than the index says: the header is held against it before memory is taken.
+        let rgb = decoder.decode(payload, u64::from(entry.width) * u64::from(entry.height)).map_err(fail)?;
+        if (rgb.width, rgb.height) != (entry.width.into(), entry.height.into()) {
+            return Err(fail(format!("{}x{}, the index says {}x{}", rgb.width, rgb.height, entry.width, entry.height)));
+        }
+        let result = each(&rgb.pixels);
+        decoder.recycle(rgb.pixels);
+        Ok(result)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_side_is_bounded() {
+        let options = JpegOptions { quality: None, max_side: 400 };
+        assert_eq!(options.stored_size(500, 375, 0, Fit::Short), (400, 300));
+        assert_eq!(options.stored_size(3, 1200, 0, Fit::Short), (1, 400));
+        assert_eq!(options.stored_size(400, 20, 0, Fit::Short), (400, 20));
+        assert_eq!(JpegOptions::default().stored_size(500, 375, 256, Fit::Short), (341, 256));
+    }
+}
