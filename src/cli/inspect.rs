@@ -32,14 +32,19 @@ const FLAGS: [(u8, &str); 7] = [
     (64, "long side cut"),
 ];
 
+/// How many pictures of each odd kind there are.
+pub(super) fn odd(dataset: &Dataset) -> BTreeMap<&'static str, usize> {
+    let entries = || dataset.shards().iter().flat_map(|s| &s.entries);
+    FLAGS.map(|(bit, what)| (what, entries().filter(|e| e.flags & bit != 0).count())).into_iter().filter(|(_, n)| *n > 0).collect()
+}
+
 /// # Errors
 /// `Data` when the folder is damaged; `Write` when the sheet cannot be written.
 pub fn run(args: &Args) -> Result<Outcome> {
     let dataset = Dataset::open(&args.dir)?;
     let m = dataset.manifest();
     let entries = || dataset.shards().iter().flat_map(|s| &s.entries);
-    let flagged = FLAGS.map(|(bit, what)| (what, entries().filter(|e| e.flags & bit != 0).count())).into_iter().filter(|(_, n)| *n > 0);
-    let flagged: BTreeMap<&str, usize> = flagged.collect();
+    let flagged = odd(&dataset);
     let range = |f: fn(&crate::data::format::Entry) -> u16| (entries().map(f).min().unwrap_or(0), entries().map(f).max().unwrap_or(0));
     let (width, height) = (range(|e| e.width), range(|e| e.height));
     let bytes: u64 = m.shards.iter().map(|s| s.bytes).sum();
@@ -75,7 +80,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("  dataset   {}", m.dataset_id);
         let name_width = m.classes.iter().take(10).map(|c| c.name.len()).max().unwrap_or(0);
         for (label, class) in m.classes.iter().enumerate().take(10) {
-            out!("  {label:>7}   {:name_width$}  {}", class.name, class.records);
+            let words = class.words.as_deref().unwrap_or("");
+            out!("{}", format!("  {label:>7}   {:name_width$}  {:>7}  {words}", class.name, class.records).trim_end());
         }
         if m.classes.len() > 10 {
             out!("      ...   {} more classes (--json has all)", m.classes.len() - 10);

@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
+use crate::data::Dataset;
 use crate::data::bad::{BAD_IMAGES, OnBad};
 use crate::data::compressed::JpegOptions;
 use crate::data::estimate::Estimate;
@@ -143,6 +144,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
     );
     if report.kept > 0 {
         out!("{} shards of an earlier run were kept", report.kept);
+    }
+    let odd: Vec<String> = super::inspect::odd(&Dataset::open(&args.output)?).iter().map(|(what, n)| format!("{n} {what}")).collect();
+    if !odd.is_empty() {
+        out!("odd pictures: {}", odd.join(", "));
     }
     if report.bad.is_empty() {
         return Ok(Outcome::Done);

@@ -7,10 +7,12 @@ use super::weights::Weights;
 use crate::backend::{Backend, PictureView, StoredBatch};
 use crate::data::crop::centre_crop;
 use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
+use crate::data::manifest::Manifest;
 use crate::data::resize::{Fit, Scaler};
 use crate::error::{Error, Result};
 use crate::train::step::{self, Pictures};
 use serde_json::json;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -24,6 +26,9 @@ pub struct Args {
     /// Classes shown for each picture
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+    /// A packed folder: what it calls the classes is shown beside their names
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// One JSON object a picture and line
     #[arg(long)]
     json: bool,
@@ -45,19 +50,23 @@ pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
-    device.run(device.precision(None)?, Prediction { args, weights })
+    let listed = args.data.as_deref().map(Manifest::read).transpose()?.map_or_else(Vec::new, |m| m.classes);
+    let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).collect();
+    device.run(device.precision(None)?, Prediction { args, weights, words })
 }
 
 struct Prediction<'a> {
     args: &'a Args,
     weights: Weights,
+    /// Of classes, by name.
+    words: HashMap<String, String>,
 }
 
 impl Job for Prediction<'_> {
     type Output = Outcome;
 
     fn run<B: Backend>(self, backend: B) -> Result<Outcome> {
-        let Self { args, weights } = self;
+        let Self { args, weights, words } = self;
         let (w, r) = (backend.upload_weights(&weights.weights)?, backend.upload(&weights.running)?);
         for path in &args.images {
             let pictures = prepare(path, &weights)?;
@@ -65,11 +74,16 @@ impl Job for Prediction<'_> {
             let ranked = rank(&logits);
             let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
             if args.json {
-                let top: Vec<_> = top.map(|(class, p, logit)| json!({ "class": class, "probability": p, "logit": logit })).collect();
+                let top: Vec<_> = top
+                    .map(|(class, p, logit)| json!({ "class": class, "words": words.get(class), "probability": p, "logit": logit }))
+                    .collect();
                 out!("{}", json!({ "image": path, "top": top }));
             } else {
                 out!("{}", path.display());
-                top.for_each(|(class, p, _)| out!("  {:6.2}%  {class}", 100.0 * p));
+                top.for_each(|(class, p, _)| match words.get(class) {
+                    Some(words) => out!("  {:6.2}%  {class}  {words}", 100.0 * p),
+                    None => out!("  {:6.2}%  {class}", 100.0 * p),
+                });
             }
         }
         Ok(Outcome::Done)

@@ -191,6 +191,7 @@ fn validation_pictures_get_their_labels() {
         (labels("wnids.txt", Some("ILSVRC2012_devkit_t12.tar.gz")), Some("vine snake")),
         (labels("wnids.csv", None), None),
         (labels("ranks.txt", Some("mapping.txt")), Some("words of, n01739381")),
+        (labels("ranks.txt", Some("ILSVRC2012_devkit_t12.tar.gz")), Some("vine snake")),
     ] {
         let report = assert_equal(&tar, Split::Val, labels.clone(), "val-tar", &expected);
         assert_eq!(report.manifest.classes[4].words.as_deref(), words);

@@ -21,12 +21,14 @@ pub fn is_devkit(path: &Path) -> bool {
     path.join(META).is_file() || path.is_file() && [".tar", ".tar.gz", ".tgz"].iter().any(|e| name.ends_with(e)) && name.contains("devkit")
 }
 
-/// The WordNet ids and words of the classes alone.
+/// The WordNet ids and words of the classes alone, sorted: where a list numbers classes, it means ranks and not the kit's own numbers.
 ///
 /// # Errors
 /// As [`labels`].
 pub fn names(path: &Path) -> Result<Names> {
-    classes(&Kit::open(path)?).map(|(names, _)| names)
+    let (mut names, _) = classes(&Kit::open(path)?)?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The labels of the validation pictures.
