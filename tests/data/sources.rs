@@ -133,9 +133,9 @@ fn train_tars_are_read_in_place() {
     // The class tars alone, and a tar of class folders, with a name too long for the old header in it.
     let classes = tmp.path().join("classes");
     let folders: Vec<(String, &[u8])> = pictures.iter().map(|p| (format!("./train/{}/{}", WNIDS[p.0], p.1), &p.2[..])).collect();
-    for class in 0..6 {
+    for (class, wnid) in WNIDS.iter().enumerate() {
         let members: Vec<_> = pictures.iter().filter(|p| p.0 == class).map(|p| (p.1.clone(), &p.2[..])).collect();
-        write(&classes.join(format!("{}.tar", WNIDS[class])), &tar_of(&members));
+        write(&classes.join(format!("{wnid}.tar")), &tar_of(&members));
     }
     assert_equal(&classes, Split::Train, auto(), "train-tar", &expected);
     let file = tmp.path().join("folders.tar");

@@ -100,8 +100,8 @@ impl<'a> Matrix<'a> {
         let (_, dims, at) = element(data, at)?;
         let (_, name, at) = element(data, at)?;
         let class = *flags.first().ok_or("an array without flags")?;
-        let dims = dims.as_chunks::<4>().0.iter().map(|b| usize::try_from(i32::from_le_bytes(*b)).unwrap_or(0));
-        let count = dims.fold(Some(1usize), |n, d| n?.checked_mul(d)).ok_or("an array with too many cells")?;
+        let mut dims = dims.as_chunks::<4>().0.iter().map(|b| usize::try_from(i32::from_le_bytes(*b)).unwrap_or(0));
+        let count = dims.try_fold(1usize, usize::checked_mul).ok_or("an array with too many cells")?;
         Ok(Self { class, count, name, rest: data.get(at..).unwrap_or(&[]) })
     }
 
