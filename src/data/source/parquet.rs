@@ -29,9 +29,12 @@ const MOST_GROUP: i64 = 4 << 30;
 
 type Group = std::result::Result<Vec<Option<ByteArray>>, String>;
 
+/// A row group, by the index of its file and its own; read once, whoever asks first.
+type Slot = ((u32, u32), Arc<OnceLock<Group>>);
+
 /// The row groups that were read last.
 #[derive(Debug, Default)]
-pub struct Tables(Mutex<Vec<((u32, u32), Arc<OnceLock<Group>>)>>);
+pub struct Tables(Mutex<Vec<Slot>>);
 
 impl Tables {
     /// The picture of a row, into `bytes`.
