@@ -4,6 +4,25 @@ use super::tolerance::ratio;
 use crate::error::Result;
 use std::sync::Arc;
 
+/// How much of a case is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every way to divide the work, plain, added to what is there and twice over; the whole result.
+    Every,
+    /// The numbers that round plain, the integers added to what is there, the work divided as far as it goes; of a result whose
+    /// reference takes more than `budget` multiplications, a sample.
+    Layer { budget: u64 },
+}
+
+impl Depth {
+    pub fn budget(self) -> u64 {
+        match self {
+            Self::Every => u64::MAX,
+            Self::Layer { budget } => budget,
+        }
+    }
+}
+
 /// One array that a device computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {

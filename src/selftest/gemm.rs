@@ -1,6 +1,6 @@
 //! The linear layer, as convolution: integers first, then normal numbers, by every kernel. Its reference is that of a 1x1 convolution.
 
-use super::case::{Case, Check, Expected, Output};
+use super::case::{Case, Check, Depth, Expected, Output};
 use super::numbers::{integers, normal, plus, rounded};
 use super::ops::Ops;
 use super::oracle::{Pass, Reference, reference};
@@ -20,25 +20,25 @@ pub fn edges<O: Ops>() -> Vec<Case<O>> {
     let mut all = Vec::new();
     for pass in Pass::ALL {
         for pr in ODD.map(problem) {
-            all.extend(case::<f32, O>(pass, pr, u64::MAX));
-            all.extend(case::<bf16, O>(pass, pr, u64::MAX));
+            all.extend(case::<f32, O>(pass, pr, Depth::Every));
+            all.extend(case::<bf16, O>(pass, pr, Depth::Every));
         }
         for pr in TILED.map(problem) {
-            all.extend(case::<bf16, O>(pass, pr, u64::MAX).or_else(|| case::<f32, O>(pass, pr, u64::MAX)));
+            all.extend(case::<bf16, O>(pass, pr, Depth::Every).or_else(|| case::<f32, O>(pass, pr, Depth::Every)));
         }
     }
     all
 }
 
 /// One of `y`, `dx`, and `dw` with `dbias`; none if the device has no `T`.
-pub fn case<T: Element, O: Ops>(pass: Pass, pr: LinearProblem, budget: u64) -> Option<Case<O>> {
+pub fn case<T: Element, O: Ops>(pass: Pass, pr: LinearProblem, depth: Depth) -> Option<Case<O>> {
     let op = match pass {
         Pass::Fprop => "linear_fprop",
         Pass::Dgrad => "linear_dgrad",
         Pass::Wgrad => "linear_wgrad",
     };
     let shape = format!("{} rows of {}, {} outputs", pr.n, pr.c, pr.k);
-    O::has::<T>().then(|| Case::new(("gemm", op), shape, T::NAME, move |device: &O| checks::<T, O>(device, pass, pr, budget)))
+    O::has::<T>().then(|| Case::new(("gemm", op), shape, T::NAME, move |device: &O| checks::<T, O>(device, pass, pr, depth)))
 }
 
 /// What a linear layer is: a 1x1 convolution of pictures of one pixel.
@@ -87,7 +87,7 @@ fn name(pass: Pass) -> &'static str {
     }
 }
 
-fn checks<T: Element, O: Ops>(device: &O, pass: Pass, pr: LinearProblem, budget: u64) -> Vec<Check<O>> {
+fn checks<T: Element, O: Ops>(device: &O, pass: Pass, pr: LinearProblem, depth: Depth) -> Vec<Check<O>> {
     let conv = as_conv(&pr);
     let len = pass.lengths(&conv).2;
     let stored = |v: &[f64]| if pass == Pass::Wgrad { rounded::<f32>(v) } else { rounded::<T>(v) };
@@ -98,7 +98,7 @@ fn checks<T: Element, O: Ops>(device: &O, pass: Pass, pr: LinearProblem, budget:
     let with_bias = |main: Expected, dbias: Expected| Arc::new(if pass == Pass::Wgrad { vec![main, dbias] } else { vec![main] });
 
     let whole = Arc::new(Numbers::new::<T>(pass, &pr, integers));
-    let exact = whole.reference(pass, &pr, budget);
+    let exact = whole.reference(pass, &pr, depth.budget());
     let (columns, _) = if pass == Pass::Wgrad { whole.dbias(&pr) } else { Default::default() };
     let once = with_bias(sampled(Expected::exact(name(pass), stored(&exact.values)), &exact), Expected::exact("dbias", columns.clone()));
     let ones = |len: usize| vec![1.0; len];
@@ -108,7 +108,7 @@ fn checks<T: Element, O: Ops>(device: &O, pass: Pass, pr: LinearProblem, budget:
     );
 
     let real = Arc::new(Numbers::new::<T>(pass, &pr, normal));
-    let want = real.reference(pass, &pr, budget);
+    let want = real.reference(pass, &pr, depth.budget());
     let (columns, sizes) = if pass == Pass::Wgrad { real.dbias(&pr) } else { Default::default() };
     let terms = pass.terms(&conv) + usize::from(pass == Pass::Fprop);
 

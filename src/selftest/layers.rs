@@ -1,6 +1,6 @@
 //! Cases at the shapes of every layer of every ResNet at 224 pixels, taken from the models.
 
-use super::case::Case;
+use super::case::{Case, Depth};
 use super::ops::Ops;
 use super::oracle::Pass;
 use super::{augment, conv, gemm, loss, norm, pool};
@@ -30,9 +30,8 @@ impl Extent {
         if self == Self::Full { 8 } else { 2 }
     }
 
-    /// Multiplications of one reference.
-    fn budget(self) -> u64 {
-        if self == Self::Full { 1 << 27 } else { u64::MAX }
+    fn depth(self) -> Depth {
+        Depth::Layer { budget: if self == Self::Full { 1 << 27 } else { u64::MAX } }
     }
 
     fn shrink(self, layer: Layer) -> Layer {
@@ -76,8 +75,8 @@ pub fn cases<O: Ops>(extent: Extent) -> Result<Vec<Case<O>>> {
         match layer {
             Layer::Conv(pr) => {
                 for pass in Pass::ALL {
-                    all.extend(conv::case::<bf16, O>(pass, pr, extent.budget()));
-                    all.extend(conv::case::<f32, O>(pass, pr, extent.budget()));
+                    all.extend(conv::case::<bf16, O>(pass, pr, extent.depth()));
+                    all.extend(conv::case::<f32, O>(pass, pr, extent.depth()));
                 }
             }
             Layer::Norm { problem: NormProblem { pixels, channels, relu, .. }, residual } => {
@@ -101,7 +100,7 @@ pub fn cases<O: Ops>(extent: Extent) -> Result<Vec<Case<O>>> {
 }
 
 fn linear<O: Ops>(pr: LinearProblem, extent: Extent) -> Vec<Case<O>> {
-    let one = |pass| [gemm::case::<bf16, O>(pass, pr, extent.budget()), gemm::case::<f32, O>(pass, pr, extent.budget())];
+    let one = |pass| [gemm::case::<bf16, O>(pass, pr, extent.depth()), gemm::case::<f32, O>(pass, pr, extent.depth())];
     Pass::ALL.into_iter().flat_map(one).flatten().collect()
 }
 

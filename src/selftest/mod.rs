@@ -36,7 +36,7 @@ pub mod report;
 pub mod tolerance;
 pub mod update;
 
-pub use case::{Case, Check, Expected, Output, Verdict};
+pub use case::{Case, Check, Depth, Expected, Output, Verdict};
 pub use layers::Extent;
 pub use on_cpu::OnCpu;
 pub use on_driver::{Machine, OnDriver};

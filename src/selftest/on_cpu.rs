@@ -49,6 +49,11 @@ impl Ops for OnCpu {
         self.0.describe()
     }
 
+    /// Up to 512 rows one after the other: errors that do not point one way grow with the root of their number.
+    fn statistics_roundings(&self) -> f64 {
+        24.0
+    }
+
     fn has<T: Element>() -> bool {
         !T::IS_BF16
     }

@@ -78,6 +78,9 @@ pub struct AugmentJob<'a> {
 pub trait Ops: Send + Sync + 'static {
     fn describe(&self) -> String;
 
+    /// What the statistics of a batch norm may carry into its output, in roundings of f32 (see norm.rs).
+    fn statistics_roundings(&self) -> f64;
+
     /// Whether activations may be of type `T`.
     fn has<T: Element>() -> bool;
 

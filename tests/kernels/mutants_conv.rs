@@ -5,13 +5,13 @@ use crate::mutants::Shows::{Conflicts, Fault, Unrepeatable, Wrong};
 use crate::mutants::all_caught;
 use crate::planted::Edit;
 use half::bf16;
-use imagenet_engine::selftest::Case;
 use imagenet_engine::selftest::conv::{SPLIT, STRIDED, TAILED, case};
 use imagenet_engine::selftest::oracle::Pass;
+use imagenet_engine::selftest::{Case, Depth};
 use imagenet_engine::shape::ConvProblem;
 
 fn conv(pass: Pass, pr: ConvProblem) -> Option<Case<Device>> {
-    case::<bf16, Device>(pass, pr, u64::MAX)
+    case::<bf16, Device>(pass, pr, Depth::Every)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use imagenet_engine::cuda::launch::{Dims, Driver, KernelInfo, PtrMut};
 use imagenet_engine::cuda::memory::Array;
 use imagenet_engine::progress::Silent;
 use imagenet_engine::selftest::oracle::Pass;
-use imagenet_engine::selftest::{Machine, OnDriver, conv, edges, kernel_edges, run};
+use imagenet_engine::selftest::{Depth, Machine, OnDriver, conv, edges, kernel_edges, run};
 use std::collections::BTreeSet;
 use std::ptr::from_ref;
 
@@ -37,7 +37,8 @@ fn every_kernel_is_launched_by_a_case() {
 #[test]
 fn guard_bytes_do_not_disturb() {
     let device = OnDriver::new(emulator(), Machine::Gpu, "guarded");
-    let cases = [conv::case::<bf16, _>(Pass::Fprop, conv::TAILED, u64::MAX), conv::case::<bf16, _>(Pass::Wgrad, conv::SPLIT, u64::MAX)];
+    let cases =
+        [conv::case::<bf16, _>(Pass::Fprop, conv::TAILED, Depth::Every), conv::case::<bf16, _>(Pass::Wgrad, conv::SPLIT, Depth::Every)];
     let report = run(&device, &cases.into_iter().flatten().collect::<Vec<_>>(), None, &Silent);
     assert!(report.failures().next().is_none() && report.outcomes.len() > 20, "{:#?}", report.failures().collect::<Vec<_>>());
 }
@@ -46,7 +47,7 @@ fn guard_bytes_do_not_disturb() {
 fn guard_bytes_see_a_write_beyond_the_end() {
     let edit = ("conv_fprop.cu", "pixel < pixels && filter < g.k", "filter < g.k");
     let device = OnDriver::new(mutant("guarded_store_beyond_last_pixel", "conv_fprop", &[edit]), Machine::Gpu, "guarded");
-    let case = conv::case::<bf16, _>(Pass::Fprop, conv::TAILED, u64::MAX).unwrap();
+    let case = conv::case::<bf16, _>(Pass::Fprop, conv::TAILED, Depth::Every).unwrap();
     let checks: Vec<_> = case.prepare(&device).into_iter().filter(|c| c.detail.starts_with("m64n64")).collect();
     for check in &checks {
         let error = check.compute(&device).unwrap_err().to_string();

@@ -16,6 +16,10 @@ impl<D: Driver> Ops for OnDriver<D> {
         self.name.clone()
     }
 
+    fn statistics_roundings(&self) -> f64 {
+        8.0
+    }
+
     fn has<T: Element>() -> bool {
         true
     }
