@@ -88,7 +88,7 @@ step doctor 15 "$program" doctor
 step selftest 80 "$program" selftest --device cuda --json "$out/selftest.json"
 step bench-kernels 60 "$program" bench kernels --device cuda --json "$out/bench-kernels.json" --csv "$out/bench-kernels.csv"
 step bench-step 30 "$program" bench step --device cuda --batch-size 256 --steps 20 --json "$out/bench-step.json"
-step train 45 "$program" train --device cuda --epochs 3 --output "$logs/run" --progress plain
+step train 45 "$program" train --device cuda --epochs 3 --output "${logs:-LOGS}/run" --progress plain
 torch_step() {
     local name=$1
     shift

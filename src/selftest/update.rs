@@ -102,10 +102,8 @@ fn case<R: UpdateRule, D: Driver>(op: &'static str, rule: R, lr: f64) -> Case<On
     Case::new(("update", op), format!("{LEN} parameters in {} tensors", ENDS.len()), "f32", move |_: &OnDriver<D>| {
         let table = table(lr);
         let mut n = begin(R::STATE);
-        let mut applied = 0;
-        for update in (0..UPDATES).filter(|u| *u != BROKEN) {
-            apply(&rule, &table, update, applied, &mut n);
-            applied += 1;
+        for (applied, update) in (0..UPDATES).filter(|u| *u != BROKEN).enumerate() {
+            apply(&rule, &table, update, applied as u64, &mut n);
         }
         let shadow = n.params.iter().map(|p| bf16::from_f32(*p as f32).to_f64()).collect::<Vec<_>>();
         let slack: Vec<f64> = shadow.iter().map(|v| ulp::<bf16>(*v)).collect(); // where f32 lies on the edge of two bf16
