@@ -286,7 +286,7 @@ impl<B: Backend> Run<'_, B> {
         if is_logged {
             let order = done.ids.iter().fold(0, |crc, id| crc32c::crc32c_append(crc, &id.to_le_bytes()));
             self.log.append(&Event::Step { update, epoch, loss, lr, images_per_s, grad_norm, order })?;
-            *speed = Speed::default();
+            *speed = Speed { before: images_per_s, ..Speed::default() }; // several updates may be told at once
         }
         (self.notice)(Notice::Update { update, epoch, loss, lr, images_per_s, logged: is_logged });
         Ok(())
@@ -382,6 +382,8 @@ pub fn pictures(batch: Batch, size: usize) -> Pictures {
 struct Speed {
     images: u64,
     time: Duration,
+    /// What is said where no time has passed.
+    before: f64,
 }
 
 impl Speed {
@@ -391,6 +393,6 @@ impl Speed {
     }
 
     fn rate(&self) -> f64 {
-        if self.time.is_zero() { 0.0 } else { self.images as f64 / self.time.as_secs_f64() }
+        if self.time.is_zero() { self.before } else { self.images as f64 / self.time.as_secs_f64() }
     }
 }
