@@ -31,7 +31,7 @@ fn append(source: &str, headers: &BTreeMap<String, String>, included: &mut Vec<S
 }
 
 /// Headers of the emulator, which no GPU sees.
-const HOST_ONLY: [&str; 2] = ["async_copy.h", "tensor_core.h"];
+const HOST_ONLY: [&str; 3] = ["async_copy.h", "tensor_core.h", "warpgroup.h"];
 
 /// FNV-1a over 128 bits, folded to 64: no cryptography, only a name for a text.
 fn fnv(bytes: &[u8]) -> u64 {

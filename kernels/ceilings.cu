@@ -5,7 +5,7 @@
 // Owner: grid-stride loops, elements i, i + threads, ... of a thread.
 // Cost: ceiling_copy 32 bytes an element, ceiling_read 16 bytes an element and round, ceiling_mma 8 * 4096 operations a warp and round,
 //   ceiling_wgmma_nN 32 * 2 * 64 * N * 16 operations a warpgroup and round.
-// Status: ceiling_copy, ceiling_read and ceiling_mma emulated only; ceiling_wgmma_n* compiled only. No GPU has run them.
+// Status: emulated only; no GPU has run them.
 #include "index.cuh"
 #include "ptx.cuh"
 #include "ptx_sm90.cuh"
@@ -88,7 +88,7 @@ namespace {
 // sm_90a only: elsewhere every number is NaN, so that a stub launched by mistake cannot pass for a rate.
 template <int N>
 DEVICE void wgmma_rate(const uint32_t* operands, float* sink, int rounds) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#ifdef HAS_WGMMA
     constexpr int kWords = (128 + N) * 32, kUnroll = 8;
     char* shared = dynamic_shared();
     for (int i = threadIdx.x; i < kWords; i += blockDim.x) store_shared<uint32_t>(shared + i * 4, operands[i]);

@@ -1,4 +1,4 @@
-// One kernel for each wrapper of ptx.cuh and each small function of the headers, giving back what it did with its operands, so that a
+// One kernel for each wrapper of ptx.cuh and ptx_sm90.cuh and each small function of the headers, giving back what it did with its operands, so that a
 // device and the emulator can be held, bit for bit, to scalar definitions written elsewhere (tests/kernels/conformance.rs).
 //
 // Layout: plain arrays; one warp does each job, lane i with row i of its operands.
@@ -6,8 +6,10 @@
 // Status: emulated only; no GPU has run it.
 #include "index.cuh"
 #include "ptx.cuh"
+#include "ptx_sm90.cuh"
 #include "reduce.cuh"
 #include "rng.cuh"
+#include "tile.cuh"
 #include "types.cuh"
 
 // Lane i copies row i (four words) where bit i of `valid` is set; row i of `out` is what lane i^1's copy left.
@@ -91,4 +93,80 @@ extern "C" __global__ void __launch_bounds__(64) conformance_warp(const float* v
     sums[i] = warp_sum(values[i]);
     maxima[i] = warp_max(values[i]);
     positive[i] = __ballot_sync(kAllLanes, values[i] > 0.f);
+}
+
+namespace {
+
+// `rows` holds 64 rows of A, then N of B, of 64 bf16 each; row `thread` of `d` that thread's N / 2 numbers, to which A * B^T is added, or
+// which it replaces. sm_90a only: elsewhere every number becomes NaN.
+template <int N>
+DEVICE void conformance_wgmma(const uint32_t* rows, float* d, int accumulate) {
+    float* own = d + threadIdx.x * (N / 2);
+#ifdef HAS_WGMMA
+    char* shared = dynamic_shared();
+    for (int i = threadIdx.x; i < (64 + N) * 32; i += blockDim.x) {
+        store_shared<uint32_t>(shared + panel_offset(i / 32, i % 32 / 4) + i % 4 * 4, rows[i]);
+    }
+    fence_shared_for_async();
+    __syncthreads();
+    float sums[N / 2];
+#pragma unroll
+    for (int i = 0; i < N / 2; i++) sums[i] = own[i];
+    const uint64_t a = wgmma_matrix(shared), b = wgmma_matrix(shared + 64 * kPanelRow);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma(sums, a + 2 * k, b + 2 * k, k == 0 ? accumulate : 1);
+    wgmma_commit();
+    wgmma_wait<0>();
+#pragma unroll
+    for (int i = 0; i < N / 2; i++) own[i] = sums[i];
+#else
+    for (int i = 0; i < N / 2; i++) own[i] = __uint_as_float(0x7FC00000u) + static_cast<float>(rows[0]) * static_cast<float>(accumulate);
+#endif
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(128) conformance_wgmma_n64(const uint32_t* rows, float* d, int accumulate) {
+    conformance_wgmma<64>(rows, d, accumulate);
+}
+extern "C" __global__ void __launch_bounds__(128) conformance_wgmma_n128(const uint32_t* rows, float* d, int accumulate) {
+    conformance_wgmma<128>(rows, d, accumulate);
+}
+extern "C" __global__ void __launch_bounds__(128) conformance_wgmma_n256(const uint32_t* rows, float* d, int accumulate) {
+    conformance_wgmma<256>(rows, d, accumulate);
+}
+
+// Two groups of products of the 64 rows of A with the two times 64 rows of B in flight at once; once the first is waited for, its result is
+// read and its B overwritten by zeros while the second goes on. Rows as above with N = 128; row `thread` of `d`: the 32 numbers of the
+// first, then of the second. sm_90a only.
+extern "C" __global__ void __launch_bounds__(128) conformance_wgmma_groups(const uint32_t* rows, float* d) {
+    float* own = d + threadIdx.x * 64;
+#ifdef HAS_WGMMA
+    char* shared = dynamic_shared();
+    for (int i = threadIdx.x; i < 192 * 32; i += blockDim.x) {
+        store_shared<uint32_t>(shared + panel_offset(i / 32, i % 32 / 4) + i % 4 * 4, rows[i]);
+    }
+    fence_shared_for_async();
+    __syncthreads();
+    float first[32], second[32];
+    const uint64_t a = wgmma_matrix(shared), b = wgmma_matrix(shared + 64 * kPanelRow);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma(first, a + 2 * k, b + 2 * k, k > 0);
+    wgmma_commit();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma(second, a + 2 * k, b + (64 * kPanelRow >> 4) + 2 * k, k > 0);
+    wgmma_commit();
+    wgmma_wait<1>();
+#pragma unroll
+    for (int i = 0; i < 32; i++) own[i] = first[i];
+    __syncthreads();
+    for (int i = threadIdx.x; i < 64 * 32; i += blockDim.x) store_shared<uint32_t>(shared + 64 * kPanelRow + i * 4, 0);
+    wgmma_wait<0>();
+#pragma unroll
+    for (int i = 0; i < 32; i++) own[32 + i] = second[i];
+#else
+    for (int i = 0; i < 64; i++) own[i] = __uint_as_float(0x7FC00000u) + static_cast<float>(rows[0]);
+#endif
 }

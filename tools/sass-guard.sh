@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Holds every compiled kernel to kernels/budget.txt: registers and static shared memory at most as there, no spills, no local memory, and
-# the instructions it must have. Needs nvcc's cuobjdump (tools/get-nvcc.sh), no GPU.
+# the instructions it must have (UNFUSED: f64 multiplications and no DFMA). Needs nvcc's cuobjdump (tools/get-nvcc.sh), no GPU.
 #   tools/sass-guard.sh            compile everything and check
 #   tools/sass-guard.sh --update   write the table anew from what the compiler gives (then look at the difference before committing)
 set -euo pipefail
@@ -38,6 +38,8 @@ measure() {
         / HGMMA\.64x[0-9]+x16\.F32\.BF16/ { hgmma[kernel]++ }
         / LDSM\./ { ldsm[kernel]++ }
         / LDGSTS\./ { ldgsts[kernel]++ }
+        / DMUL / { dmul[kernel]++ }
+        / DFMA / { dfma[kernel]++ }
         / (STL|LDL)[. ]/ { local_memory[kernel]++ }
         END {
             for (i = 1; i <= n; i++) {
@@ -46,6 +48,8 @@ measure() {
                 if (hgmma[k]) has = has ",HGMMA"
                 if (ldsm[k]) has = has ",LDSM"
                 if (ldgsts[k]) has = has ",LDGSTS"
+                # f64 products rounded one by one, as the CPU rounds them: a fused one would change bits (division needs DFMA inside)
+                if (dmul[k] && !dfma[k]) has = has ",UNFUSED"
                 print file, k, arch, registers[k], shared[k], spilled[k] + local_memory[k], has == "" ? "-" : substr(has, 2)
             }
         }'

@@ -17,7 +17,7 @@ struct EmulatorLaunch {
 };
 
 struct EmulatorCounters {
-    uint64_t mma, ldmatrix, async_copies, shared_conflicts, barriers;
+    uint64_t mma, ldmatrix, async_copies, shared_conflicts, barriers, wgmma;
 };
 
 // 0, or 1 with the reason in `message` (cut to `room`, always ended by a zero).

@@ -28,6 +28,7 @@ struct Counters {
     uint64_t async_copies = 0;
     uint64_t shared_conflicts = 0;  // extra passes over the banks by ldmatrix and cp.async
     uint64_t barriers = 0;
+    uint64_t wgmma = 0;  // a warp's quarter of one
 };
 
 // A global-to-shared copy that has been issued and has not landed.
@@ -39,6 +40,23 @@ struct AsyncCopy {
     bool landed;
 };
 
+// A wgmma of one warp that has been issued; its operands are read when it lands.
+struct Product {
+    uint64_t a, b;  // descriptors
+    bool accumulate;
+    unsigned columns;
+    size_t sums;  // which of the warp's
+    bool landed;
+};
+
+// Where the products of a warp add up while its registers are not to be touched.
+struct Sums {
+    float* registers[32];
+    std::vector<float> values;  // a lane's after the other's
+    unsigned columns = 0;
+    size_t in_flight = 0;  // products
+};
+
 struct Thread {
     void* stack = nullptr;
     dim3 index;
@@ -47,6 +65,8 @@ struct Thread {
     const char* waits_at = nullptr;
     std::vector<AsyncCopy> copies;     // committed groups first, then the open group
     std::vector<size_t> group_ends;    // ends of the committed groups in `copies`
+    // Of fence.proxy.async: how many, and the block's epoch at the last. Grows over all blocks, as the shadow's memory does.
+    uint32_t fences = 0, fenced_at = 0;
 };
 
 struct Warp {
@@ -56,6 +76,13 @@ struct Warp {
     uint32_t wanted = 0, arrived = 0;
     const char* operation = nullptr;
     void* argument[kWarpSize] = {};
+    // wgmma: committed groups first, then the open group.
+    std::vector<Product> products;
+    std::vector<size_t> product_ends;  // of the committed groups
+    std::vector<Sums> sums;
+    bool fenced = false;
+    uint64_t issued = 0;  // a hash of every product so far
+    size_t commits = 0;
 };
 
 struct Barrier {
@@ -90,6 +117,7 @@ struct Block {
     std::vector<Thread> threads;
     std::vector<Warp> warps;
     Barrier barriers[kBarriers];
+    std::vector<std::vector<uint64_t>> committed;  // of each warpgroup: what its first warp had issued at each commit
     Shadow shadow;
     char* shared = nullptr;
     Thread* current = nullptr;

@@ -70,6 +70,7 @@ std::string run(const char* name, const EmulatorLaunch& config, void** arguments
         sum.async_copies += b.counters.async_copies;
         sum.shared_conflicts += b.counters.shared_conflicts;
         sum.barriers += b.counters.barriers;
+        sum.wgmma += b.counters.wgmma;
     };
     const uint64_t workers = std::min<uint64_t>(std::max(config.workers, 1u), blocks);
     std::vector<std::thread> others;

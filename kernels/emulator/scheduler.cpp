@@ -61,6 +61,10 @@ std::string who_waits_where(const Block& b) {
 
 void check_nothing_in_flight(const Thread& t) {
     if (!t.copies.empty()) fail("the thread exits with " + std::to_string(t.copies.size()) + " asynchronous copies in flight");
+    const Warp& warp = block().warps[t.warp];
+    if (!warp.products.empty()) fail("the thread exits with " + std::to_string(warp.products.size()) + " wgmma in flight");
+    // A warp that issued none has no say in its group's: it may have had other work.
+    if (warp.commits && warp.commits != block().committed[t.warp / 4].size()) fail("the warps of a warpgroup issued different numbers of wgmma");
 }
 
 void fiber_main() {
@@ -112,6 +116,7 @@ void Block::run(uint64_t linear) {
     __builtin_memset(shared, 0xFF, launch.shared_bytes);  // NaN, as f32 and as bf16
     for (Warp& warp : warps) warp = {};
     for (Barrier& b : barriers) b = {};
+    committed.assign((warps.size() + 3) / 4, {});
     for (unsigned i = 0; i < threads.size(); i++) {
         Thread& t = threads[i];
         t.index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
@@ -122,6 +127,8 @@ void Block::run(uint64_t linear) {
         t.waits_at = nullptr;
         t.copies.clear();
         t.group_ends.clear();
+        t.fences++;  // what was written for an earlier block is nobody's concern
+        t.fenced_at = epoch - 1;
         t.stack = stacks.prepare(i, fiber_main);
         warps[t.warp].existing |= 1u << t.lane;
     }

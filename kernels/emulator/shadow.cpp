@@ -64,6 +64,7 @@ void Shadow::check_write(const Word& word, const char* what) const {
     if (word.pending != kNobody) {
         fail(std::string(what) + " to shared memory into which a copy of thread " + std::to_string(word.pending) + " is in flight");
     }
+    if (word.async_reads) fail(std::string(what) + " to shared memory that a wgmma in flight reads");
     if (word.write_epoch == b.epoch) {
         const bool other_lane = word.write_lane != lane && word.write_warp_epoch == warp_epoch;
         if (word.write_warp != warp || other_lane) race(what, "a write", word.write_warp, word.write_lane, address);
@@ -80,6 +81,7 @@ void Shadow::note_write(Word& word) const {
     word.write_warp = static_cast<int16_t>(b.current->warp);
     word.write_lane = static_cast<int16_t>(b.current->lane);
     word.write_warp_epoch = b.warps[b.current->warp].epoch;
+    word.write_fences = b.current->fences;
 }
 
 void Shadow::write(const void* address, size_t bytes, const char* what) {
@@ -104,6 +106,28 @@ void Shadow::copy_visible(const void* address, size_t bytes) {
         word->pending = kNobody;
         note_write(*word);
     }
+}
+
+void Shadow::async_read_issued(const void* address, size_t bytes, const char* what) {
+    const Block& b = block();
+    read(address, bytes, what);
+    Word* word = words(address, bytes, what);
+    for (size_t i = 0; i < bytes / 4; i++, word++) {
+        word->async_reads++;
+        if (word->write_warp < 0) continue;
+        const unsigned writer = static_cast<unsigned>(word->write_warp) * kWarpSize + static_cast<unsigned>(word->write_lane);
+        const Thread& thread = b.threads[writer];
+        const bool behind_barrier = word->write_warp == static_cast<int>(b.current->warp) || thread.fenced_at < b.epoch;
+        if (thread.fences == word->write_fences || !behind_barrier) {
+            fail(std::string(what) + " reads what thread " + std::to_string(writer) + " stored without a fence.proxy.async and a barrier after it");
+        }
+    }
+}
+
+void Shadow::async_read_done(const void* address, size_t bytes) {
+    Word* word = words(address, bytes, "wgmma");
+    read(address, bytes, "wgmma");
+    for (size_t i = 0; i < bytes / 4; i++, word++) word->async_reads--;
 }
 
 }  // namespace emulator

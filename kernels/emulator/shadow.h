@@ -22,6 +22,11 @@ public:
     void copy_issued(const void* address, size_t bytes);
     void copy_visible(const void* address, size_t bytes);
 
+    // The asynchronous proxy (wgmma) reads these bytes from its issue until it is waited for. What threads stored there must lie behind a
+    // fence.proxy.async of theirs and, between warps, a barrier after it.
+    void async_read_issued(const void* address, size_t bytes, const char* what);
+    void async_read_done(const void* address, size_t bytes);
+
 private:
     static constexpr int16_t kNobody = -1, kSeveral = -2;
     struct Word {
@@ -30,6 +35,8 @@ private:
         int16_t write_warp = kNobody, read_warp = kNobody;
         int16_t write_lane = kNobody, read_lane = kNobody;
         int16_t pending = kNobody;  // the thread whose copy is in flight
+        uint16_t async_reads = 0;   // in flight
+        uint32_t write_fences = 0;  // the writer's fences before
     };
     Word* words(const void* address, size_t bytes, const char* what);
     void check_write(const Word& word, const char* what) const;

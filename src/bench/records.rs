@@ -97,8 +97,6 @@ pub fn latest<'a>(records: &'a [Record], kernel: &KernelInfo) -> Option<&'a Reco
 
 /// Said of a kernel without a record.
 const NEVER: &str = "emulated only: no GPU has run it since it changed";
-/// Said of those that the emulator does not model either.
-const COMPILED: &str = "compiled only: sm_90a, which the emulator does not model";
 
 /// Every kernel, its hash, and when a GPU last ran it as it is, as Markdown.
 pub fn listing(records: &[Record]) -> String {
@@ -111,7 +109,6 @@ pub fn listing(records: &[Record]) -> String {
     for kernel in ALL {
         let status = match latest(records, kernel) {
             Some(r) => format!("run on {}, {} ({}, commit {})", r.gpu, r.date, r.command, r.commit),
-            None if kernel.name.contains("wgmma") => COMPILED.into(),
             None => NEVER.into(),
         };
         let hash = hash_of(kernel.file).unwrap_or_default();
@@ -134,7 +131,7 @@ mod tests {
     #[test]
     fn without_records_no_kernel_was_run() {
         let text = listing(&[]);
-        assert_eq!(text.matches(NEVER).count() + text.matches(COMPILED).count(), ALL.len());
+        assert_eq!(text.matches(NEVER).count(), ALL.len());
         assert!(text.ends_with(&format!("0 of {} kernels have been run by a GPU as they are.\n", ALL.len())));
     }
 

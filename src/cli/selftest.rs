@@ -85,7 +85,8 @@ fn cuda(args: &Args, ordinal: usize) -> Result<(Report, Option<Properties>)> {
     let gpu = open_gpu(ordinal)?;
     let name = format!("{}, {}", gpu.properties().name, gpu.properties().driver);
     let properties = gpu.properties().clone();
-    let device = selftest::OnDriver::new(gpu, selftest::Machine::Gpu, name);
+    let machine = selftest::Machine::Gpu { wgmma: gpu.has_wgmma("conformance") };
+    let device = selftest::OnDriver::new(gpu, machine, name);
     Ok((on(args, &device, &selftest::kernel_cases(Extent::Full)?)?, Some(properties)))
 }
 

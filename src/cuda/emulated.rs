@@ -51,6 +51,8 @@ pub struct Counters {
     /// Extra passes over the banks of shared memory by ldmatrix and cp.async.
     pub shared_conflicts: u64,
     pub barriers: u64,
+    /// A warp's quarter of one counts one.
+    pub wgmma: u64,
 }
 
 /// `EmulatorLaunch` of kernels/emulator/api.h.
@@ -186,6 +188,7 @@ impl Emulator {
         sum.async_copies += counters.async_copies;
         sum.shared_conflicts += counters.shared_conflicts;
         sum.barriers += counters.barriers;
+        sum.wgmma += counters.wgmma;
         if failed == 0 {
             return Ok(());
         }
@@ -274,7 +277,7 @@ impl Timed for Emulator {
     }
 
     fn has_wgmma(&self, _file: &str) -> bool {
-        false
+        true
     }
 
     fn fill(&self, address: u64, byte: u8, bytes: usize) -> Result<()> {

@@ -9,7 +9,7 @@
 //! | [`on_driver`], [`on_cpu`] | the devices: the kernels behind any [`Driver`], with guard bytes, and the CPU backend |
 //! | the subjects | the cases around the edges of tiles |
 //! | [`layers`] | the cases at the shapes of every ResNet |
-//! | [`conformance`] | each PTX wrapper against the manual |
+//! | [`conformance`], [`wgmma`] | each PTX wrapper against the manual |
 //! | [`report`] | runs cases; the table and the JSON |
 //!
 //! Outputs are poisoned before every launch, integers whose sums are exact come before numbers that round, and on devices without guard
@@ -35,6 +35,7 @@ pub mod pool;
 pub mod report;
 pub mod tolerance;
 pub mod update;
+pub mod wgmma;
 
 pub use case::{Case, Check, Depth, Expected, Output, Verdict};
 pub use layers::Extent;
@@ -57,6 +58,7 @@ pub fn edges<O: Ops>() -> Vec<Case<O>> {
 /// What only kernels have: wrappers of instructions, conversions, the stem's own kernels, labels that are none, optimizers.
 pub fn kernel_edges<D: Driver>() -> Vec<Case<OnDriver<D>>> {
     let mut all = conformance::cases();
+    all.extend(wgmma::cases());
     all.push(elementwise::conversions());
     all.extend(conv_stem::edges());
     all.push(loss::refused());

@@ -14,8 +14,8 @@ fn options(only: Option<&str>) -> Options {
 
 /// Kernels that are not measured, each for a reason.
 fn left_out(kernel: &str) -> bool {
-    // of tests only; on sm_90a only; the noise that cases begin with
-    kernel.starts_with("conformance_") || kernel.starts_with("ceiling_wgmma") || kernel.starts_with("noise_")
+    // of tests only; the noise that cases begin with
+    kernel.starts_with("conformance_") || kernel.starts_with("noise_")
 }
 
 #[test]

@@ -66,18 +66,37 @@ fn mma_rate_multiplies_as_often_as_it_says() {
     }
 }
 
-/// Outside sm_90a a stub stands in, whose result cannot be taken for one.
+/// Each thread's sum over its part of A * B^T, as often as there are rounds.
 #[test]
-fn wgmma_has_a_stub_elsewhere() {
+fn wgmma_rate_multiplies_as_often_as_it_says() {
     let device = emulator();
-    let (operands, mut sink) = (Array::from_host(&device, &[1u32]).unwrap(), Array::<f32, _>::new(&device, 256).unwrap());
-    let (from, rounds, dims) = (operands.ptr(), 1, dims(1, 256));
-    let to = sink.ptr_mut();
-    launch(&device, &dims, &CeilingWgmmaN64 { operands: from, sink: to, rounds }).unwrap();
-    assert!(sink.to_host().unwrap().iter().all(|v| v.is_nan()));
-    launch(&device, &dims, &CeilingWgmmaN128 { operands: from, sink: to, rounds }).unwrap();
-    launch(&device, &dims, &CeilingWgmmaN256 { operands: from, sink: to, rounds }).unwrap();
-    assert!(sink.to_host().unwrap().iter().all(|v| v.is_nan()));
+    let rounds = 2;
+    for columns in [64usize, 128, 256] {
+        let rows: Vec<bf16> = (0..(128 + columns) * 64).map(|i| bf16::from_f32((i * 31 % 7) as f32 - 3.0)).collect();
+        let operands = Array::from_host(&device, &rows).unwrap();
+        let mut sink = Array::<f32, _>::new(&device, 256).unwrap();
+        let dims = Dims { shared_bytes: ((128 + columns) * 128) as u32, ..dims(1, 256) };
+        let (from, to) = (operands.ptr().cast(), sink.ptr_mut());
+        device.take_counters();
+        match columns {
+            64 => launch(&device, &dims, &CeilingWgmmaN64 { operands: from, sink: to, rounds }).unwrap(),
+            128 => launch(&device, &dims, &CeilingWgmmaN128 { operands: from, sink: to, rounds }).unwrap(),
+            _ => launch(&device, &dims, &CeilingWgmmaN256 { operands: from, sink: to, rounds }).unwrap(),
+        }
+        assert_eq!(device.take_counters().wgmma, 8 * 2 * 32);
+        // the kernel leaves out the swizzle, so chunk c of row r stands for chunk c ^ r % 8: the same for A and B only in rows alike mod 8
+        let element = |row: usize, k: usize| rows[row * 64 + (k / 8 ^ row % 8) * 8 + k % 8].to_f64();
+        for (thread, got) in sink.to_host().unwrap().into_iter().enumerate() {
+            let (row, lane) = (thread / 32 * 16 + thread % 32 / 4, thread % 32);
+            let mut want = 0.0;
+            for (row, column) in [row, row + 8].into_iter().flat_map(|r| (0..columns).map(move |c| (r, c))) {
+                if column % 8 / 2 == lane % 4 {
+                    want += (0..64).map(|k| element(row, k) * element(128 + column, k)).sum::<f64>();
+                }
+            }
+            assert_eq!(f64::from(got), 8.0 * f64::from(rounds) * want, "{columns} columns, thread {thread}");
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,8 @@ mod mutants_conv;
 #[cfg(feature = "emulator")]
 mod mutants_update;
 #[cfg(feature = "emulator")]
+mod mutants_wgmma;
+#[cfg(feature = "emulator")]
 mod norm;
 #[cfg(feature = "emulator")]
 mod planted;

@@ -36,7 +36,7 @@ fn every_kernel_is_launched_by_a_case() {
 /// As on a GPU: guard bytes instead of guard pages, and right kernels leave them alone.
 #[test]
 fn guard_bytes_do_not_disturb() {
-    let device = OnDriver::new(emulator(), Machine::Gpu, "guarded");
+    let device = OnDriver::new(emulator(), Machine::Gpu { wgmma: true }, "guarded");
     let cases =
         [conv::case::<bf16, _>(Pass::Fprop, conv::TAILED, Depth::Every), conv::case::<bf16, _>(Pass::Wgrad, conv::SPLIT, Depth::Every)];
     let report = run(&device, &cases.into_iter().flatten().collect::<Vec<_>>(), None, &Silent);
@@ -46,7 +46,7 @@ fn guard_bytes_do_not_disturb() {
 #[test]
 fn guard_bytes_see_a_write_beyond_the_end() {
     let edit = ("conv_fprop.cu", "pixel < pixels && filter < g.k", "filter < g.k");
-    let device = OnDriver::new(mutant("guarded_store_beyond_last_pixel", "conv_fprop", &[edit]), Machine::Gpu, "guarded");
+    let device = OnDriver::new(mutant("guarded_store_beyond_last_pixel", "conv_fprop", &[edit]), Machine::Gpu { wgmma: true }, "guarded");
     let case = conv::case::<bf16, _>(Pass::Fprop, conv::TAILED, Depth::Every).unwrap();
     let checks: Vec<_> = case.prepare(&device).into_iter().filter(|c| c.detail.starts_with("m64n64")).collect();
     for check in &checks {

@@ -19,7 +19,8 @@ const GUARD_BYTES: usize = 1 << 16;
 pub enum Machine {
     /// Has guard pages, fills new memory with NaN, and adds the products of tensor cores in f32, in order.
     Emulator,
-    Gpu,
+    /// Whether the kernels of conformance.cu run from code for sm_90a.
+    Gpu { wgmma: bool },
 }
 
 /// A driver that notes what was launched and guards what was allocated. Clones share both.
@@ -41,6 +42,10 @@ impl<D: Driver> OnDriver<D> {
 
     pub fn driver(&self) -> &Recorder<Guarded<D>> {
         &self.driver
+    }
+
+    pub(super) fn has_wgmma(&self) -> bool {
+        self.machine != Machine::Gpu { wgmma: false }
     }
 
     /// How the tensor-core kernels sum.
