@@ -11,6 +11,7 @@ use crate::cuda::stream::Stream;
 use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use crate::train::config::Precision;
+use crate::train::fit::Demand;
 
 /// What `--device` came to.
 #[derive(Clone)]
@@ -19,7 +20,7 @@ pub enum Device {
     Cuda(Gpu),
     /// The CUDA kernels, run by the emulator on this CPU.
     #[cfg(feature = "emulator")]
-    Emulated,
+    Emulated(Emulator),
 }
 
 /// Something to do on whatever backend was chosen.
@@ -34,7 +35,7 @@ impl Device {
             Self::Cpu => format!("cpu, {} threads, {}", rayon::current_num_threads(), precision.name()),
             Self::Cuda(gpu) => format!("{}, {}", gpu.describe(), precision.name()),
             #[cfg(feature = "emulator")]
-            Self::Emulated => format!("emulated GPU, {}", precision.name()),
+            Self::Emulated(_) => format!("emulated GPU, {}", precision.name()),
         }
     }
 
@@ -50,8 +51,22 @@ impl Device {
             (Self::Cpu, _) => Ok(Precision::Fp32),
             (Self::Cuda(_), asked) => Ok(asked.unwrap_or(Precision::Bf16)),
             #[cfg(feature = "emulator")]
-            (Self::Emulated, asked) => Ok(asked.unwrap_or(Precision::Bf16)),
+            (Self::Emulated(_), asked) => Ok(asked.unwrap_or(Precision::Bf16)),
         }
+    }
+
+    /// Refuses a run for which the device has no room, before it begins.
+    ///
+    /// # Errors
+    /// `Device`, with the largest batch that fits.
+    pub fn check_room(&self, demand: &Demand<'_>) -> Result<()> {
+        let (free, properties) = match self {
+            Self::Cpu => return Ok(()),
+            Self::Cuda(gpu) => (gpu.free_memory()?, gpu.properties()),
+            #[cfg(feature = "emulator")]
+            Self::Emulated(emulator) => (emulator.free_memory()?, emulator.properties()),
+        };
+        free.map_or(Ok(()), |free| demand.check(free, properties))
     }
 
     /// Does `job` on this device.
@@ -64,9 +79,9 @@ impl Device {
             (Self::Cuda(gpu), Precision::Fp32) => job.run(Cuda::<_, f32>::new(gpu.clone())?),
             (Self::Cuda(gpu), Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(gpu.clone())?),
             #[cfg(feature = "emulator")]
-            (Self::Emulated, Precision::Fp32) => job.run(Cuda::<_, f32>::new(Emulator::new(Schedule::default()))?),
+            (Self::Emulated(emulator), Precision::Fp32) => job.run(Cuda::<_, f32>::new(emulator.clone())?),
             #[cfg(feature = "emulator")]
-            (Self::Emulated, Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(Emulator::new(Schedule::default()))?),
+            (Self::Emulated(emulator), Precision::Bf16) => job.run(Cuda::<_, half::bf16>::new(emulator.clone())?),
         }
     }
 }
@@ -80,7 +95,7 @@ pub fn open_device(name: &str) -> Result<Device> {
         "cpu" => Ok(Device::Cpu),
         "auto" => Ok(open_gpu(0).map_or(Device::Cpu, Device::Cuda)),
         #[cfg(feature = "emulator")]
-        "emulated" => Ok(Device::Emulated),
+        "emulated" => emulated().map(Device::Emulated),
         #[cfg(not(feature = "emulator"))]
         "emulated" => Err(Error::usage("this program was built without the emulator")
             .at("--device emulated")
@@ -90,6 +105,16 @@ pub fn open_device(name: &str) -> Result<Device> {
             None => Err(unknown_device(name, "auto, cpu, cuda, cuda:N, emulated")),
         },
     }
+}
+
+/// The emulator, with as much memory as `IMAGENET_ENGINE_EMULATED_MIB` says: running out of it can then be tried without a GPU.
+#[cfg(feature = "emulator")]
+fn emulated() -> Result<Emulator> {
+    const ROOM: &str = "IMAGENET_ENGINE_EMULATED_MIB";
+    let emulator = Emulator::new(Schedule::default());
+    let Ok(text) = std::env::var(ROOM) else { return Ok(emulator) };
+    let mib: usize = text.parse().map_err(|e| Error::usage(format!("{ROOM}={text} is no number of MiB")).source(e))?;
+    Ok(emulator.with_memory(mib << 20))
 }
 
 /// A GPU whose kernels are in this program.

@@ -12,7 +12,7 @@ use crate::data::Dataset;
 use crate::data::loader::Source;
 use crate::error::{Error, Result};
 use crate::train::eval::{self, Options, Score};
-use crate::train::{step, trainer};
+use crate::train::score::Scorer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -91,8 +91,6 @@ impl Job for Evaluation<'_> {
     fn run<B: Backend>(self, backend: B) -> Result<Option<Score>> {
         let Self { dataset, weights, options, stop, report } = self;
         let (w, r) = (backend.upload_weights(&weights.weights)?, backend.upload(&weights.running)?);
-        eval::run(dataset, options, stop, &mut |n| report.show(n), |batch| {
-            step::score(&backend, &weights.model, &w, &r, trainer::pictures(batch, options.crop_size))
-        })
+        eval::run(dataset, options, stop, &mut |n| report.show(n), &mut Scorer::new(&backend, &weights.model, &w, &r)?)
     }
 }

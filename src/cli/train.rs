@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::nn::Kind;
 use crate::train::config::Config;
+use crate::train::fit::Demand;
 use crate::train::metrics::EmaScore;
 use crate::train::plan::Plan;
 use crate::train::run_dir::RunDir;
@@ -62,7 +63,10 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let demo = config.data == "demo";
     let opened = if demo { None } else { Some(open(&config, &output, &report)?) };
     let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
-    settle(&config, classes, pictures)?;
+    let (model, _) = settle(&config, classes, pictures)?;
+    if let Some(Datasets { train, val, .. }) = &opened {
+        device.check_room(&Demand::new(&config, precision, model, &**train, val.as_deref())?)?;
+    }
     let dir = RunDir::open(&output, config.resume.is_some())?;
     let datasets = match opened {
         Some(datasets) => datasets,

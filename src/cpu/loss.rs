@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 impl<T: Real> Loss for Cpu<T> {
     type Metrics = BatchMetrics;
+    type Arriving = Option<BatchMetrics>;
 
     fn softmax_cross_entropy(
         &self,
@@ -52,8 +53,12 @@ impl<T: Real> Loss for Cpu<T> {
         Ok(sum)
     }
 
-    fn metrics(&self, metrics: BatchMetrics) -> Result<BatchMetrics> {
-        Ok(metrics)
+    fn send_metrics(&self, metrics: BatchMetrics) -> Result<Option<BatchMetrics>> {
+        Ok(Some(metrics))
+    }
+
+    fn arrived_metrics(&self, arriving: &mut Option<BatchMetrics>, _wait: bool) -> Result<Option<BatchMetrics>> {
+        Ok(arriving.take())
     }
 }
 

@@ -152,6 +152,18 @@ impl Emulator {
         Self { api: self.api.clone(), schedule, counters: Arc::default(), host: Arc::default() }
     }
 
+    /// With so many bytes of memory, as a GPU has.
+    #[must_use]
+    pub fn with_memory(self, bytes: usize) -> Self {
+        self.side().account.limit = Some(bytes);
+        self
+    }
+
+    /// The most bytes that were allocated at one time, as CUDA would take them.
+    pub fn peak_memory(&self) -> usize {
+        self.side().account.peak
+    }
+
     /// What was counted since the last call.
     pub fn take_counters(&self) -> Counters {
         std::mem::take(&mut self.counters.lock().unwrap_or_else(PoisonError::into_inner))
@@ -213,15 +225,19 @@ impl Emulator {
 impl Driver for Emulator {
     fn allocate(&self, bytes: usize) -> Result<u64> {
         self.count(|calls| calls.allocations += 1);
+        let has_room = self.side().account.has_room(bytes);
         // SAFETY: any size may be asked for.
-        let memory = unsafe { (self.api.allocate)(bytes) };
+        let memory = if has_room { unsafe { (self.api.allocate)(bytes) } } else { std::ptr::null_mut() };
         if memory.is_null() {
-            return Err(Error::device(format!("no room for {bytes} bytes")).at("emulated device"));
+            let free = self.side().account.free().map_or(String::new(), |free| format!(", {free} are free"));
+            return Err(Error::device(format!("no room for {bytes} bytes{free}")).at("emulated device"));
         }
+        self.side().account.allocated(memory as u64, bytes);
         Ok(memory as u64)
     }
 
     fn free(&self, address: u64) {
+        self.side().account.freed(address);
         // SAFETY: the emulator looks the address up and ignores one that it did not give out.
         unsafe { (self.api.release)(address as *mut c_void) };
     }

@@ -15,6 +15,7 @@
 //!
 //! Nothing here needs a GPU or the driver to link or to start; the driver is loaded when it is asked for.
 
+mod account;
 mod arguments;
 pub mod augment;
 pub mod backend;
@@ -34,6 +35,7 @@ pub mod launch;
 pub mod loss;
 pub mod memory;
 pub mod norm;
+pub mod paper;
 pub mod pool;
 pub mod recorder;
 pub mod stream;

@@ -15,6 +15,9 @@ pub trait Stream: Driver {
     /// For choosing how to divide work.
     fn multiprocessors(&self) -> usize;
 
+    /// Bytes that nobody holds, where the device tells.
+    fn free_memory(&self) -> Result<Option<usize>>;
+
     /// Copies `host` to the device without waiting; the copy comes before everything launched later.
     fn stage(&self, address: u64, host: Vec<u8>) -> Result<()>;
     /// Copies within the device.

@@ -1,10 +1,11 @@
 //! Exact evaluation: every validation picture once, sums in f64 and integers.
 
 use super::config::{Augment, Config};
-use super::trainer::Notice;
-use crate::backend::BatchMetrics;
+use super::score::Scorer;
+use super::trainer::{self, Notice};
+use crate::backend::{Backend, BatchMetrics};
 use crate::data::crop::CropPolicy;
-use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
+use crate::data::loader::{Loader, LoaderOptions, Source};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,16 +41,16 @@ pub fn crop_policy(config: &Config) -> CropPolicy {
     }
 }
 
-/// Sums `score` over the batches of `source`. `None` if stopped on the way.
+/// Sums over the batches of `source`, scored by `scorer`. `None` if stopped on the way.
 ///
 /// # Errors
-/// Those of the pictures and of `score`; `Data` if there are no pictures.
-pub fn run(
+/// Those of the pictures and of the device; `Data` if there are no pictures.
+pub fn run<B: Backend>(
     source: &Arc<dyn Source>,
     options: &Options,
     stop: &AtomicBool,
     notice: &mut dyn FnMut(Notice<'_>),
-    score: impl Fn(Batch) -> Result<BatchMetrics>,
+    scorer: &mut Scorer<'_, B>,
 ) -> Result<Option<Score>> {
     if source.is_empty() {
         return Err(Error::data("there are no validation pictures").next("imagenet-engine inspect DIR"));
@@ -61,13 +62,11 @@ pub fn run(
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let m = score(batch?)?;
-        sum.loss += m.loss;
-        sum.top1 += m.top1;
-        sum.top5 += m.top5;
-        sum.rows += m.rows;
+        scorer.begin(trainer::pictures(batch?, options.crop_size))?;
+        scorer.sums(false)?.into_iter().for_each(|m| sum.add(m));
         notice(Notice::Evaluating { done: done + 1, total });
     }
+    scorer.sums(true)?.into_iter().for_each(|m| sum.add(m));
     let rows = sum.rows as f64;
     Ok(Some(Score { loss: sum.loss / rows, top1: sum.top1 as f64 / rows, top5: sum.top5 as f64 / rows, images: sum.rows }))
 }

@@ -3,10 +3,12 @@
 pub mod config;
 mod diverged;
 pub mod eval;
+pub mod fit;
 pub mod lr_find;
 pub mod metrics;
 pub mod plan;
 pub mod resume;
 pub mod run_dir;
+pub mod score;
 pub mod step;
 pub mod trainer;

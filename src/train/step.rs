@@ -1,7 +1,8 @@
 //! The training step: what changes from update to update lives here, on the device.
 
+use super::score::Scorer;
 use crate::autograd::{Profile, Tape, Value};
-use crate::backend::{Backend, BatchMetrics, Counters, Measured, ParamGroups, Report, StoredBatch, UpdateTable};
+use crate::backend::{Backend, Counters, Measured, ParamGroups, Report, StoredBatch, UpdateTable};
 use crate::checkpoint::State;
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -229,23 +230,16 @@ impl<B: Backend> Learner<B> {
         self.average.is_some()
     }
 
-    /// As [`Self::score`], with the moving average of the weights where one is kept.
+    /// Scores batches in evaluation form: with the moving average of the weights where `averaged`, and one is kept.
     ///
     /// # Errors
-    /// As [`Self::accumulate`].
-    pub fn score_average(&self, pictures: Pictures) -> Result<BatchMetrics> {
-        match &self.average {
-            Some(average) => score(&self.backend, &self.model, &average.weights, &average.running, pictures),
-            None => self.score(pictures),
-        }
-    }
-
-    /// Sums over one batch in evaluation form, without smoothing.
-    ///
-    /// # Errors
-    /// As [`Self::accumulate`].
-    pub fn score(&self, pictures: Pictures) -> Result<BatchMetrics> {
-        score(&self.backend, &self.model, &self.weights, &self.running, pictures)
+    /// Those of the device.
+    pub fn scorer(&self, averaged: bool) -> Result<Scorer<'_, B>> {
+        let (weights, running) = match &self.average {
+            Some(average) if averaged => (&average.weights, &average.running),
+            _ => (&self.weights, &self.running),
+        };
+        Scorer::new(&self.backend, &self.model, weights, running)
     }
 
     /// Everything to go on from, on the host.
@@ -266,19 +260,6 @@ impl<B: Backend> Learner<B> {
     }
 }
 
-/// Sums over one batch in evaluation form.
-///
-/// # Errors
-/// Those of the device.
-pub fn score<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, running: &B::Buffer, pictures: Pictures) -> Result<BatchMetrics> {
-    let mut batch = backend.batch()?;
-    let mut tape = Tape::evaluation(backend, weights, running);
-    let x = input(backend, pictures, &mut batch)?;
-    let logits = model.forward(&mut tape, &x)?;
-    let metrics = ops::score(&tape, &logits, B::labels(&batch))?;
-    backend.metrics(metrics)
-}
-
 /// Logits `[pictures, classes]` in evaluation form, on the host.
 ///
 /// # Errors
@@ -292,7 +273,8 @@ pub fn logits<B: Backend>(backend: &B, model: &Model, weights: &B::Buffer, runni
     Ok(host)
 }
 
-fn input<B: Backend>(backend: &B, pictures: Pictures, batch: &mut B::Batch) -> Result<Value<B>> {
+/// Pictures loaded into `batch`, as inputs of the network.
+pub(super) fn input<B: Backend>(backend: &B, pictures: Pictures, batch: &mut B::Batch) -> Result<Value<B>> {
     let Pictures { stored, size, mean, std } = pictures;
     let input = Input { count: stored.views.len(), size, mean, std };
     backend.load(stored, batch)?;

@@ -339,11 +339,7 @@ impl<B: Backend> Run<'_, B> {
     /// The validation pictures' score with the weights or their moving average. `None` if stopped half-way.
     fn score(&mut self, val: &Arc<dyn Source>, averaged: bool) -> Result<Option<eval::Score>> {
         let options = eval::Options::of(self.config);
-        let learner = &self.learner;
-        let score = eval::run(val, &options, self.stop, self.notice, |batch| {
-            let pictures = pictures(batch, options.crop_size);
-            if averaged { learner.score_average(pictures) } else { learner.score(pictures) }
-        })?;
+        let score = eval::run(val, &options, self.stop, self.notice, &mut self.learner.scorer(averaged)?)?;
         match score {
             Some(score) if !score.loss.is_finite() => Err(diverged::validation(score.loss, self.progress.update, &self.last_good())),
             score => Ok(score),

@@ -10,6 +10,8 @@ fn the_step_is_not_run_without_the_emulator() {
 #[cfg(feature = "emulator")]
 mod learner;
 #[cfg(feature = "emulator")]
+mod memory;
+#[cfg(feature = "emulator")]
 mod replay;
 #[cfg(feature = "emulator")]
 mod training;

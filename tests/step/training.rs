@@ -2,8 +2,10 @@
 
 use crate::learner::{BASIC, BOTTLENECK, Host, Narrow, Shards, apart, config, emulated, learner, same_bits, updates};
 use half::bf16;
+use imagenet_engine::backend::{Backend, BatchMetrics};
 use imagenet_engine::checkpoint::State;
 use imagenet_engine::train::config::{Config, Opt};
+use imagenet_engine::train::step::Learner;
 
 #[test]
 fn ten_updates_in_f32_follow_the_cpu() {
@@ -58,14 +60,25 @@ fn what_surrounds_the_step_follows_the_cpu() {
     for (a, b) in a.iter().zip(&b) {
         assert!((a.measured.grad_norm - b.measured.grad_norm).abs() < 1e-4 * b.measured.grad_norm && a.update == b.update, "{a:?} {b:?}");
     }
-    let score = |m: imagenet_engine::backend::BatchMetrics| (m.loss, m.rows);
-    let batch = || shards.batches(9, 1).remove(0);
-    for (a, b) in [
-        (score(cuda.score(batch()).unwrap()), score(cpu.score(batch()).unwrap())),
-        (score(cuda.score_average(batch()).unwrap()), score(cpu.score_average(batch()).unwrap())),
-    ] {
-        assert!((a.0 - b.0).abs() < 1e-4 * b.0 && a.1 == b.1, "{a:?} {b:?}");
+    for averaged in [false, true] {
+        let (a, b) = (scores(&cuda, &shards, averaged), scores(&cpu, &shards, averaged));
+        assert_eq!((a.len(), b.len()), (6, 6));
+        for (a, b) in a.iter().zip(&b) {
+            assert!((a.loss - b.loss).abs() < 1e-4 * b.loss && a.rows == b.rows, "averaged {averaged}: {a:?} {b:?}");
+        }
     }
+}
+
+/// Six batches' sums in evaluation form.
+fn scores<B: Backend>(learner: &Learner<B>, shards: &Shards, averaged: bool) -> Vec<BatchMetrics> {
+    let mut scorer = learner.scorer(averaged).unwrap();
+    let mut sums = Vec::new();
+    for batch in shards.batches(8, 6) {
+        scorer.begin(batch).unwrap();
+        sums.extend(scorer.sums(false).unwrap());
+    }
+    sums.extend(scorer.sums(true).unwrap());
+    sums
 }
 
 /// A checkpoint of one backend is a checkpoint of the other, and going on from it in the middle changes no bit.

@@ -17,8 +17,15 @@ pub struct Metrics<D: Stream> {
     pub(super) rows: usize,
 }
 
+/// The sums of so many rows, on their way.
+pub struct Arriving<D: Stream> {
+    sums: D::Arriving,
+    rows: usize,
+}
+
 impl<D: Stream, T: Element> Loss for Cuda<D, T> {
     type Metrics = Metrics<D>;
+    type Arriving = Arriving<D>;
 
     fn softmax_cross_entropy(
         &self,
@@ -47,10 +54,15 @@ impl<D: Stream, T: Element> Loss for Cuda<D, T> {
         Ok(Metrics { sums, rows })
     }
 
-    fn metrics(&self, metrics: Metrics<D>) -> Result<BatchMetrics> {
-        let mut sums = [0.0f64; 3];
-        self.driver.read(metrics.sums.address(), bytemuck::cast_slice_mut(&mut sums))?;
-        let [loss, top1, top5] = sums;
-        Ok(BatchMetrics { loss, top1: top1 as u64, top5: top5 as u64, rows: metrics.rows as u64 })
+    fn send_metrics(&self, metrics: Metrics<D>) -> Result<Arriving<D>> {
+        // The block may be handed out at once: what is launched into it later comes after this copy.
+        Ok(Arriving { sums: self.driver.send(metrics.sums.address(), 3 * 8)?, rows: metrics.rows })
+    }
+
+    fn arrived_metrics(&self, arriving: &mut Arriving<D>, wait: bool) -> Result<Option<BatchMetrics>> {
+        let Some(bytes) = self.driver.arrived(&mut arriving.sums, wait)? else { return Ok(None) };
+        let [loss, top1, top5]: [f64; 3] = bytemuck::try_pod_read_unaligned(&bytes)
+            .map_err(|e| Error::internal(format!("sums of {} bytes: {e}", bytes.len())).at("arrived_metrics"))?;
+        Ok(Some(BatchMetrics { loss, top1: top1 as u64, top5: top5 as u64, rows: arriving.rows as u64 }))
     }
 }

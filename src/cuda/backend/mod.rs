@@ -19,6 +19,7 @@ mod update;
 mod view;
 
 pub use augment::Batch;
+pub use loss::{Arriving, Metrics};
 pub use memory::{Buffer, Bytes, Labels};
 pub use replay::Recording;
 pub use reserve::Usage;

@@ -1,6 +1,7 @@
 //! Recorded work and late results of the emulator: what the host may do when is the same as on a GPU.
 
 use super::Emulator;
+use crate::cuda::account::Account;
 use crate::cuda::launch::{Dims, KernelInfo};
 use crate::cuda::stream::Stream;
 use crate::cuda::timed::Timed;
@@ -49,12 +50,13 @@ pub struct Arriving {
 pub(super) struct Host {
     recording: Option<Vec<Op>>,
     calls: Calls,
+    pub account: Account,
     /// Results sent so far.
     sent: u64,
 }
 
 impl Emulator {
-    fn side(&self) -> MutexGuard<'_, Host> {
+    pub(super) fn side(&self) -> MutexGuard<'_, Host> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,9 +126,14 @@ impl Stream for Emulator {
         self.properties().multiprocessors
     }
 
+    fn free_memory(&self) -> Result<Option<usize>> {
+        Ok(self.side().account.free())
+    }
+
     fn stage(&self, address: u64, host: Vec<u8>) -> Result<()> {
         self.count(|calls| calls.staged += 1);
         self.not_recorded("a copy from the host")?;
+        self.side().account.staged(host.len());
         self.write_now(address, &host)
     }
 

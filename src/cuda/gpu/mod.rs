@@ -140,7 +140,10 @@ impl Driver for Gpu {
         // CUDA knows no empty allocation; an address of its own keeps `free` simple.
         // SAFETY: any size may be asked for; the content is unspecified, as the trait says.
         let address = self.bind().and_then(|()| unsafe { result::malloc_sync(bytes.max(1)) });
-        address.map_err(|e| self.failed(format!("no room for {bytes} bytes"), e))
+        address.map_err(|e| {
+            let free = result::mem_get_info().map_or(String::new(), |(free, all)| format!(", {free} of {all} are free"));
+            self.failed(format!("no room for {bytes} bytes{free}"), e)
+        })
     }
 
     fn free(&self, address: u64) {

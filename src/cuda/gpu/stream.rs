@@ -7,6 +7,7 @@
 //! Status: compiled; no GPU has run it.
 
 use super::Gpu;
+use crate::cuda::account::{LANDINGS, landing_room};
 use crate::cuda::stream::Stream;
 use crate::error::{Error, Result};
 use cudarc::driver::sys::{self, CUgraphExec};
@@ -16,9 +17,6 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 type Driven<T> = std::result::Result<T, DriverError>;
-
-/// Landing places in use at most: three arrays of each of two batches.
-const LANDINGS: usize = 6;
 
 /// Page-locked memory of the host.
 struct Pinned {
@@ -90,7 +88,7 @@ impl Uploads {
             // SAFETY: the memory came from `malloc_sync`, nothing uses it any more, and it is given back once.
             unsafe { result::free_sync(oldest.device) }?;
         }
-        let room = bytes + bytes / 8;
+        let room = landing_room(bytes);
         let pinned = Pinned::new(context, room)?;
         // SAFETY: any size above 0 may be asked for; the content is written before it is read.
         let device = unsafe { result::malloc_sync(room.max(1)) }?;
@@ -146,6 +144,11 @@ impl Stream for Gpu {
 
     fn multiprocessors(&self) -> usize {
         self.0.properties.multiprocessors
+    }
+
+    fn free_memory(&self) -> Result<Option<usize>> {
+        let told = self.bind().and_then(|()| result::mem_get_info());
+        self.capture("the GPU does not tell how much memory is free", told).map(|(free, _)| Some(free))
     }
 
     fn stage(&self, address: u64, host: Vec<u8>) -> Result<()> {

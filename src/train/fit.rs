@@ -1,0 +1,148 @@
+//! Whether a run fits a device's memory, before anything is taken of it: the run's own host code on a device of paper, for the batch that
+//! was asked for and, if that does not fit, for others until the largest that does is found.
+
+use super::config::{Config, Precision};
+use super::plan::Plan;
+use super::step::{Learner, LearnerOptions, Pictures};
+use crate::backend::{Counters, Crop, PictureView, StoredBatch};
+use crate::checkpoint::State;
+use crate::cuda::Element;
+use crate::cuda::backend::Cuda;
+use crate::cuda::paper::Paper;
+use crate::cuda::timed::Properties;
+use crate::data::loader::Source;
+use crate::error::{Error, Result};
+use crate::models::Model;
+use half::bf16;
+
+/// Pictures looked at to learn how large they are.
+const SAMPLE: usize = 1000;
+
+/// What a run asks of a device.
+#[derive(Clone, Debug)]
+pub struct Demand<'a> {
+    pub config: &'a Config,
+    pub precision: Precision,
+    pub model: Model,
+    /// Training pictures.
+    pub pictures: u64,
+    /// Width and height of the largest seen.
+    pub stored: (u32, u32),
+    /// Validation pictures.
+    pub validated: u64,
+}
+
+impl<'a> Demand<'a> {
+    /// Of training `model` on `train`.
+    ///
+    /// # Errors
+    /// Those of the pictures.
+    pub fn new(config: &'a Config, precision: Precision, model: Model, train: &dyn Source, val: Option<&dyn Source>) -> Result<Self> {
+        let step = train.len().div_ceil(SAMPLE).max(1);
+        let mut stored = (1, 1);
+        for i in (0..train.len()).step_by(step) {
+            let info = train.info(i)?;
+            if u64::from(info.width) * u64::from(info.height) > u64::from(stored.0) * u64::from(stored.1) {
+                stored = (info.width, info.height);
+            }
+        }
+        let (pictures, validated) = (train.len() as u64, val.map_or(0, |v| v.len() as u64));
+        Ok(Self { config, precision, model, pictures, stored, validated })
+    }
+
+    /// Bytes of device memory that training and evaluation with batches of `batch` take on a device like `device`.
+    ///
+    /// # Errors
+    /// Those of the settings.
+    pub fn bytes(&self, batch: usize, device: &Properties) -> Result<usize> {
+        let model = self.model.clone();
+        // The shape of the schedule is the same for every batch, its length but not much.
+        let options = Plan::new(self.config, self.pictures)?.learner_options(self.config, &model);
+        let paper = Paper::new(device);
+        match self.precision {
+            Precision::Fp32 => self.run(&Cuda::<_, f32>::new(paper.clone())?, model, options, batch)?,
+            Precision::Bf16 => self.run(&Cuda::<_, bf16>::new(paper.clone())?, model, options, batch)?,
+        }
+        Ok(paper.peak())
+    }
+
+    /// Two updates, so that everything has been met, and an evaluation with its last batch.
+    fn run<T: Element>(&self, backend: &Cuda<Paper, T>, model: Model, options: LearnerOptions, batch: usize) -> Result<()> {
+        let state = State::fresh(vec![0.0; model.layout.len()], model.layout.init_running());
+        let mut learner = Learner::new(backend.clone(), model, options, &state, Counters::default())?;
+        for _ in 0..2 {
+            for _ in 0..self.config.grad_accum {
+                learner.accumulate(self.batch(batch, self.config.train_crop_size), None)?;
+            }
+            learner.apply()?;
+            learner.reports(true)?;
+        }
+        let (whole, rest) = (self.validated / batch as u64, (self.validated % batch as u64) as usize);
+        let mut scorer = learner.scorer(false)?;
+        for count in [if whole > 0 { batch } else { 0 }, rest].into_iter().filter(|&count| count > 0) {
+            scorer.begin(self.batch(count, self.config.val_crop_size))?;
+        }
+        scorer.sums(true).map(drop)
+    }
+
+    fn batch(&self, count: usize, size: usize) -> Pictures {
+        let (width, height) = self.stored;
+        let bytes = 3 * width as usize * height as usize;
+        let crop = Crop { x: 0, y: 0, width, height, flip: false };
+        let views = (0..count).map(|i| PictureView { offset: i * bytes, width, height, crop }).collect();
+        let stored = StoredBatch { pixels: vec![0; count * bytes], views, labels: vec![0; count] };
+        Pictures { stored, size, mean: [0.0; 3], std: [1.0; 3] }
+    }
+
+    /// The largest batch below `above` that takes at most `free` bytes; none if one picture is too many.
+    ///
+    /// # Errors
+    /// Those of the settings.
+    pub fn largest_batch(&self, above: usize, free: usize, device: &Properties) -> Result<Option<usize>> {
+        let (mut too_few, mut too_many, mut fits) = (0, above, None);
+        while too_few + 1 < too_many {
+            let middle = usize::midpoint(too_few, too_many);
+            match self.bytes(middle, device) {
+                Ok(bytes) if bytes > free => too_many = middle,
+                Ok(_) => (too_few, fits) = (middle, Some(middle)),
+                // Batch norm wants more than one value a channel.
+                Err(Error::Usage(_)) => too_few = middle,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(fits)
+    }
+
+    /// Refuses what does not fit into `free` bytes, with the batch that does.
+    ///
+    /// # Errors
+    /// `Device` if it does not fit, and those of the settings.
+    pub fn check(&self, free: usize, device: &Properties) -> Result<()> {
+        let Config { batch_size, grad_accum, model, .. } = self.config;
+        let needed = self.bytes(*batch_size, device)?;
+        if needed <= free {
+            return Ok(());
+        }
+        let error = Error::device(format!("out of device memory: a batch of {batch_size} needs {}, {} are free", gib(needed), gib(free)))
+            .at(format!("{}, {model} at {} pixels in {}", device.name, self.config.train_crop_size, self.precision.name()));
+        let Some(largest) = self.largest_batch(*batch_size, free, device)? else {
+            return Err(error
+                .because("not even one picture fits beside weights, gradients and the optimizer's state")
+                .next("nvidia-smi shows who holds the memory; a smaller --model, or --device cpu"));
+        };
+        // The largest part of the batch that divides it keeps the update, and so the run, as asked for.
+        let part = (1..=largest).rev().find(|part| batch_size % part == 0).unwrap_or(1);
+        Err(error.because("the batch is too large for this device, or another program holds its memory (nvidia-smi)").next(format!(
+            "--batch-size {largest} fits; --batch-size {part} --grad-accum {} makes the same updates",
+            batch_size / part * grad_accum
+        )))
+    }
+}
+
+fn gib(bytes: usize) -> String {
+    if bytes < 1 << 30 {
+        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    } else {
+        format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+    }
+}
