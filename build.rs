@@ -69,8 +69,8 @@ fn build() -> Result<(), String> {
     write(&out.join("sources.rs"), &hashes)?;
     write(&out.join("handles.rs"), &handles::generate(&structs, &tiles, &kernels))?;
 
-    let images = match nvcc::find() {
-        Some(nvcc) => nvcc::compile(&nvcc, &sources, &header_texts.concat(), &out)?,
+    let (images, toolkit) = match nvcc::find() {
+        Some(nvcc) => (nvcc::compile(&nvcc, &sources, &header_texts.concat(), &out)?, nvcc::major_version(&nvcc)?),
         None if env::var("IMAGENET_ENGINE_REQUIRE_NVCC").is_ok_and(|v| v == "1") => {
             return Err(
                 "no nvcc was found, but IMAGENET_ENGINE_REQUIRE_NVCC=1 asks for one. Run tools/get-nvcc.sh, or set NVCC or CUDA_HOME."
@@ -81,9 +81,10 @@ fn build() -> Result<(), String> {
             println!(
                 "cargo:warning=no nvcc found: built without CUDA kernels, for CPU use only (tools/get-nvcc.sh installs one; or set NVCC or CUDA_HOME)"
             );
-            Vec::new()
+            (Vec::new(), 0)
         }
     };
+    println!("cargo:rustc-env=IMAGENET_ENGINE_TOOLKIT={toolkit}");
     let mut list = String::from("[\n");
     for image in images {
         let _ = writeln!(

@@ -35,6 +35,14 @@ pub fn find() -> Option<PathBuf> {
     named.into_iter().chain(roots).chain(tree).chain(on_path).chain(usual).find(|p| p.is_file())
 }
 
+/// nvcc's major version, which a driver must have too: code of one is not for drivers of the one before.
+pub fn major_version(nvcc: &Path) -> Result<i32, String> {
+    let said = Command::new(nvcc).arg("--version").output().map_err(|e| format!("{} cannot be run: {e}", nvcc.display()))?;
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let found = text.split("release ").nth(1).and_then(|rest| rest.split('.').next()).and_then(|major| major.trim().parse().ok());
+    found.ok_or_else(|| format!("{} --version says no version: {text}", nvcc.display()))
+}
+
 /// Compiles `sources` for every target, `NUM_JOBS` at a time. A file whose text, headers and flags are those of its last compilation
 /// is left as it is.
 pub fn compile(nvcc: &Path, sources: &[PathBuf], headers: &str, out: &Path) -> Result<Vec<Image>, String> {

@@ -24,6 +24,9 @@ struct EmulatorCounters {
 EMULATOR_API int emulator_launch(const char* kernel, const EmulatorLaunch* launch, void** arguments, EmulatorCounters* counters, char* message,
                     size_t room);
 
+// The sizes of a kernel's parameters, ended by 0; null if there is no such kernel. For who must keep arguments until a launch.
+EMULATOR_API const size_t* emulator_parameter_bytes(const char* kernel);
+
 // Null if there is no room.
 EMULATOR_API void* emulator_allocate(size_t bytes);
 // 0, or 1 if the range is not in one allocation.

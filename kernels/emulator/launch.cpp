@@ -103,6 +103,11 @@ int emulator_launch(const char* kernel, const EmulatorLaunch* launch, void** arg
     return 1;
 }
 
+const size_t* emulator_parameter_bytes(const char* kernel) {
+    const emulator::Entry* entry = emulator::find(kernel);
+    return entry ? entry->parameter_bytes : nullptr;
+}
+
 void* emulator_allocate(size_t bytes) { return emulator::allocate(bytes); }
 
 int emulator_release(void* memory) { return emulator::release(memory) ? 0 : 1; }

@@ -1,5 +1,7 @@
 // The kernels of one emulated library by name. build.rs writes the table from the signatures it parses.
 #pragma once
+#include <cstddef>
+#include <type_traits>
 #include <utility>
 
 namespace emulator {
@@ -8,6 +10,7 @@ struct Entry {
     const char* name;
     void* function;
     void (*call)(void* function, void** arguments);
+    const size_t* parameter_bytes;  // ended by 0
 };
 
 // One table a source file, each ended by an entry without a name; the list ends with null.
@@ -22,8 +25,11 @@ void call_with(void* function, void** arguments) {
 }
 
 template <class... Parameters>
+inline constexpr size_t kParameterBytes[] = {sizeof(std::remove_cv_t<Parameters>)..., 0};
+
+template <class... Parameters>
 constexpr Entry entry(const char* name, void (*function)(Parameters...)) {
-    return {name, reinterpret_cast<void*>(function), call_with<Parameters...>};
+    return {name, reinterpret_cast<void*>(function), call_with<Parameters...>, kParameterBytes<Parameters...>};
 }
 
 }  // namespace emulator

@@ -14,6 +14,10 @@ pub trait Replay: Memory {
     /// where it is; `work` must not read from the device.
     fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Self::Recording>;
 
+    /// Does `work`, and gives each launched kernel with the device's seconds, in order; none where work is no sequence of launches, or
+    /// its time says nothing.
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>>;
+
     /// Does the recorded work.
     fn replay(&self, recording: &Self::Recording) -> Result<()>;
 }

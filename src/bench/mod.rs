@@ -6,6 +6,7 @@
 //! | `subjects` | the cases, a file a subject and a line in the table of [`subjects::table`] |
 //! | [`case`] | a case, and arrays that count the bytes a kernel must move |
 //! | [`report`] | the rows as text, CSV and JSON |
+//! | [`step`] | a whole step's launches by operation |
 //! | [`records`] | which kernels a GPU has run since they changed |
 //!
 //! Generic over the driver: the emulator runs the same code on small problems, which shows that every launch is right and says nothing
@@ -15,6 +16,7 @@ pub mod case;
 pub mod ceilings;
 pub mod records;
 pub mod report;
+pub mod step;
 pub mod subjects;
 
 use crate::cuda::launch::{Dims, KernelInfo};

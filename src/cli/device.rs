@@ -1,11 +1,12 @@
 //! `--device`, `--precision` and `--threads`. The only place that chooses a backend.
 
+use super::output::remark;
 use crate::backend::Backend;
 use crate::cpu::Cpu;
 use crate::cuda::backend::Cuda;
 #[cfg(feature = "emulator")]
 use crate::cuda::emulated::{Emulator, Schedule};
-use crate::cuda::gpu::Gpu;
+use crate::cuda::gpu::{Gpu, need_driver};
 use crate::cuda::images;
 use crate::cuda::stream::Stream;
 use crate::cuda::timed::Timed;
@@ -93,7 +94,7 @@ impl Device {
 pub fn open_device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(open_gpu(0).map_or(Device::Cpu, Device::Cuda)),
+        "auto" => Ok(open_gpu(0).map_or_else(|error| cpu_instead(&error), Device::Cuda)),
         #[cfg(feature = "emulator")]
         "emulated" => emulated().map(Device::Emulated),
         #[cfg(not(feature = "emulator"))]
@@ -105,6 +106,14 @@ pub fn open_device(name: &str) -> Result<Device> {
             None => Err(unknown_device(name, "auto, cpu, cuda, cuda:N, emulated")),
         },
     }
+}
+
+/// The CPU, said aloud where there is a driver and so, one would think, a GPU.
+fn cpu_instead(error: &Error) -> Device {
+    if need_driver().is_ok() {
+        remark!("the CPU is used: {error}");
+    }
+    Device::Cpu
 }
 
 /// The emulator, with as much memory as `IMAGENET_ENGINE_EMULATED_MIB` says: running out of it can then be tried without a GPU.

@@ -1,10 +1,13 @@
 //! `doctor`: what this machine has, and what to fix.
 
 use super::Outcome;
+use super::device::open_gpu;
 use super::output::out;
+use super::smi;
 use crate::bench::records;
 use crate::cuda::images::choose;
-use crate::cuda::timed::Properties;
+use crate::cuda::stream::Stream;
+use crate::cuda::timed::{Properties, Timed};
 use crate::cuda::{self, KERNELS, handles};
 use crate::error::Result;
 use std::path::PathBuf;
@@ -41,6 +44,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     for (i, gpu) in gpus.iter().enumerate() {
         describe(i, gpu);
+        look_at(i);
     }
     images(&gpus);
     Ok(Outcome::Done)
@@ -59,6 +63,31 @@ fn describe(i: usize, gpu: &Properties) {
         gpu.memory_clock_mhz,
         gpu.shared_bytes >> 10
     );
+}
+
+/// What only shows on the device itself, and what to fix.
+fn look_at(i: usize) {
+    let gpu = match open_gpu(i) {
+        Ok(gpu) => gpu,
+        Err(error) => return out!("         cannot be used: {}", error.to_string().replace('\n', "\n       ")),
+    };
+    let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
+    if let Ok(Some(free)) = gpu.free_memory() {
+        out!("         {:.1} of {:.1} GiB are free", gib(free), gib(gpu.properties().memory_bytes));
+    }
+    let rates = gpu.link_rates().ok();
+    if let Some(rates) = rates {
+        out!("         page-locked copies: {:.1} GB/s to the device, {:.1} GB/s back", rates.to_device * 1e-9, rates.to_host * 1e-9);
+    }
+    let Some(health) = gpu.bus_id().as_deref().and_then(smi::ask) else {
+        return out!("         no nvidia-smi: clocks, link and temperature are not known");
+    };
+    health.lines().iter().for_each(|line| out!("         {line}"));
+    let advice = health.advice(rates);
+    advice.iter().for_each(|what| out!("  fix    {what}"));
+    if advice.is_empty() {
+        out!("         nothing to fix");
+    }
 }
 
 /// What is built in for each architecture, and what each GPU would run.

@@ -16,6 +16,7 @@ pub mod progress;
 mod schedule;
 mod selftest;
 mod signals;
+mod smi;
 mod train;
 mod train_report;
 mod unpack;

@@ -15,6 +15,11 @@ pub struct KernelImage {
 /// What build.rs compiled; empty where there was no nvcc.
 pub static KERNELS: &[KernelImage] = &include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
+/// The major version of the CUDA toolkit that compiled them; 0 where there was none.
+pub fn toolkit() -> i32 {
+    env!("IMAGENET_ENGINE_TOOLKIT").parse().unwrap_or(0)
+}
+
 /// A kernel file and the hash of what it is compiled from: its code and that of the headers it includes, without comments and layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelSource {

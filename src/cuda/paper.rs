@@ -79,6 +79,8 @@ impl Driver for Paper {
         Ok(())
     }
 
+    /// # Safety
+    /// SAFETY: none is needed; the arguments are not looked at.
     unsafe fn launch(&self, _kernel: &KernelInfo, _dims: &Dims, _arguments: &[*const c_void]) -> Result<()> {
         self.state().launches += 1;
         Ok(())
@@ -110,6 +112,10 @@ impl Timed for Paper {
     ) -> Result<Option<Vec<f64>>> {
         Ok(None)
     }
+
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+        work().map(|()| None)
+    }
 }
 
 impl Stream for Paper {
@@ -118,10 +124,6 @@ impl Stream for Paper {
 
     fn describe(&self) -> String {
         self.properties.name.clone()
-    }
-
-    fn multiprocessors(&self) -> usize {
-        self.properties.multiprocessors
     }
 
     fn free_memory(&self) -> Result<Option<usize>> {

@@ -81,4 +81,8 @@ impl<D: Timed> Timed for Recorder<D> {
     ) -> Result<Option<Vec<f64>>> {
         self.inner.time(repeats, before, work)
     }
+
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+        self.inner.time_launches(work)
+    }
 }

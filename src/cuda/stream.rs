@@ -1,10 +1,10 @@
 //! What a training step needs of a device beside launches: work that is not waited for, and work that is recorded once and repeated.
 
-use super::launch::Driver;
+use super::timed::Timed;
 use crate::error::Result;
 
 /// A driver that a whole step can run on. Like launches, everything here happens in the order of the calls.
-pub trait Stream: Driver {
+pub trait Stream: Timed {
     /// Launches, copies and fills recorded, to be repeated.
     type Graph: Send;
     /// Bytes on their way to the host.
@@ -12,8 +12,6 @@ pub trait Stream: Driver {
 
     /// For people.
     fn describe(&self) -> String;
-    /// For choosing how to divide work.
-    fn multiprocessors(&self) -> usize;
 
     /// Bytes that nobody holds, where the device tells.
     fn free_memory(&self) -> Result<Option<usize>>;

@@ -44,4 +44,10 @@ pub trait Timed: Driver {
         before: &mut dyn FnMut() -> Result<()>,
         work: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Option<Vec<f64>>>;
+    /// Does `work`, and gives the kernel of each launch with the seconds that the device spent in it, in order; none where that would say
+    /// nothing about a GPU. What is recorded and replayed is no launch.
+    ///
+    /// # Errors
+    /// As [`Timed::time`].
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>>;
 }

@@ -155,6 +155,12 @@ impl<B: Backend> Learner<B> {
         self.backend.send_report(&mut self.control)
     }
 
+    /// The next update is done kernel by kernel; that after it is recorded anew.
+    pub fn forget_recordings(&mut self) {
+        self.done.clear();
+        self.recordings.clear();
+    }
+
     /// Replays `work`, or does it. A profile wants every op by itself.
     fn run(&mut self, work: Work, profile: Option<&mut Profile>) -> Result<()> {
         if let (None, Some((_, recording))) = (&profile, self.recordings.iter().find(|(w, _)| *w == work)) {

@@ -12,13 +12,14 @@ use imagenet_engine::cuda::gpu::Gpu;
 use imagenet_engine::cuda::memory::Array;
 use imagenet_engine::cuda::timed::Timed;
 use imagenet_engine::cuda::{self, KERNELS, elementwise};
+use imagenet_engine::data::{Split, demo};
 use imagenet_engine::shape::ConvProblem;
 use std::path::Path;
 use std::process::Command;
 
-/// Builds the library and returns its folder.
-fn build() -> std::path::PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fake_cuda");
+/// Builds the library in a folder of its own, which it returns: tests run side by side.
+fn build(name: &str) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fake_cuda").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
     let runtime = Path::new(env!("IMAGENET_EMULATOR_RUNTIME"));
@@ -42,7 +43,7 @@ fn the_gpu_driver_works_over_a_stand_in_for_cuda() {
         println!("left out: built without nvcc, so there is no image to load");
         return;
     }
-    let folder = build();
+    let folder = build("driver");
     for inner in ["fake_cuda::inside_runs", "fake_cuda::inside_fails"] {
         let done = Command::new(std::env::current_exe().unwrap())
             .args([inner, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
@@ -52,6 +53,119 @@ fn the_gpu_driver_works_over_a_stand_in_for_cuda() {
         let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success() && said.contains("1 passed"), "{inner}: {said}");
     }
+}
+
+/// The program itself on the stand-in, which `machine` makes another one: exit code, what it said, what it complained of.
+fn engine(folder: &Path, machine: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"))
+        .args(arguments)
+        .env("LD_LIBRARY_PATH", folder)
+        .envs(machine.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (done.status.code(), text(&done.stdout), text(&done.stderr))
+}
+
+const SMALL: [&str; 8] = ["--model", "resnet18", "--train-crop-size", "33", "--batch-size", "4", "--device", "cuda"];
+
+/// Uploads through landing places, a recorded and replayed step, results that come late, evaluation: the bytes of the emulated device's run.
+#[test]
+fn a_run_on_the_stand_in_has_the_bytes_of_an_emulated_one() {
+    if KERNELS.is_empty() {
+        println!("left out: built without nvcc, so there is no image to load");
+        return;
+    }
+    let (folder, place) = (build("run"), tempfile::tempdir().unwrap());
+    let path = |name: &str| place.path().join(name).display().to_string();
+    for (split, count) in [(Split::Train, 40), (Split::Val, 7)] {
+        demo::write(Path::new(&path(split.name())), split, count, 1).unwrap();
+    }
+    let train = |device: &str, output: &str| {
+        let (train, val, output) = (path("train"), path("val"), path(output));
+        let mut all = vec!["train", "--data", &train, "--val", &val, "--output", &output, "--val-crop-size", "33", "--lr", "0.01"];
+        all.extend(["--max-steps", "4", "--log-interval", "1", "--progress", "none"]);
+        all.extend(SMALL.iter().map(|word| if *word == "cuda" { device } else { *word }));
+        let (code, _, said) = engine(&folder, &[], &all);
+        assert_eq!(code, Some(0), "{said}");
+        let losses = std::fs::read_to_string(place.path().join(Path::new(&output)).join("metrics.jsonl")).unwrap();
+        let losses: Vec<f64> = losses.lines().filter_map(|l| l.split("\"loss\":").nth(1)?.split([',', '}']).next()?.parse().ok()).collect();
+        (losses, std::fs::read(Path::new(&output).join("model.safetensors")).unwrap())
+    };
+    let (cuda, emulated) = (train("cuda", "cuda"), train("emulated", "emulated"));
+    assert_eq!(cuda.0.len(), 5);
+    assert_eq!(cuda.0, emulated.0);
+    assert!(cuda.1 == emulated.1, "the weights differ");
+}
+
+/// What may be wrong with a GPU machine, each with its own words.
+#[test]
+fn each_trouble_of_a_gpu_machine_has_its_own_error() {
+    if KERNELS.is_empty() {
+        println!("left out: built without nvcc, so there is no image to load");
+        return;
+    }
+    let folder = build("troubles");
+    let place = tempfile::tempdir().unwrap();
+    let output = place.path().join("run").display().to_string();
+    let run = |machine: &[(&str, &str)], more: &[&str]| {
+        let mut all = vec!["train", "--data", "synthetic", "--max-steps", "3", "--lr", "0.01", "--progress", "none", "--output", &output];
+        all.extend(SMALL);
+        all.extend(more);
+        let (code, _, said) = engine(&folder, machine, &all);
+        assert_eq!(code, Some(71), "{said}");
+        said
+    };
+    let said = run(&[("FAKE_CUDA_VERSION", "12040")], &[]);
+    assert!(said.contains("too old: CUDA 12.4") && said.contains("need CUDA 13.0") && said.contains("580"), "{said}");
+    let said = run(&[("FAKE_CUDA_CAPABILITY", "75")], &[]);
+    assert!(said.contains("no compiled kernel runs on this GPU") && said.contains("7.5"), "{said}");
+    let said = run(&[], &["--batch-size", "100000"]);
+    assert!(said.contains("a batch of 100000 needs") && said.contains("3.00 GiB are free") && said.contains("--batch-size"), "{said}");
+    let said = run(&[("FAKE_CUDA_LOST", "150")], &[]);
+    assert!(said.contains("the device is lost") && said.contains("--resume auto") && said.contains("Fake GPU"), "{said}");
+    // `auto` goes to the CPU, and says why
+    let (code, _, said) = engine(&folder, &[("FAKE_CUDA_VERSION", "12040")], &["train", "--dry-run"]);
+    assert!(code == Some(0) && said.contains("the CPU is used: the driver is too old"), "{said}");
+}
+
+#[test]
+fn a_step_is_taken_apart_and_the_doctor_looks_at_the_machine() {
+    if KERNELS.is_empty() {
+        println!("left out: built without nvcc, so there is no image to load");
+        return;
+    }
+    let (folder, place) = (build("step"), tempfile::tempdir().unwrap());
+    let json = place.path().join("step.json").display().to_string();
+    let packed = place.path().join("train");
+    demo::write(&packed, Split::Train, 40, 1).unwrap();
+    let data = packed.display().to_string();
+    let mut all = vec!["bench", "step", "--steps", "1", "--json", &json, "--data", &data];
+    all.extend(SMALL);
+    let (code, said, complaint) = engine(&folder, &[], &all);
+    assert!(code == Some(0) && said.contains("loading costs") && said.contains("to the end of the first step"), "{said} {complaint}");
+    let found: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    assert!(found["precision"] == "bf16" && found["images_per_s"].as_f64().unwrap() > 0.0 && found["loaded"]["images_per_s"].is_f64());
+    let kernels = found["kernels"].as_array().unwrap();
+    let of_fprop = kernels.iter().filter(|k| k["op"] == "conv_fprop");
+    // every launch takes a millisecond here; the stem's convolution is an operation of its own
+    let (calls, ms) = of_fprop.fold((0.0, 0.0), |(c, m), k| (c + k["calls"].as_f64().unwrap(), m + k["ms_per_step"].as_f64().unwrap()));
+    assert!((calls - 19.0).abs() < 1e-9 && (ms - calls).abs() < 1e-6, "{calls} calls, {ms} ms");
+    assert!(kernels.iter().filter(|k| k["op"] != "other").all(|k| k["op_roofline_percent"].as_f64().unwrap() > 0.0), "{kernels:?}");
+
+    // an nvidia-smi of our own, first on the path
+    let smi = place.path().join("nvidia-smi");
+    std::fs::write(&smi, "#!/bin/sh\necho '345, 1980, 3201, 3201, 4, 8, 16, 41, 120, 700, Disabled, 0x0000000000000008'\n").unwrap();
+    std::fs::set_permissions(&smi, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", place.path().display(), std::env::var("PATH").unwrap());
+    let (code, said, _) = engine(&folder, &[("PATH", &path)], &["doctor"]);
+    assert_eq!(code, Some(0));
+    for part in
+        ["Fake GPU", "3.0 of 4.0 GiB are free", "25.0 GB/s to the device", "345 of 1980 MHz", "gpu 0 runs sm_80", "8 of 16 PCIe lanes"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.contains("fix    hardware slows it down") && said.contains("-pm 1"), "{said}");
 }
 
 #[test]

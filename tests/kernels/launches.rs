@@ -5,64 +5,22 @@
 
 use imagenet_engine::bench::subjects::Workload;
 use imagenet_engine::bench::{self, Options, Report};
-use imagenet_engine::cuda::launch::{Dims, Driver, KernelInfo};
-use imagenet_engine::cuda::timed::{Properties, Timed};
-use imagenet_engine::error::Result;
+use imagenet_engine::cuda::paper::Paper;
+use imagenet_engine::cuda::timed::Properties;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 const BATCH: usize = 256;
-
-/// Gives out addresses and runs nothing.
-#[derive(Clone, Default)]
-struct Paper(Arc<AtomicU64>);
 
 static H100: LazyLock<Properties> =
     LazyLock::new(|| Properties { capability: (9, 0), multiprocessors: 132, shared_bytes: 227 << 10, ..Properties::default() });
 
-impl Driver for Paper {
-    fn allocate(&self, bytes: usize) -> Result<u64> {
-        Ok((1 << 20) + self.0.fetch_add(bytes.next_multiple_of(256) as u64, Ordering::Relaxed))
-    }
-    fn free(&self, _: u64) {}
-    fn write(&self, _: u64, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-    fn read(&self, _: u64, host: &mut [u8]) -> Result<()> {
-        host.fill(0);
-        Ok(())
-    }
-    unsafe fn launch(&self, _: &KernelInfo, _: &Dims, _: &[*const c_void]) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Timed for Paper {
-    fn properties(&self) -> &Properties {
-        &H100
-    }
-    fn has_wgmma(&self, _: &str) -> bool {
-        true
-    }
-    fn fill(&self, _: u64, _: u8, _: usize) -> Result<()> {
-        Ok(())
-    }
-    fn synchronize(&self) -> Result<()> {
-        Ok(())
-    }
-    fn time(&self, _: usize, _: &mut dyn FnMut() -> Result<()>, _: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<f64>>> {
-        Ok(None)
-    }
-}
-
 fn report() -> &'static Report {
     static REPORT: LazyLock<Report> = LazyLock::new(|| {
         let options = Options { workload: Workload::resnet50(BATCH).unwrap(), only: None, repeats: 1 };
-        bench::run(&Paper::default(), &options, &mut |_| {}).unwrap()
+        bench::run(&Paper::new(&H100), &options, &mut |_| {}).unwrap()
     });
     &REPORT
 }

@@ -37,9 +37,16 @@ impl Workload {
     /// # Errors
     /// None that `batch` could cause.
     pub fn resnet50(batch: usize) -> Result<Self> {
-        let model = Model::new("resnet50", CLASSES, false)?;
-        let layers = distinct(&model.layers(batch, 224)?);
-        Ok(Self { batch, side: 224, classes: CLASSES, layers, layout: model.layout })
+        Self::of(&Model::new("resnet50", CLASSES, false)?, batch, 224)
+    }
+
+    /// `model` on pictures of `side`.
+    ///
+    /// # Errors
+    /// `Usage` for pictures too small for the network.
+    pub fn of(model: &Model, batch: usize, side: usize) -> Result<Self> {
+        let layers = distinct(&model.layers(batch, side)?);
+        Ok(Self { batch, side, classes: model.classes, layers, layout: model.layout.clone() })
     }
 
     /// The same network with pictures of 32, an eighth of the channels and a few parameters: every launch, in little time.

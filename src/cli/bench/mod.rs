@@ -2,6 +2,7 @@
 
 mod kernels;
 mod step;
+mod step_report;
 
 use super::Outcome;
 use crate::error::Result;
@@ -14,7 +15,7 @@ pub struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum What {
-    /// The whole training step on synthetic pictures
+    /// The whole training step, on synthetic pictures and on packed ones
     Step(step::Args),
     /// Every CUDA kernel at the shapes of ResNet-50, against the ceilings of this GPU
     Kernels(kernels::Args),

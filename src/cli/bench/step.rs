@@ -1,19 +1,25 @@
 //! `bench step`: the whole training step.
 
 use super::super::Outcome;
-use super::super::device::{Job, open_device, set_threads};
-use super::super::output::out;
+use super::super::device::{Device, Job, open_device, set_threads};
+use super::step_report::{Kernel, Rate, Report};
 use crate::autograd::Profile;
 use crate::backend::{Backend, Counters};
+use crate::bench::ceilings::{self, Ceilings};
+use crate::bench::subjects::Workload;
+use crate::bench::{Row, step};
 use crate::checkpoint::State;
-use crate::data::loader::{Loader, LoaderOptions, Source};
+use crate::cuda::timed::Timed;
+use crate::data::Dataset;
+use crate::data::loader::{Loader, LoaderOptions, PictureInfo, Source};
+use crate::data::synthetic::Synthetic;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::train::config::{Config, Precision};
+use crate::train::fit::Demand;
 use crate::train::plan::Plan;
-use crate::train::step::Learner;
+use crate::train::step::{Learner, Pictures};
 use crate::train::trainer;
-use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +28,9 @@ use std::time::Instant;
 pub struct Args {
     #[arg(long, default_value = "auto")]
     device: String,
+    /// [default: bf16 on cuda, fp32 on cpu]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
     #[arg(long, default_value = "resnet50")]
     model: String,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
@@ -29,7 +38,10 @@ pub struct Args {
     /// Side of the pictures
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096), default_value_t = 224)]
     train_crop_size: u32,
-    /// Steps timed, after two that are not
+    /// Packed pictures, for a second measurement with loaded ones instead of synthetic
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Steps timed, after two that are not; on a GPU so many times five
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     #[arg(long, value_name = "N")]
@@ -40,106 +52,211 @@ pub struct Args {
     csv: Option<PathBuf>,
 }
 
-/// Augmentation from raw bytes, forward, loss, backward and SGD, as `train` does them; the median step counts.
+/// An epoch of synthetic pictures: more than any measurement takes.
+const PICTURES: usize = 1_281_167;
+/// Steps whose kernels are timed one by one.
+const TAKEN_APART: usize = 3;
+
+/// Augmentation from raw bytes, forward, loss, backward and SGD, as `train` does them; the median counts. On a GPU steps follow each other
+/// without waiting, as in training, and are looked at five by five.
 ///
 /// # Errors
-/// Those of the step; `Write` for the files.
+/// Those of the step and of the pictures; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
+    let began = Instant::now();
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
-    let precision = device.precision(None)?;
-    device.run(precision, Step { args, device: device.describe(precision), precision })
-}
-
-struct Step<'a> {
-    args: &'a Args,
-    device: String,
-    precision: Precision,
-}
-
-impl Job for Step<'_> {
-    type Output = Outcome;
-
-    fn run<B: Backend>(self, backend: B) -> Result<Outcome> {
-        timed_steps(backend, self.args, &self.device, self.precision)
-    }
-}
-
-fn timed_steps<B: Backend>(backend: B, args: &Args, device: &str, precision: Precision) -> Result<Outcome> {
-    let (batch, side) = (args.batch_size as usize, args.train_crop_size as usize);
+    let precision = device.precision(args.precision)?;
     let config = Config {
         model: args.model.clone(),
-        batch_size: batch,
-        train_crop_size: side,
+        batch_size: args.batch_size as usize,
+        train_crop_size: args.train_crop_size as usize,
         warmup_epochs: Some(0.0),
         lr: Some(0.01),
         epochs: 1,
         ..Config::default()
     };
-    let source: Arc<dyn Source> = Arc::new(super::super::train::synthetic(side, config.seed));
-    let model = Model::new(&config.model, source.classes().len(), false)?;
-    let plan = Plan::new(&config, source.len() as u64)?;
-    let state = State::fresh(model.layout.init(config.seed), model.layout.init_running());
-    let parameters = model.layout.len();
-    let options = plan.learner_options(&config, &model);
-    let mut learner = Learner::new(backend, model, options, &state, Counters::default())?;
-    let steps = u64::from(args.steps) + 2;
-    let options = LoaderOptions::train(batch, args.train_crop_size, (0.08, 1.0), config.seed, 1);
-    let loader = Loader::new(source, &options)?.take(steps as usize);
-    let (mut times, mut profile, mut update_s) = (Vec::new(), Profile::default(), 0.0);
-    for (i, batch) in loader.enumerate() {
-        let pictures = trainer::pictures(batch?, side);
-        let start = Instant::now();
-        let timed = i >= 2;
-        learner.accumulate(pictures, timed.then_some(&mut profile))?;
-        let before_update = Instant::now();
-        learner.apply()?;
-        if learner.reports(true)?.iter().any(|r| !r.measured.finite || r.measured.overflowed) {
-            return Err(Error::non_finite("the loss is not finite").at(format!("step {i}")));
+    let loaded = args.data.as_deref().map(Dataset::open).transpose()?.map(|data| Arc::new(data) as Arc<dyn Source>);
+    let synthetic: Arc<dyn Source> = Arc::new(match &loaded {
+        None => super::super::train::synthetic(config.train_crop_size, config.seed),
+        Some(data) => {
+            let PictureInfo { width, height, .. } = data.info(0)?;
+            Synthetic::new(PICTURES, width, height, data.classes().len() as u32, config.seed)
+        }
+    });
+    let model = Model::new(&config.model, synthetic.classes().len(), false)?;
+    device.check_room(&Demand::new(&config, precision, model.clone(), &*synthetic, None)?)?;
+    let work = if precision == Precision::Bf16 { work_of(&device, &model, &config)? } else { None };
+    let group = if matches!(device, Device::Cpu) { 1 } else { 5 };
+    let name = device.describe(precision);
+    let report = device.run(precision, Measure { args, name, precision, config, model, synthetic, loaded, work, group, began })?;
+    report.print();
+    report.write(args.json.as_deref(), args.csv.as_deref())?;
+    Ok(Outcome::Done)
+}
+
+/// What a step's operations must do at least, and how fast this GPU is at most; none where nobody asks.
+fn work_of(device: &Device, model: &Model, config: &Config) -> Result<Option<(Vec<Row>, Ceilings)>> {
+    let Device::Cuda(gpu) = device else { return Ok(None) };
+    let workload = Workload::of(model, config.batch_size, config.train_crop_size)?;
+    Ok(Some((step::work(workload, gpu.properties())?, ceilings::measure(gpu)?)))
+}
+
+struct Measure<'a> {
+    args: &'a Args,
+    name: String,
+    precision: Precision,
+    config: Config,
+    model: Model,
+    synthetic: Arc<dyn Source>,
+    loaded: Option<Arc<dyn Source>>,
+    work: Option<(Vec<Row>, Ceilings)>,
+    /// Steps that are timed together.
+    group: usize,
+    began: Instant,
+}
+
+impl Job for Measure<'_> {
+    type Output = Report;
+
+    fn run<B: Backend>(self, backend: B) -> Result<Report> {
+        let Self { config, model, synthetic, .. } = &self;
+        let plan = Plan::new(config, synthetic.len() as u64)?;
+        let state = State::fresh(model.layout.init(config.seed), model.layout.init_running());
+        let options = plan.learner_options(config, model);
+        let parameters = model.layout.len();
+        let mut learner = Learner::new(backend, model.clone(), options, &state, Counters::default())?;
+        let mut batches = self.batches(synthetic)?;
+        take_step(&mut learner, &mut batches)?;
+        end_steps(&mut learner)?;
+        let start_up_s = self.began.elapsed().as_secs_f64();
+        take_step(&mut learner, &mut batches)?;
+        end_steps(&mut learner)?;
+        let synthetic = self.rate(&mut learner, &mut batches)?;
+        let kernels = self.kernels(&mut learner, &mut batches, synthetic.median_s)?;
+        drop(batches);
+        let loaded = match &self.loaded {
+            None => None,
+            Some(source) => {
+                let mut batches = self.batches(source)?;
+                for _ in 0..2 {
+                    take_step(&mut learner, &mut batches)?;
+                }
+                end_steps(&mut learner)?;
+                Some(self.rate(&mut learner, &mut batches)?)
+            }
+        };
+        Ok(Report {
+            device: self.name.clone(),
+            precision: self.precision,
+            model: config.model.clone(),
+            parameters,
+            crop_size: config.train_crop_size,
+            batch: config.batch_size,
+            start_up_s,
+            synthetic,
+            loaded,
+            kernels,
+        })
+    }
+}
+
+/// Batches of `size`, ready for the step.
+struct Batches {
+    loader: Loader,
+    size: usize,
+}
+
+impl Iterator for Batches {
+    type Item = Result<Pictures>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.loader.next().map(|batch| batch.map(|b| trainer::pictures(b, self.size)))
+    }
+}
+
+impl Measure<'_> {
+    /// As many epochs of `source` as the steps may need.
+    fn batches(&self, source: &Arc<dyn Source>) -> Result<Batches> {
+        let epochs = 1 << 20;
+        let loader = LoaderOptions::train(self.config.batch_size, self.args.train_crop_size, (0.08, 1.0), self.config.seed, epochs);
+        Ok(Batches { loader: Loader::new(source.clone(), &loader)?, size: self.config.train_crop_size })
+    }
+
+    fn rate<B: Backend>(&self, learner: &mut Learner<B>, batches: &mut Batches) -> Result<Rate> {
+        let mut times = Vec::new();
+        for _ in 0..self.args.steps {
+            // On a CPU the loader's work is that of other threads, and a batch is there when the step begins.
+            let mut ready = if self.group == 1 { batches.next() } else { None };
+            let start = Instant::now();
+            for _ in 0..self.group {
+                match ready.take() {
+                    Some(pictures) => step_on(learner, pictures?)?,
+                    None => take_step(learner, batches)?,
+                }
+            }
+            end_steps(learner)?;
+            times.push(start.elapsed().as_secs_f64() / self.group as f64);
+        }
+        Ok(Rate::of(times, self.config.batch_size))
+    }
+
+    /// Where the time of a step goes: by kernel on a GPU, by operation elsewhere.
+    fn kernels<B: Backend>(&self, learner: &mut Learner<B>, batches: &mut Batches, step_s: f64) -> Result<Vec<Kernel>> {
+        let backend = learner.backend().clone();
+        let (mut launches, mut profile, mut update_s, mut timed) = (Vec::new(), Profile::default(), 0.0, true);
+        for _ in 0..TAKEN_APART {
+            learner.forget_recordings();
+            let mut pictures = Some(next(batches)?);
+            let found = backend.time_launches(&mut || pictures.take().map_or(Ok(()), |p| step_on(learner, p)))?;
+            end_steps(learner)?;
+            match found {
+                Some(found) => launches.extend(found),
+                None => timed = false,
+            }
+            if !timed {
+                break;
+            }
         }
         if timed {
+            let unknown = (Vec::new(), Ceilings::default());
+            let (work, ceilings) = self.work.as_ref().unwrap_or(&unknown);
+            return Ok(Kernel::of_launches(&step::breakdown(&launches, TAKEN_APART, work, ceilings), step_s));
+        }
+        for _ in 0..TAKEN_APART {
+            learner.accumulate(next(batches)?, Some(&mut profile))?;
+            let before_update = Instant::now();
+            learner.apply()?;
+            end_steps(learner)?;
             update_s += before_update.elapsed().as_secs_f64();
-            times.push(start.elapsed().as_secs_f64());
         }
+        Ok(Kernel::of_profile(&profile, update_s, TAKEN_APART, step_s))
     }
-    times.sort_by(f64::total_cmp);
-    let (median, count) = (times[times.len() / 2], times.len() as f64);
-    let rate = batch as f64 / median;
-    let total: f64 = times.iter().sum();
-    let mut kernels: Vec<_> = profile
-        .rows()
-        .iter()
-        .map(|r| (format!("{}.{}", r.op, if r.backward { "backward" } else { "forward" }), r.calls as f64 / count, r.total.as_secs_f64()))
-        .collect();
-    kernels.push(("update".into(), 1.0, update_s));
+}
 
-    out!("{} {parameters} parameters, {}x{}, batch {batch}, {}", args.model, args.train_crop_size, args.train_crop_size, device);
-    out!(
-        "{rate:.2} images/s (median of {} steps: {:.1} ms, min {:.1}, max {:.1})",
-        times.len(),
-        1e3 * median,
-        1e3 * times[0],
-        1e3 * times[times.len() - 1]
-    );
-    out!("{:<24} {:>6} {:>10} {:>7}", "op", "calls", "ms/step", "share");
-    for (name, calls, seconds) in &kernels {
-        out!("{name:<24} {calls:>6.0} {:>10.2} {:>6.1}%", 1e3 * seconds / count, 100.0 * seconds / total);
+fn next(batches: &mut Batches) -> Result<Pictures> {
+    batches.next().ok_or_else(|| Error::internal("the loader ended").at("bench step"))?
+}
+
+fn take_step<B: Backend>(learner: &mut Learner<B>, batches: &mut Batches) -> Result<()> {
+    step_on(learner, next(batches)?)
+}
+
+fn step_on<B: Backend>(learner: &mut Learner<B>, pictures: Pictures) -> Result<()> {
+    learner.accumulate(pictures, None)?;
+    learner.apply()?;
+    look(learner, false)
+}
+
+/// Waits for the device.
+fn end_steps<B: Backend>(learner: &mut Learner<B>) -> Result<()> {
+    look(learner, true)
+}
+
+fn look<B: Backend>(learner: &mut Learner<B>, all: bool) -> Result<()> {
+    let reports = learner.reports(all)?;
+    match reports.iter().find(|r| !r.measured.finite || r.measured.overflowed) {
+        Some(bad) => Err(Error::non_finite("the loss is not finite").at(format!("step {}", bad.update))),
+        None => Ok(()),
     }
-    let rows: Vec<_> = kernels
-        .iter()
-        .map(|(name, calls, s)| json!({ "name": name, "calls": calls, "ms_per_step": 1e3 * s / count, "share": s / total }))
-        .collect();
-    if let Some(path) = &args.json {
-        let out = json!({ "images_per_s": rate, "batch": batch, "device": device, "precision": precision.name(), "model": args.model,
-            "crop_size": args.train_crop_size, "median_s": median, "min_s": times[0], "max_s": times[times.len() - 1], "kernels": rows });
-        crate::files::write_atomically(path, &[format!("{out}\n").as_bytes()])?;
-    }
-    if let Some(path) = &args.csv {
-        let mut text = String::from("name,calls,ms_per_step,share\n");
-        for (name, calls, s) in &kernels {
-            text.push_str(&format!("{name},{calls},{},{}\n", 1e3 * s / count, s / total));
-        }
-        crate::files::write_atomically(path, &[text.as_bytes()])?;
-    }
-    Ok(Outcome::Done)
 }

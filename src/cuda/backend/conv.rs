@@ -24,7 +24,7 @@ fn choose<T: Element>(problem: &ConvProblem, rows: usize, columns: usize, multip
 
 impl<D: Stream, T: Element> Cuda<D, T> {
     fn choose(&self, problem: &ConvProblem, rows: usize, columns: usize) -> Variant {
-        choose::<T>(problem, rows, columns, self.driver.multiprocessors())
+        choose::<T>(problem, rows, columns, self.driver.properties().multiprocessors)
     }
 
     /// The stem by space-to-depth, on tensor cores; the pictures and filters are arranged first.
@@ -33,7 +33,7 @@ impl<D: Stream, T: Element> Cuda<D, T> {
         let (pictures, filters) = (self.scratch(2 * over.x_len())?, self.scratch(2 * over.w_len())?);
         conv_stem::arrange(&self.driver, problem, x, PtrMut::new(pictures.address()))?;
         conv_stem::arrange_filters(&self.driver, problem, w.cast(), PtrMut::new(filters.address()))?;
-        let variant = choose::<bf16>(&over, over.n * over.p() * over.q(), over.k, self.driver.multiprocessors());
+        let variant = choose::<bf16>(&over, over.n * over.p() * over.q(), over.k, self.driver.properties().multiprocessors);
         let (x, w) = (Ptr::<bf16>::new(pictures.address()), Ptr::new(filters.address()));
         conv::fprop(&self.driver, &over, variant, x, w, y.cast())
     }
@@ -50,7 +50,7 @@ impl<D: Stream, T: Element> Cuda<D, T> {
     fn split_wgrad<E: Element>(&self, problem: &ConvProblem, x: Ptr<E>, dy: Ptr<E>, dw: PtrMut<f32>, accumulate: bool) -> Result<()> {
         // Few output tiles, many pixels: the split gives every multiprocessor work, so the largest tile that fits is the best.
         let variant = choose::<E>(problem, problem.k, problem.r * problem.s * problem.c, 1);
-        let split = Split::choose(problem, variant, self.driver.multiprocessors());
+        let split = Split::choose(problem, variant, self.driver.properties().multiprocessors);
         if split.tickets > TICKETS {
             return Err(Error::internal(format!("{} tiles, {TICKETS} at most", split.tickets)).at(format!("conv_wgrad, {problem:?}")));
         }

@@ -35,6 +35,10 @@ impl<D: Stream, T: Element> Replay for Cuda<D, T> {
         Ok(Recording { graph, free, held })
     }
 
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+        self.driver.time_launches(work)
+    }
+
     fn replay(&self, recording: &Recording<D>) -> Result<()> {
         if let Some(address) = self.reserve.conflict(&recording.free, &recording.held) {
             return Err(Error::internal("recorded work would use memory that now holds something else")

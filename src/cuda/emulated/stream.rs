@@ -4,7 +4,6 @@ use super::Emulator;
 use crate::cuda::account::Account;
 use crate::cuda::launch::{Dims, KernelInfo};
 use crate::cuda::stream::Stream;
-use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use std::sync::{MutexGuard, PoisonError};
 
@@ -120,10 +119,6 @@ impl Stream for Emulator {
 
     fn describe(&self) -> String {
         "emulated GPU".to_owned()
-    }
-
-    fn multiprocessors(&self) -> usize {
-        self.properties().multiprocessors
     }
 
     fn free_memory(&self) -> Result<Option<usize>> {

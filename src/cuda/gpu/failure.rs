@@ -19,6 +19,10 @@ fn meaning(code: Code) -> (&'static str, &'static str) {
             ("the device's memory is full: too large a batch, or another program holds it", "nvidia-smi; a smaller --batch-size")
         }
         Code::CUDA_ERROR_NO_DEVICE => ("the driver sees no GPU, or CUDA_VISIBLE_DEVICES hides it", "nvidia-smi, or --device cpu"),
+        Code::CUDA_ERROR_DEVICE_UNAVAILABLE | Code::CUDA_ERROR_SYSTEM_NOT_READY => (
+            "the device is lost or held by others: it fell off the bus, was reset, or its driver's services are not up",
+            "dmesg (lines with Xid) and nvidia-smi; then train --resume auto --output DIR goes on from the last checkpoint",
+        ),
         Code::CUDA_ERROR_INVALID_DEVICE => ("there is no GPU of that number", "imagenet-engine doctor lists them"),
         Code::CUDA_ERROR_NO_BINARY_FOR_GPU | Code::CUDA_ERROR_INVALID_IMAGE | Code::CUDA_ERROR_INVALID_SOURCE => (
             "the compiled kernel is not for this GPU, or newer than this driver",
@@ -28,9 +32,10 @@ fn meaning(code: Code) -> (&'static str, &'static str) {
             "the driver cannot compile the fallback code (PTX): it is older than CUDA 13.0",
             "a newer driver, or CUDA_ARCHS naming this GPU",
         ),
-        Code::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | Code::CUDA_ERROR_SYSTEM_NOT_READY => {
-            ("the driver's library and its kernel module do not fit together, or its services are not up", "nvidia-smi")
-        }
+        Code::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => (
+            "the driver's library and its kernel module do not fit together: one of the two was updated",
+            "nvidia-smi; a restart of the machine",
+        ),
         Code::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES => {
             ("the block asks for more registers or shared memory than a multiprocessor has", "please report it with the GPU's name")
         }
@@ -61,6 +66,7 @@ mod tests {
             (Code::CUDA_ERROR_ILLEGAL_ADDRESS, "left its memory", "compute-sanitizer"),
             (Code::CUDA_ERROR_NO_BINARY_FOR_GPU, "not for this GPU", "CUDA 13.0"),
             (Code::CUDA_ERROR_INVALID_DEVICE, "no GPU of that number", "doctor"),
+            (Code::CUDA_ERROR_DEVICE_UNAVAILABLE, "device is lost", "--resume auto"),
             (Code::CUDA_ERROR_UNKNOWN, "driver's message", "nvidia-smi"),
         ] {
             let (c, n) = meaning(code);

@@ -7,16 +7,19 @@
 //! Status: run over a stand-in for libcuda (tests/kernels/fake_cuda.rs); no GPU has run it.
 
 mod failure;
+mod link;
 mod modules;
 mod stream;
 
-use super::driver;
+use super::driver::{self, need_version};
+use super::images;
 use super::launch::{Dims, Driver, KernelInfo};
 use super::timed::{Properties, Timed};
 use crate::error::{Error, Result};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUevent_flags, CUstream};
-use cudarc::driver::{CudaContext, CudaStream, DriverError, result};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
 use failure::failure;
+pub use link::LinkRates;
 use modules::Modules;
 use std::ffi::c_void;
 use std::ptr;
@@ -33,7 +36,12 @@ struct Inner {
     modules: Mutex<Modules>,
     uploads: Mutex<Uploads>,
     properties: Properties,
+    /// While launches are timed: those made.
+    clocked: Mutex<Option<Vec<Clocked>>>,
 }
+
+/// A launch, and the events around it.
+type Clocked = (&'static str, CudaEvent, CudaEvent);
 
 /// What CUDA allows every launch.
 const MOST_THREADS: u32 = 1024;
@@ -55,13 +63,23 @@ impl Gpu {
     /// `Device` if there is no driver or no such GPU.
     pub fn open(ordinal: usize) -> Result<Self> {
         need_driver()?;
+        need_version(api_version().map_err(|e| failure("the driver does not tell its version", e))?, images::toolkit())?;
         let place = || format!("GPU {ordinal}");
         let opened = CudaContext::new(ordinal).and_then(|context| Ok((context.new_stream()?, context)));
         let (stream, context) = opened.map_err(|e| failure("the GPU cannot be opened", e).at(place()))?;
         let properties = properties(&context).map_err(|e| failure("the GPU does not tell what it is", e).at(place()))?;
         let modules = Mutex::new(Modules::new(properties.capability));
         let uploads = Uploads::new(&context).map_err(|e| failure("the GPU gives no second stream", e).at(place()))?;
-        Ok(Self(Arc::new(Inner { context, stream, modules, uploads: Mutex::new(uploads), properties })))
+        Ok(Self(Arc::new(Inner { context, stream, modules, uploads: Mutex::new(uploads), properties, clocked: Mutex::default() })))
+    }
+
+    /// The PCI slot, as nvidia-smi takes it; none if the driver does not tell.
+    pub fn bus_id(&self) -> Option<String> {
+        let mut text = [0u8; 32];
+        // SAFETY: the call writes a text ended by zero of at most the length it is given.
+        let told = unsafe { sys::cuDeviceGetPCIBusId(text.as_mut_ptr().cast(), text.len() as i32, self.0.context.cu_device()) };
+        told.result().ok()?;
+        std::ffi::CStr::from_bytes_until_nul(&text).ok()?.to_str().ok().map(str::to_owned)
     }
 
     fn modules(&self) -> MutexGuard<'_, Modules> {
@@ -87,7 +105,29 @@ impl Gpu {
         failure(what, error).at(format!("{}{after}", self.0.properties.name))
     }
 
-    fn events(&self, count: usize) -> std::result::Result<Vec<cudarc::driver::CudaEvent>, DriverError> {
+    fn clocked(&self) -> MutexGuard<'_, Option<Vec<Clocked>>> {
+        self.0.clocked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An event before a launch, while launches are timed.
+    fn begin_clock(&self) -> Result<Option<CudaEvent>> {
+        if self.clocked().is_none() {
+            return Ok(None);
+        }
+        let begin = self.0.stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
+        begin.map(Some).map_err(|e| self.failed("a launch cannot be timed", e))
+    }
+
+    fn end_clock(&self, kernel: &'static str, begin: CudaEvent) -> Result<()> {
+        let end = self.0.stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
+        let end = end.map_err(|e| self.failed("a launch cannot be timed", e))?;
+        if let Some(clocked) = &mut *self.clocked() {
+            clocked.push((kernel, begin, end));
+        }
+        Ok(())
+    }
+
+    fn events(&self, count: usize) -> std::result::Result<Vec<CudaEvent>, DriverError> {
         (0..count).map(|_| self.0.context.new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))).collect()
     }
 }
@@ -102,16 +142,21 @@ impl Drop for Inner {
     }
 }
 
+/// Such as 13000. Works before anything is opened.
+fn api_version() -> std::result::Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: the call writes one integer, which lives.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result()?;
+    Ok(version)
+}
+
 /// What a device says of itself; rates that a driver no longer tells are 0.
 pub(super) fn properties(context: &CudaContext) -> std::result::Result<Properties, DriverError> {
     let number = |attribute| context.attribute(attribute).map(|v| v.max(0) as usize);
     let if_told = |attribute| number(attribute).unwrap_or(0);
-    let mut version = 0;
-    // SAFETY: the call writes one integer, which lives.
-    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result()?;
     Ok(Properties {
         name: context.name()?,
-        driver: driver::describe(version),
+        driver: driver::describe(api_version()?),
         capability: context.compute_capability()?,
         multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         clock_mhz: if_told(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE) / 1000,
@@ -181,6 +226,7 @@ impl Driver for Gpu {
         self.bind().map_err(|e| self.failed(format!("{} cannot be launched", kernel.name), e))?;
         let function = self.modules().function(kernel, dims.shared_bytes, self.0.properties.shared_bytes)?;
         let ([gx, gy, gz], [bx, by, bz]) = (dims.grid, dims.block);
+        let begin = self.begin_clock()?;
         // SAFETY: the caller vouches for `arguments`, which the driver reads before it returns and does not write; the function's module
         // stays loaded as long as this device lives.
         let launched = unsafe {
@@ -193,7 +239,7 @@ impl Driver for Gpu {
             failure(format!("{} cannot be launched", kernel.name), e).at(format!("{}, {dims:?}{before}", self.0.properties.name))
         })?;
         self.modules().last = Some(kernel.name);
-        Ok(())
+        begin.map_or(Ok(()), |begin| self.end_clock(kernel.name, begin))
     }
 }
 
@@ -237,6 +283,17 @@ impl Timed for Gpu {
         self.synchronize()?;
         let elapsed = begins.iter().zip(&ends).map(|(begin, end)| begin.elapsed_ms(end).map(|ms| f64::from(ms) * 1e-3));
         elapsed.collect::<std::result::Result<_, _>>().map(Some).map_err(no_clock)
+    }
+
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+        *self.clocked() = Some(Vec::new());
+        let done = work();
+        let clocked = self.clocked().take().unwrap_or_default();
+        done?;
+        self.synchronize()?;
+        let seconds = |(kernel, begin, end): Clocked| begin.elapsed_ms(&end).map(|ms| (kernel, f64::from(ms) * 1e-3));
+        let seconds: std::result::Result<Vec<_>, _> = clocked.into_iter().map(seconds).collect();
+        seconds.map(Some).map_err(|e| self.failed("launches cannot be timed", e))
     }
 }
 

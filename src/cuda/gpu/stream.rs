@@ -4,7 +4,7 @@
 //! Pictures go through page-locked memory and a stream of their own into a landing place on the device, while the step before still runs;
 //! the main stream then waits for them and copies them to where the step reads them. Landing places are used in turn.
 //!
-//! Status: compiled; no GPU has run it.
+//! Status: run over a stand-in for libcuda (tests/kernels/fake_cuda.rs); no GPU has run it.
 
 use super::Gpu;
 use crate::cuda::account::{LANDINGS, landing_room};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 type Driven<T> = std::result::Result<T, DriverError>;
 
 /// Page-locked memory of the host.
-struct Pinned {
+pub(super) struct Pinned {
     context: Arc<CudaContext>,
     at: *mut c_void,
     bytes: usize,
@@ -29,14 +29,14 @@ struct Pinned {
 unsafe impl Send for Pinned {}
 
 impl Pinned {
-    fn new(context: &Arc<CudaContext>, bytes: usize) -> Driven<Self> {
+    pub fn new(context: &Arc<CudaContext>, bytes: usize) -> Driven<Self> {
         context.bind_to_thread()?;
         // SAFETY: any size above 0 may be asked for; the content is written before it is read.
         let at = unsafe { result::malloc_host(bytes.max(1), 0) }?;
         Ok(Self { context: context.clone(), at, bytes: bytes.max(1) })
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the memory is as long, lives as long as `self`, and is borrowed as `self` is. It holds bytes, any of which are legal;
         // freshly allocated pages are zeroed by the operating system.
         unsafe { std::slice::from_raw_parts_mut(self.at.cast::<u8>(), self.bytes) }
@@ -129,6 +129,14 @@ pub struct Arriving {
 }
 
 impl Gpu {
+    /// Copies all of `pinned` to `device`, which has as much room, or back, without waiting: both must live until the device is idle.
+    pub(super) fn copy_pinned(&self, pinned: &mut Pinned, device: u64, up: bool) -> Driven<()> {
+        self.bind()?;
+        let (host, stream) = (pinned.bytes_mut(), self.stream());
+        // SAFETY: the caller says that both places are as long and live long enough.
+        unsafe { if up { result::memcpy_htod_async(device, host, stream) } else { result::memcpy_dtoh_async(host, device, stream) } }
+    }
+
     fn capture<T>(&self, what: &str, done: Driven<T>) -> Result<T> {
         done.map_err(|e| self.failed(what.to_owned(), e))
     }
@@ -140,10 +148,6 @@ impl Stream for Gpu {
 
     fn describe(&self) -> String {
         self.0.properties.name.clone()
-    }
-
-    fn multiprocessors(&self) -> usize {
-        self.0.properties.multiprocessors
     }
 
     fn free_memory(&self) -> Result<Option<usize>> {
