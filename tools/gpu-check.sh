@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Everything there is to learn from a GPU in one go, under nine minutes: the machine, the self-test, NVIDIA's checkers, the kernels'
+# Everything there is to learn from a GPU in one go, under eight minutes: the machine, the self-test, NVIDIA's checkers, the kernels'
 # rates, PyTorch's rate. Needs the built program, no Rust and no git. A step that fails or runs out of time does not stop the others.
 #
 #   tools/gpu-check.sh [--dry-run] [--commit HASH] [--out DIR] PROGRAM
 #
-# Results go to DIR [$OUT, else gpu-check]: summary.txt, selftest.json, bench-kernels.json and .csv, bench-step.json, torch.jsonl, and logs.tar.gz with one
-# log a step, packed anew after each. To carry a smaller program: cargo build --release, then strip target/release/imagenet-engine.
+# Results go to DIR [$OUT, else gpu-check]: gpu-check.json, which holds all the others and how each step ended; summary.txt, selftest.json,
+# bench-kernels.json and .csv, bench-step.json, torch.jsonl, and logs.tar.gz with one log a step, packed anew after each. To carry a smaller program: cargo build --release, then strip target/release/imagenet-engine.
 # Afterwards: put the JSON into benches/records/GPU/, then doctor --kernels > benches/records/README.md.
-# GPU_CHECK_SECONDS [530] bounds the whole; a step gets its limit or what is left.
+# GPU_CHECK_SECONDS [470] bounds the whole; a step gets its limit or what is left.
 set -u
 dry_run='' out=${OUT:-gpu-check} commit=${IMAGENET_ENGINE_COMMIT:-unknown} program=''
 while [ $# -gt 0 ]; do
@@ -31,10 +31,30 @@ if [ -z "$dry_run" ]; then
     : >"$out/summary.txt"
 fi
 export IMAGENET_ENGINE_COMMIT=$commit
-total=${GPU_CHECK_SECONDS:-530}
+total=${GPU_CHECK_SECONDS:-470}
 SECONDS=0 bad=0
 
-tell() { printf '%-28s %-22s %4ss\n' "$@" | tee -a "$out/summary.txt"; }
+steps=''
+tell() {
+    printf '%-28s %-22s %4ss\n' "$@" | tee -a "$out/summary.txt"
+    steps+="${steps:+,}{\"step\":\"$1\",\"outcome\":\"$2\",\"seconds\":$3}"
+}
+
+# or_null FILE: the JSON in it, or null.
+or_null() { if [ -s "$1" ]; then cat "$1"; else echo null; fi; }
+
+# Everything found, in one file.
+combine() {
+    {
+        printf '{"commit":"%s","date":"%s","steps":[%s]' "$commit" "$(date -u +%Y-%m-%d)" "$steps"
+        printf ',"weights_of_200_updates":[%s]' "$hashes"
+        for part in selftest bench-kernels bench-step; do
+            printf ',"%s":' "$part"
+            or_null "$out/$part.json"
+        done
+        printf ',"torch":[%s]}\n' "$(paste -sd, "$out/torch.jsonl" 2>/dev/null)"
+    } >"$out/gpu-check.json"
+}
 
 # step NAME LIMIT COMMAND...: its output to NAME.log, its outcome to the summary.
 step() {
@@ -84,27 +104,44 @@ checker() {
 }
 
 needs nvidia-smi machine && step machine 10 nvidia-smi -q
-step doctor 15 "$program" doctor
-step selftest 80 "$program" selftest --device cuda --json "$out/selftest.json"
-step bench-kernels 60 "$program" bench kernels --device cuda --json "$out/bench-kernels.json" --csv "$out/bench-kernels.csv"
-step bench-step 30 "$program" bench step --device cuda --batch-size 256 --steps 20 --json "$out/bench-step.json"
-step train 45 "$program" train --device cuda --epochs 3 --output "${logs:-LOGS}/run" --progress plain
+step doctor 10 "$program" doctor
+step selftest 70 "$program" selftest --device cuda --json "$out/selftest.json"
+step bench-kernels 50 "$program" bench kernels --device cuda --json "$out/bench-kernels.json" --csv "$out/bench-kernels.csv"
+step bench-step 35 "$program" bench step --device cuda --batch-size 256 --steps 10 --data made --json "$out/bench-step.json"
+step train 30 "$program" train --device cuda --epochs 3 --output "${logs:-LOGS}/run" --progress plain
+hashes=''
+for run in 1 2; do # two runs must end in the same bytes
+    step repeat-$run 15 "$program" train --device cuda --max-steps 200 --output "${logs:-LOGS}/repeat-$run" --progress plain
+    if [ -z "$dry_run" ]; then
+        hash=$(sha256sum "$logs/repeat-$run/model.safetensors" 2>/dev/null | cut -d ' ' -f 1)
+        hashes+="${hashes:+,}\"$hash\""
+    fi
+done
+if [ -z "$dry_run" ]; then
+    if [ -n "$hash" ] && [ "$hashes" = "\"$hash\",\"$hash\"" ]; then
+        tell repeatable ok 0
+    else
+        tell repeatable "failed: other bytes" 0
+        bad=$((bad + 1))
+    fi
+fi
 torch_step() {
-    local name=$1
-    shift
+    local name=$1 limit=$2
+    shift 2
     # shellcheck disable=SC2016 # for the inner shell
-    step "$name" 40 bash -o pipefail -c 'out=$1; shift; "$@" | tee -a "$out"' _ "$out/torch.jsonl" \
+    step "$name" "$limit" bash -o pipefail -c 'out=$1; shift; "$@" | tee -a "$out"' _ "$out/torch.jsonl" \
         python3 "$tree/benches/rivals/torch_step.py" --device cuda --precision bf16 --batch-size 256 --steps 20 "$@"
 }
 if [ -n "$dry_run" ] || python3 -c 'import torch, torchvision' 2>/dev/null; then
-    torch_step torch
-    torch_step torch-compiled --compile
+    torch_step torch 30
+    torch_step torch-compiled 70 --compile
 else
     tell torch "left out: no PyTorch" 0
 fi
-checker memcheck 12 elementwise norm pool loss augment gemm conv
-checker racecheck 14 norm loss gemm conv
-checker initcheck 14 norm conv
+checker memcheck 10 elementwise norm pool loss augment gemm conv
+checker racecheck 10 norm loss gemm conv
+checker initcheck 10 norm conv
 [ -n "$dry_run" ] && exit 0
 tell total "$bad not ok" $SECONDS
+combine
 [ "$bad" -eq 0 ]

@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::data::Dataset;
 use crate::data::loader::Source;
 use crate::error::{Error, Result};
+use crate::train::config::Precision;
 use crate::train::eval::{self, Options, Score};
 use crate::train::score::Scorer;
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub struct Args {
     limit_val_batches: Option<u64>,
     #[arg(long, default_value = "auto")]
     device: String,
+    /// [default: bf16 on cuda, fp32 on cpu]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// One JSON object on stdout
@@ -61,7 +65,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let options = Options { batch_size: args.batch_size as usize, crop_size, limit_batches: args.limit_val_batches };
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
     let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
-    let score = device.run(device.precision(None)?, job)?;
+    let score = device.run(device.precision(args.precision)?, job)?;
     let Some(score) = score else { return Ok(Outcome::Stopped) };
     if args.json {
         let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,

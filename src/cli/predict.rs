@@ -10,6 +10,7 @@ use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
 use crate::data::manifest::Manifest;
 use crate::data::resize::{Fit, Scaler};
 use crate::error::{Error, Result};
+use crate::train::config::Precision;
 use crate::train::step::{self, Pictures};
 use serde_json::json;
 use std::collections::HashMap;
@@ -40,6 +41,9 @@ pub struct Args {
     model: Option<String>,
     #[arg(long, default_value = "auto")]
     device: String,
+    /// [default: bf16 on cuda, fp32 on cpu]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
@@ -52,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
     let listed = args.data.as_deref().map(Manifest::read).transpose()?.map_or_else(Vec::new, |m| m.classes);
     let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).collect();
-    device.run(device.precision(None)?, Prediction { args, weights, words })
+    device.run(device.precision(args.precision)?, Prediction { args, weights, words })
 }
 
 struct Prediction<'a> {

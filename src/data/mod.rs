@@ -13,6 +13,7 @@ pub mod estimate;
 mod font;
 pub mod format;
 pub mod loader;
+pub mod made;
 pub mod manifest;
 mod map;
 pub mod order;

@@ -29,7 +29,8 @@ fn check(folder: &Path, body: &str, tools: &[(&str, &str)], seconds: u32, flags:
 #[test]
 fn all_is_well_and_the_results_are_where_they_belong() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = r#"while [ $# -gt 0 ]; do case $1 in --json|--csv) echo "$IMAGENET_ENGINE_COMMIT" > "$2";; esac; shift; done"#;
+    let engine = r#"while [ $# -gt 0 ]; do case $1 in --json|--csv) echo "\"$IMAGENET_ENGINE_COMMIT\"" > "$2";;
+        --output) mkdir -p "$2"; echo weights > "$2/model.safetensors";; esac; shift; done"#;
     let sanitizer = r#"while [[ $1 == -* ]]; do shift; [[ $1 == -* || -x $1 ]] || shift; done; exec "$@""#;
     let tools = [("nvidia-smi", "echo a GPU"), ("compute-sanitizer", sanitizer)];
     let (output, summary) = check(folder.path(), engine, &tools, 60, &["--commit", "abc1234"]);
@@ -39,10 +40,15 @@ fn all_is_well_and_the_results_are_where_they_belong() {
     }
     assert!(summary.contains("left out: no PyTorch") && summary.contains("0 not ok"), "{summary}");
     for file in ["selftest.json", "bench-kernels.json", "bench-kernels.csv"] {
-        assert_eq!(fs::read_to_string(folder.path().join("out").join(file)).unwrap(), "abc1234\n", "{file}");
+        assert_eq!(fs::read_to_string(folder.path().join("out").join(file)).unwrap(), "\"abc1234\"\n", "{file}");
     }
+    let all: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.path().join("out/gpu-check.json")).unwrap()).unwrap();
+    assert!(all["commit"] == "abc1234" && all["selftest"] == "abc1234" && all["torch"].as_array().unwrap().is_empty(), "{all}");
+    let hashes = all["weights_of_200_updates"].as_array().unwrap();
+    assert!(hashes.len() == 2 && hashes[0] == hashes[1] && hashes[0].as_str().unwrap().len() == 64, "{all}");
+    assert!(all["steps"].as_array().unwrap().iter().any(|s| s["step"] == "repeatable" && s["outcome"] == "ok"), "{all}");
     // what comes back from a machine is a handful of files
-    assert!(fs::read_dir(folder.path().join("out")).unwrap().count() <= 6);
+    assert!(fs::read_dir(folder.path().join("out")).unwrap().count() <= 7);
 }
 
 #[test]
@@ -57,14 +63,26 @@ fn failures_and_hangs_do_not_stop_the_rest() {
     assert!(folder.path().join("out/logs.tar.gz").is_file());
 }
 
+/// Two runs that end in other bytes are a failure, and the file that holds everything says which bytes.
 #[test]
-fn a_dry_run_shows_every_step_and_stays_under_nine_minutes() {
+fn runs_that_differ_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let (output, summary) = check(folder.path(), "exit 1", &[], 530, &["--dry-run"]);
+    let engine = r#"while [ $# -gt 0 ]; do case $1 in --output) mkdir -p "$2"; echo "$2" > "$2/model.safetensors";; esac; shift; done"#;
+    let (output, summary) = check(folder.path(), engine, &[], 60, &[]);
+    assert_eq!(output.status.code(), Some(1), "{summary}");
+    assert!(summary.contains("failed: other bytes") && summary.contains("1 not ok"), "{summary}");
+    let all: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.path().join("out/gpu-check.json")).unwrap()).unwrap();
+    assert!(all["weights_of_200_updates"][0] != all["weights_of_200_updates"][1] && all["selftest"].is_null(), "{all}");
+}
+
+#[test]
+fn a_dry_run_shows_every_step_and_stays_under_eight_minutes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (output, summary) = check(folder.path(), "exit 1", &[], 470, &["--dry-run"]);
     assert!(output.status.success() && summary.is_empty());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let limit = |line: &str| line.split_whitespace().nth(1).and_then(|w| w.strip_suffix('s')).and_then(|n| n.parse::<u32>().ok());
     let limits: Vec<u32> = said.lines().filter_map(limit).collect();
-    assert!(limits.len() == said.lines().count() && limits.iter().sum::<u32>() < 540, "{said}");
+    assert!(limits.len() == said.lines().count() && limits.iter().sum::<u32>() <= 470, "{said}");
     assert!(said.contains("selftest --device cuda --json") && said.contains("torch_step.py --device cuda"), "{said}");
 }

@@ -137,10 +137,7 @@ fn a_step_is_taken_apart_and_the_doctor_looks_at_the_machine() {
     }
     let (folder, place) = (build("step"), tempfile::tempdir().unwrap());
     let json = place.path().join("step.json").display().to_string();
-    let packed = place.path().join("train");
-    demo::write(&packed, Split::Train, 40, 1).unwrap();
-    let data = packed.display().to_string();
-    let mut all = vec!["bench", "step", "--steps", "1", "--json", &json, "--data", &data];
+    let mut all = vec!["bench", "step", "--steps", "1", "--json", &json, "--data", "made"];
     all.extend(SMALL);
     let (code, said, complaint) = engine(&folder, &[], &all);
     assert!(code == Some(0) && said.contains("loading costs") && said.contains("to the end of the first step"), "{said} {complaint}");

@@ -12,6 +12,7 @@ use crate::checkpoint::State;
 use crate::cuda::timed::Timed;
 use crate::data::Dataset;
 use crate::data::loader::{Loader, LoaderOptions, PictureInfo, Source};
+use crate::data::made::{Made, Scratch};
 use crate::data::synthetic::Synthetic;
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -20,7 +21,7 @@ use crate::train::fit::Demand;
 use crate::train::plan::Plan;
 use crate::train::step::{Learner, Pictures};
 use crate::train::trainer;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,8 +39,8 @@ pub struct Args {
     /// Side of the pictures
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096), default_value_t = 224)]
     train_crop_size: u32,
-    /// Packed pictures, for a second measurement with loaded ones instead of synthetic
-    #[arg(long, value_name = "DIR")]
+    /// Packed pictures, for a second measurement with loaded ones instead of synthetic; `made`: shards of noise in a temporary folder
+    #[arg(long, value_name = "DIR|made")]
     data: Option<PathBuf>,
     /// Steps timed, after two that are not; on a GPU so many times five
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
@@ -54,6 +55,8 @@ pub struct Args {
 
 /// An epoch of synthetic pictures: more than any measurement takes.
 const PICTURES: usize = 1_281_167;
+/// Batches in the shards of `--data made`.
+const MADE_BATCHES: usize = 8;
 /// Steps whose kernels are timed one by one.
 const TAKEN_APART: usize = 3;
 
@@ -76,7 +79,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
         epochs: 1,
         ..Config::default()
     };
-    let loaded = args.data.as_deref().map(Dataset::open).transpose()?.map(|data| Arc::new(data) as Arc<dyn Source>);
+    let (mut loaded, mut made) = (None::<Arc<dyn Source>>, None);
+    if let Some(dir) = &args.data {
+        let noise = (dir == Path::new("made")).then(|| make(&config)).transpose()?;
+        loaded = Some(Arc::new(Dataset::open(noise.as_ref().map_or(dir, |scratch| scratch.path()))?));
+        made = noise; // stays until the end
+    }
     let synthetic: Arc<dyn Source> = Arc::new(match &loaded {
         None => super::super::train::synthetic(config.train_crop_size, config.seed),
         Some(data) => {
@@ -90,9 +98,19 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let group = if matches!(device, Device::Cpu) { 1 } else { 5 };
     let name = device.describe(precision);
     let report = device.run(precision, Measure { args, name, precision, config, model, synthetic, loaded, work, group, began })?;
+    drop(made);
     report.print();
     report.write(args.json.as_deref(), args.csv.as_deref())?;
     Ok(Outcome::Done)
+}
+
+/// Shards of noise for several batches, the size of what `train` takes crops of that size from.
+fn make(config: &Config) -> Result<Scratch> {
+    let scratch = Scratch::new("bench-step")?;
+    let side = (config.train_crop_size as u32 * 8).div_ceil(7) as u16;
+    let count = MADE_BATCHES * config.batch_size;
+    Made { count, side, classes: 1000, records_per_shard: count.div_ceil(2) }.write(scratch.path())?;
+    Ok(scratch)
 }
 
 /// What a step's operations must do at least, and how fast this GPU is at most; none where nobody asks.
