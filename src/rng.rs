@@ -12,6 +12,8 @@ pub enum Purpose {
     Init = 3,
     Synthetic = 4,
     Test = 5,
+    OrderBlocks = 6,
+    OrderWindow = 7,
 }
 
 const M0: u64 = 0xD251_1F53;

@@ -45,6 +45,9 @@ pub struct Progress {
     /// Of these, left out because something was not finite.
     #[serde(default)]
     pub skipped: u64,
+    /// Damaged records that others took the place of.
+    #[serde(default)]
+    pub bad_records: u64,
     /// Batches the normalisations have seen: torch's `num_batches_tracked`.
     pub batches: u64,
     /// How pictures are ordered; see [`crate::data::order`].

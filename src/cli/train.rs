@@ -10,6 +10,8 @@ use crate::backend::Backend;
 use crate::checkpoint::{safetensors, weights};
 use crate::data::demo;
 use crate::data::loader::Source;
+use crate::data::order::Shuffle;
+use crate::data::place::Place;
 use crate::data::synthetic::Synthetic;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -133,6 +135,11 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets>
         }
         dir => {
             let train = Dataset::open(Path::new(dir))?;
+            let place = Place::of(&train);
+            report.line(&format!("{place}"));
+            if let Some(advice) = place.advice(config.shuffle == Shuffle::Block) {
+                report.line(&advice);
+            }
             Datasets { resize: train.resize(), train: Arc::new(train), val: None }
         }
     };

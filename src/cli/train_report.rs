@@ -67,6 +67,9 @@ impl Report {
                 let more = if ids.len() > 8 { ",..." } else { "" };
                 self.line(&format!("update {update} left out: not finite, pictures {}{more} ({skipped} so far)", shown.join(",")));
             }
+            Notice::Event(Event::BadRecord { update, what, count, .. }) => {
+                self.line(&format!("update {update}: a damaged record gave its place to the next ({count} so far): {what}"));
+            }
             Notice::Event(_) | Notice::Saved(_) => {}
             Notice::Line(text) => self.line(&text),
         }

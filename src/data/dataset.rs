@@ -194,6 +194,11 @@ impl Dataset {
         decode_record(shard, r, &stored, |pixels| out.extend_from_slice(pixels))
     }
 
+    /// Shard, record, source and byte of picture `i`, for people.
+    pub fn place(&self, i: usize) -> String {
+        self.locate(i).map_or_else(|_| format!("picture {i}"), |(shard, r)| shard.describe(r))
+    }
+
     fn without_pixels<'a>(&self, shard: &'a Shard, r: usize) -> Picture<'a> {
         let e = &shard.entries[r];
         let (width, height) = (e.width.into(), e.height.into());

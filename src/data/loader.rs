@@ -5,17 +5,21 @@
 //! batches k, k + T, k + 2T...; the consumer takes them in turn. Each thread runs at most `prefetch` batches ahead, which bounds
 //! memory. Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
 
+use super::batch::{At, Doing, Maker};
 use super::crop::CropPolicy;
 use super::dataset::Dataset;
 use super::format::Encoding;
-use super::order::{Order, Permutation, Shuffle};
+use super::order::Mixing;
 use crate::backend::PictureView;
 use crate::error::{Error, Result};
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a batch may take before the threads are asked what they are at.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a picture is, without its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,10 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Data` when they are damaged.
     fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()>;
+    /// Where picture `i` lies, for people.
+    fn place(&self, i: usize) -> String {
+        format!("picture {i}")
+    }
 }
 
 impl Source for Dataset {
@@ -74,6 +82,10 @@ impl Source for Dataset {
     fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
         Self::copy_pixels(self, i, out)
     }
+
+    fn place(&self, i: usize) -> String {
+        Self::place(self, i)
+    }
 }
 
 /// What decides the batches, and how they are made.
@@ -83,7 +95,7 @@ pub struct LoaderOptions {
     /// Side of the network's input: the centre rule and the views are made for it.
     pub crop_size: u32,
     pub policy: CropPolicy,
-    pub shuffle: Shuffle,
+    pub mixing: Mixing,
     pub seed: u64,
     /// Leave out the last batch of an epoch when it is not full. Training does, evaluation does not.
     pub drop_last: bool,
@@ -96,18 +108,35 @@ pub struct LoaderOptions {
     pub prefetch: usize,
     /// Threads, at least 1.
     pub threads: usize,
+    /// Put the record after it in the place of a damaged one, instead of ending.
+    pub replace_bad: bool,
+    /// Which of so many devices this is: each takes its slice of every global batch, so the order does not depend on their number.
+    pub rank: Rank,
+    /// Without a batch for so long, [`Loader::wait`] says what its threads are at.
+    pub patience: Duration,
+}
+
+/// `index` of `world` devices that share a global batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    pub index: usize,
+    pub world: usize,
+}
+
+impl Rank {
+    pub const ALONE: Self = Self { index: 0, world: 1 };
 }
 
 impl LoaderOptions {
     /// Training from the start of epoch 0 for `epochs` epochs.
     pub fn train(batch_size: usize, crop_size: u32, scale: (f64, f64), seed: u64, epochs: u32) -> Self {
         let policy = CropPolicy::standard(scale);
-        let shuffle = Shuffle::Full;
+        let mixing = Mixing::Full;
         Self {
             batch_size,
             crop_size,
             policy,
-            shuffle,
+            mixing,
             seed,
             drop_last: true,
             limit: None,
@@ -115,17 +144,20 @@ impl LoaderOptions {
             epochs: 0..epochs,
             prefetch: 3,
             threads: 1,
+            replace_bad: false,
+            rank: Rank::ALONE,
+            patience: PATIENCE,
         }
     }
 
     /// One pass over every picture as stored, centre crops.
     pub fn eval(batch_size: usize, crop_size: u32) -> Self {
-        let (policy, shuffle) = (CropPolicy::Centre, Shuffle::None);
+        let (policy, mixing) = (CropPolicy::Centre, Mixing::None);
         Self {
             batch_size,
             crop_size,
             policy,
-            shuffle,
+            mixing,
             seed: 0,
             drop_last: false,
             limit: None,
@@ -133,12 +165,15 @@ impl LoaderOptions {
             epochs: 0..1,
             prefetch: 3,
             threads: 1,
+            replace_bad: false,
+            rank: Rank::ALONE,
+            patience: PATIENCE,
         }
     }
 
     /// Batches in one epoch of `len` pictures.
     pub fn batches_per_epoch(&self, len: usize) -> u64 {
-        let size = self.batch_size.max(1);
+        let size = self.batch_size.max(1) * self.rank.world.max(1);
         let all = if self.drop_last { (len / size) as u64 } else { len.div_ceil(size) as u64 };
         self.limit.map_or(all, |limit| limit.min(all))
     }
@@ -153,6 +188,8 @@ pub struct Batch {
     pub views: Vec<PictureView>,
     pub labels: Vec<u32>,
     pub ids: Vec<u64>,
+    /// Damaged records that others took the place of: where they are, and what is wrong.
+    pub bad: Vec<String>,
     pub epoch: u32,
     /// Within the epoch.
     pub index: u64,
@@ -169,60 +206,16 @@ impl Batch {
     }
 }
 
-/// Makes any batch of a source.
-struct Maker {
-    source: Arc<dyn Source>,
-    options: LoaderOptions,
-    order: Order,
-    permutation: Option<(u32, Permutation)>,
-}
-
-impl Maker {
-    fn new(source: Arc<dyn Source>, options: LoaderOptions) -> Self {
-        let order = Order::new(source.len() as u64, options.seed, options.shuffle);
-        Self { source, options, order, permutation: None }
-    }
-
-    fn batch(&mut self, epoch: u32, index: u64) -> Result<Batch> {
-        let mut batch = Batch { epoch, index, ..Batch::default() };
-        let o = &self.options;
-        let order = match &mut self.permutation {
-            Some((of, permutation)) if *of == epoch => permutation,
-            other => &other.insert((epoch, self.order.epoch(epoch))).1,
-        };
-        let first = index * o.batch_size as u64;
-        let last = (first + o.batch_size as u64).min(self.source.len() as u64);
-        let chosen: Vec<usize> = (first..last).map(|position| order.at(position) as usize).collect();
-        // Pictures to be decoded are decoded side by side; they go into the batch in order, whoever was first.
-        let decode = |&i: &usize| {
-            let mut pixels = Vec::new();
-            self.source.copy_pixels(i, &mut pixels).map(|()| pixels)
-        };
-        let mut decoded: Vec<Result<Vec<u8>>> = if self.source.decodes() { chosen.par_iter().map(decode).collect() } else { Vec::new() };
-        let mut decoded = decoded.drain(..);
-        for &i in &chosen {
-            let info = self.source.info(i)?;
-            let offset = batch.pixels.len();
-            match decoded.next() {
-                Some(pixels) => batch.pixels.extend_from_slice(&pixels?),
-                None => self.source.copy_pixels(i, &mut batch.pixels)?,
-            }
-            let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
-            batch.views.push(PictureView { offset, width: info.width, height: info.height, crop });
-            batch.labels.push(info.label);
-            batch.ids.push(info.global_id);
-        }
-        Ok(batch)
-    }
-}
-
 struct Worker {
     batches: Receiver<Result<Batch>>,
     thread: JoinHandle<()>,
+    at: Arc<At>,
 }
 
 /// An iterator over batches, made ahead. See the module.
 pub struct Loader {
+    source: Arc<dyn Source>,
+    patience: Duration,
     workers: Vec<Worker>,
     next: usize,
     left: u64,
@@ -250,12 +243,15 @@ impl Loader {
                 let (send, batches) = sync_channel(options.prefetch.max(1));
                 let (source, options) = (source.clone(), options.clone());
                 let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
+                let at = Arc::new(At::default());
+                let seen = at.clone();
                 let work = move || {
-                    let mut maker = Maker::new(source, options);
+                    let mut maker = Maker::new(source, options, seen.clone());
                     for number in (k as u64..total).step_by(threads) {
                         let (epoch, index) = ((start + number) / per_epoch, (start + number) % per_epoch);
                         let result = maker.batch(epoch as u32, index);
                         let failed = result.is_err();
+                        seen.set(Doing::Waiting, index);
                         // The receiver is gone when the loader was dropped: then this thread ends too.
                         if send.send(result).is_err() || failed {
                             return;
@@ -264,14 +260,38 @@ impl Loader {
                 };
                 let thread = std::thread::Builder::new().name(format!("loader-{k}")).spawn(work);
                 let thread = thread.map_err(|e| Error::internal("cannot start a loader thread").source(e))?;
-                Ok(Worker { batches, thread })
+                Ok(Worker { batches, thread, at })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { workers, next: 0, left: total, batches_per_epoch: per_epoch })
+        Ok(Self { source, patience: options.patience, workers, next: 0, left: total, batches_per_epoch: per_epoch })
     }
 
     pub fn batches_per_epoch(&self) -> u64 {
         self.batches_per_epoch
+    }
+
+    /// The next batch. Where none comes for long, `stalled` is told what each thread is at, again and again.
+    pub fn wait(&mut self, stalled: &mut dyn FnMut(String)) -> Option<Result<Batch>> {
+        if self.left == 0 {
+            return None;
+        }
+        let began = Instant::now();
+        let result = loop {
+            match self.workers.get(self.next)?.batches.recv_timeout(self.patience) {
+                Ok(result) => break result,
+                Err(RecvTimeoutError::Timeout) => stalled(self.describe(began.elapsed())),
+                Err(RecvTimeoutError::Disconnected) => break Err(Error::internal("a loader thread died (message above)")),
+            }
+        };
+        self.left = if result.is_ok() { self.left - 1 } else { 0 };
+        self.next = (self.next + 1) % self.workers.len();
+        Some(result)
+    }
+
+    /// What every thread is at.
+    fn describe(&self, waited: Duration) -> String {
+        let each = self.workers.iter().enumerate().map(|(k, w)| format!("thread {k} {}", w.at.describe(&*self.source)));
+        format!("no batch for {:.0} s: {}", waited.as_secs_f64(), each.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -279,20 +299,13 @@ impl Iterator for Loader {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
-        let received = self.workers.get(self.next)?.batches.recv();
-        let result = received.unwrap_or_else(|_| Err(Error::internal("a loader thread died (message above)")));
-        self.left = if result.is_ok() { self.left - 1 } else { 0 };
-        self.next = (self.next + 1) % self.workers.len();
-        Some(result)
+        self.wait(&mut |_| {})
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        for Worker { batches, thread } in self.workers.drain(..) {
+        for Worker { batches, thread, .. } in self.workers.drain(..) {
             drop(batches); // a thread waiting to send is released by this
             let _ = thread.join();
         }

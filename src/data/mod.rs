@@ -4,6 +4,7 @@
 //! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` makes batches. `format` is the bytes.
 
 pub mod bad;
+mod batch;
 pub mod compressed;
 pub mod crop;
 pub mod dataset;
@@ -18,6 +19,8 @@ pub mod manifest;
 mod map;
 pub mod order;
 pub mod pack;
+pub mod permutation;
+pub mod place;
 pub mod plan;
 pub mod resize;
 mod resume;

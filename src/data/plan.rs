@@ -11,7 +11,7 @@ use super::compressed::{ENCODER, JpegOptions};
 use super::decode;
 use super::format::{Encoding, MOST_RECORDS, hex};
 use super::manifest::Split;
-use super::order::{Order, Shuffle};
+use super::order::{Mixing, Order};
 use super::resize::{Fit, MAX_ASPECT, stored_size};
 use super::shard_writer::ShardPlan;
 use super::source::{self, Kind, Place, SourceFile, SourceOptions, Store};
@@ -222,7 +222,7 @@ impl Plan {
         let items = match options.shuffle_seed {
             None => sorted,
             Some(seed) => {
-                let order = Order::new(sorted.len() as u64, seed, Shuffle::Full).epoch(PACK_EPOCH);
+                let order = Order::new(sorted.len() as u64, seed, Mixing::Full).epoch(PACK_EPOCH);
                 (0..sorted.len()).map(|p| sorted[order.at(p as u64) as usize].clone()).collect()
             }
         };

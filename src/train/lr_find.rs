@@ -84,7 +84,7 @@ pub fn run<B: Backend>(
     let mut learner = Learner::new(backend, model, options, &state, Counters::default())?;
     let loader = LoaderOptions {
         policy: eval::crop_policy(config),
-        shuffle: config.shuffle,
+        mixing: config.mixing(),
         ..LoaderOptions::train(config.batch_size, config.train_crop_size as u32, (0.08, 1.0), config.seed, u32::MAX >> 5)
     };
     if loader.batches_per_epoch(data.train.len()) == 0 {

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `nonfinite`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
+//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
@@ -34,6 +34,17 @@ pub enum Event {
         /// So far, this one included.
         skipped: u64,
     },
+    /// A damaged record, whose place in the batch another took.
+    #[serde(rename = "bad_record")]
+    BadRecord {
+        /// That saw the other one.
+        update: u64,
+        epoch: u64,
+        /// Shard, record, picture, byte, and what is wrong.
+        what: String,
+        /// So far, this one included.
+        count: u64,
+    },
     /// What ended the run: an update from a loss or gradient that is not finite, or one that made weights that are not.
     Nonfinite {
         update: u64,
@@ -64,6 +75,9 @@ pub enum Event {
         /// Updates left out.
         #[serde(default)]
         skipped: u64,
+        /// Damaged records that others took the place of.
+        #[serde(default)]
+        bad_records: u64,
     },
 }
 
@@ -79,7 +93,9 @@ impl Event {
     /// Whether a run that goes on after `updates` updates, the last evaluation after `evaluated`, still owns this line.
     fn precedes(&self, updates: u64, evaluated: Option<u64>) -> bool {
         match self {
-            Self::Step { update, .. } | Self::Skip { update, .. } | Self::Nonfinite { update, .. } => *update < updates,
+            Self::Step { update, .. } | Self::Skip { update, .. } | Self::Nonfinite { update, .. } | Self::BadRecord { update, .. } => {
+                *update < updates
+            }
             Self::Eval { update, .. } => evaluated.is_some_and(|e| *update <= e),
             Self::End { .. } => false,
         }

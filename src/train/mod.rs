@@ -4,6 +4,7 @@ pub mod config;
 mod diverged;
 pub mod eval;
 pub mod fit;
+mod loading;
 pub mod lr_find;
 pub mod metrics;
 pub mod plan;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Settings that decide which pictures an update sees. A run that goes on must not change them.
-const ORDER: [&str; 6] = ["seed", "batch-size", "grad-accum", "shuffle", "limit-train-batches", "model"];
+const ORDER: [&str; 8] = ["seed", "batch-size", "grad-accum", "shuffle", "shuffle-block", "shuffle-window", "limit-train-batches", "model"];
 /// Settings that decide what the checkpoint's optimizer state means.
 const OPTIMIZER: [&str; 1] = ["opt"];
 

@@ -4,16 +4,16 @@
 //! the evaluation that belongs to it was made; a run that goes on from one without it evaluates first. So the losses, the evaluations and the final
 //! bytes are those of a run never stopped.
 
-use super::config::{Config, OnNonfinite};
+use super::config::Config;
 use super::diverged::{self, Done};
 use super::metrics::{EmaScore, Event, Log};
 use super::plan::Plan;
 use super::run_dir::RunDir;
 use super::step::{Learner, Pictures};
-use super::{eval, resume};
+use super::{eval, loading, resume};
 use crate::backend::{Backend, Counters, Measured, StoredBatch};
 use crate::checkpoint::{self, ModelCard, Progress};
-use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
+use crate::data::loader::{Batch, Loader, Source};
 use crate::data::{self};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -181,9 +181,9 @@ impl<B: Backend> Run<'_, B> {
                 checkpoint::save_weights(&self.dir.average_file(), model, &self.card, &average, batches)?;
             }
             checkpoint::save_weights(&self.dir.model_file(), model, &self.card, &state, batches)?;
-            let Progress { best_top1, best_ema_top1, skipped, .. } = self.progress;
+            let Progress { best_top1, best_ema_top1, skipped, bad_records, .. } = self.progress;
             let wall_s = began.elapsed().as_secs_f64();
-            self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1, best_ema_top1, skipped })?;
+            self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1, best_ema_top1, skipped, bad_records })?;
         }
         Ok(Finish {
             complete,
@@ -201,20 +201,11 @@ impl<B: Backend> Run<'_, B> {
 
     /// The training batches from where the run stands to its end.
     fn batches(&self) -> Result<Option<Loader>> {
-        if self.progress.update >= self.plan.last_update {
+        let done = self.progress.update;
+        if done >= self.plan.last_update {
             return Ok(None);
         }
-        let (accum, per_epoch) = (self.config.grad_accum as u64, self.plan.updates_per_epoch);
-        let done = self.progress.update;
-        let options = LoaderOptions {
-            policy: eval::crop_policy(self.config),
-            shuffle: self.config.shuffle,
-            limit: Some(per_epoch * accum),
-            first_batch: done % per_epoch * accum,
-            epochs: (done / per_epoch) as u32..self.config.epochs as u32,
-            ..LoaderOptions::train(self.config.batch_size, self.config.train_crop_size as u32, (0.08, 1.0), self.config.seed, 0)
-        };
-        Loader::new(self.data.train.clone(), &options).map(Some)
+        Loader::new(self.data.train.clone(), &loading::options(self.config, done, self.plan.updates_per_epoch)).map(Some)
     }
 
     /// Updates begun: done, or under way on the device.
@@ -226,7 +217,9 @@ impl<B: Backend> Run<'_, B> {
     fn begin_update(&mut self, batches: &mut Option<Loader>) -> Result<u64> {
         let mut ids = Vec::new();
         for _ in 0..self.config.grad_accum {
-            let batch = batches.as_mut().and_then(Iterator::next).ok_or_else(|| Error::internal("the loader ended before the run"))??;
+            let batch = batches.as_mut().and_then(|b| b.wait(&mut |line| (self.notice)(Notice::Line(line))));
+            let batch = batch.ok_or_else(|| Error::internal("the loader ended before the run"))??;
+            self.note_bad(&batch)?;
             ids.extend_from_slice(&batch.ids);
             self.learner.accumulate(pictures(batch, self.config.train_crop_size), None)?;
         }
@@ -235,16 +228,22 @@ impl<B: Backend> Run<'_, B> {
         Ok(self.begun())
     }
 
+    /// Counts the damaged records of a batch, and says so.
+    fn note_bad(&mut self, batch: &Batch) -> Result<()> {
+        for event in loading::bad_records(batch, self.begun(), self.progress.bad_records) {
+            self.progress.bad_records += 1;
+            self.emit(event)?;
+        }
+        loading::check_bad(batch, self.config.on_bad_record, self.progress.bad_records)
+    }
+
     /// Takes note of the updates that the device has finished; with `all`, of every one begun.
     fn end_updates(&mut self, all: bool, speed: &mut Speed) -> Result<()> {
         for report in self.learner.reports(all)? {
             let ids = self.under_way.pop_front().unwrap_or_default();
             let Measured { grad_norm, finite, overflowed } = report.measured;
             let done = Done { loss: report.loss, grad_norm, finite, ids };
-            let limit = match self.config.on_nonfinite {
-                OnNonfinite::Stop => 0,
-                OnNonfinite::Skip(most) => most,
-            };
+            let limit = self.config.on_nonfinite.most();
             if overflowed || !finite && report.skipped > limit {
                 return Err(self.diverged(&done, limit, overflowed)?);
             }

@@ -1,10 +1,12 @@
 //! The loader: what each batch holds, wherever it starts and however many threads make it.
 
 use super::common::*;
-use imagenet_engine::data::order::{Order, Shuffle};
+use imagenet_engine::data::loader::{PictureInfo, Rank};
+use imagenet_engine::data::order::{Mixing, Order};
 use imagenet_engine::data::synthetic::Synthetic;
 use imagenet_engine::data::{Batch, Dataset, Loader, LoaderOptions, Source};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn packed(tmp: &std::path::Path) -> Arc<Dataset> {
     let (input, out) = (tmp.join("in"), tmp.join("out"));
@@ -24,7 +26,7 @@ fn batches_are_the_order_and_the_crops_say() {
     let options = LoaderOptions::train(8, 24, (0.08, 1.0), 42, 3);
     let all = batches(&dataset, &options);
     assert_eq!(all.len(), 3 * 6, "55 pictures make 6 full batches of 8");
-    let order = Order::new(55, 42, Shuffle::Full);
+    let order = Order::new(55, 42, Mixing::Full);
     for (number, batch) in all.iter().enumerate() {
         let (epoch, index) = ((number / 6) as u32, (number % 6) as u64);
         assert_eq!((batch.epoch, batch.index, batch.len()), (epoch, index, 8));
@@ -100,6 +102,117 @@ fn an_error_comes_out_of_the_loader() {
     assert_eq!(results.len(), 5, "batches 0 to 3 and the error; nothing after it");
     let error = results.into_iter().last().unwrap().unwrap_err().to_string();
     assert!(error.contains("record 1") && error.contains(&format!("global {}", entry.global_id)), "{error}");
+}
+
+/// Slices of the same global batches, whatever the number of devices: together they are what one device alone would see.
+#[test]
+fn the_order_does_not_depend_on_the_number_of_devices() {
+    let source: Arc<dyn Source> = Arc::new(Synthetic::new(1003, 2, 2, 3, 1));
+    for mixing in [Mixing::Full, Mixing::Block { block: 16, window: 4 }, Mixing::None] {
+        let ids = |index: usize, world: usize| -> Vec<Vec<u64>> {
+            let rank = Rank { index, world };
+            let options = LoaderOptions { mixing, rank, ..LoaderOptions::train(32 / world, 2, (0.08, 1.0), 7, 3) };
+            Loader::new(source.clone(), &options).unwrap().map(|b| b.unwrap().ids).collect()
+        };
+        let alone = ids(0, 1);
+        assert_eq!(alone.len(), 3 * 31);
+        for world in [2, 4, 8] {
+            let ranks: Vec<_> = (0..world).map(|index| ids(index, world)).collect();
+            let together: Vec<Vec<u64>> = (0..alone.len()).map(|g| ranks.iter().flat_map(|r| r[g].clone()).collect()).collect();
+            assert_eq!(together, alone, "{mixing:?}, {world} devices");
+        }
+        let epochs: Vec<Vec<u64>> = alone.chunks(31).map(<[_]>::concat).collect();
+        assert_eq!(epochs[0] == epochs[1], mixing == Mixing::None);
+    }
+}
+
+/// The next whole record stands in, whoever loads and from wherever, and what was wrong is told.
+#[test]
+fn a_damaged_record_is_replaced_by_the_next() {
+    let tmp = tempfile::tempdir().unwrap();
+    let whole = packed(tmp.path());
+    let shard = &whole.shards()[2];
+    let ids: Vec<u64> = (1..3).map(|r| shard.entries[r].global_id).collect();
+    let mut bytes = std::fs::read(shard.path()).unwrap();
+    (1..3).for_each(|r| bytes[shard.entries[r].offset as usize] ^= 1);
+    std::fs::write(shard.path(), bytes).unwrap();
+    let damaged = Arc::new(Dataset::open(whole.dir()).unwrap());
+    let options = |threads| LoaderOptions { replace_bad: true, threads, ..LoaderOptions::train(8, 24, (0.08, 1.0), 42, 2) };
+    let (all, expected) = (batches(&damaged, &options(1)), batches(&whole_again(&whole, tmp.path()), &options(1)));
+    let mut replaced = 0;
+    for (got, want) in all.iter().zip(&expected) {
+        for (k, id) in want.ids.iter().enumerate() {
+            let stands_in = if ids.contains(id) { ids[1] + 1 } else { *id };
+            assert_eq!(got.ids[k], stands_in);
+            replaced += usize::from(ids.contains(id));
+        }
+        let bad = want.ids.iter().filter(|id| ids.contains(id)).count();
+        assert_eq!(got.bad.len(), bad);
+        assert!(got.bad.iter().all(|what| what.contains("crc32c") && what.contains("record ")), "{:?}", got.bad);
+    }
+    assert!(replaced >= 2, "both epochs see most of 55 pictures");
+    assert!(all == batches(&damaged, &options(3)));
+}
+
+/// The pictures of `tmp`, packed anew and undamaged.
+fn whole_again(like: &Dataset, tmp: &std::path::Path) -> Arc<Dataset> {
+    let out = tmp.join("again");
+    run(&options(&tmp.join("in"), &out)).unwrap();
+    let again = Dataset::open(&out).unwrap();
+    assert_eq!(again.dataset_id(), like.dataset_id());
+    Arc::new(again)
+}
+
+/// A file cut while it is read is an error that names it, never a signal.
+#[test]
+fn a_shard_cut_while_in_use_is_an_error() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dataset = packed(tmp.path());
+    let mut loader = Loader::new(dataset.clone(), &LoaderOptions { prefetch: 1, ..LoaderOptions::eval(4, 32) }).unwrap();
+    loader.next().unwrap().unwrap();
+    for shard in dataset.shards() {
+        std::fs::OpenOptions::new().write(true).open(shard.path()).unwrap().set_len(5000).unwrap();
+    }
+    let error = loader.find_map(Result::err).unwrap();
+    assert!(error.exit_code() == 65 && error.to_string().contains("5000") && error.to_string().contains(".ies"), "{error}");
+}
+
+/// A source that stops for a while at one picture.
+struct Stuck(Synthetic);
+
+impl Source for Stuck {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn classes(&self) -> &[String] {
+        self.0.classes()
+    }
+    fn id(&self) -> String {
+        self.0.id()
+    }
+    fn info(&self, i: usize) -> imagenet_engine::error::Result<PictureInfo> {
+        self.0.info(i)
+    }
+    fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> imagenet_engine::error::Result<()> {
+        if i == 13 {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        self.0.copy_pixels(i, out)
+    }
+}
+
+#[test]
+fn a_loader_that_is_stuck_says_where() {
+    let source: Arc<dyn Source> = Arc::new(Stuck(Synthetic::new(40, 2, 2, 3, 1)));
+    let options = LoaderOptions { patience: Duration::from_millis(50), threads: 2, ..LoaderOptions::eval(8, 2) };
+    let mut loader = Loader::new(source, &options).unwrap();
+    let mut said = Vec::new();
+    while let Some(batch) = loader.wait(&mut |line| said.push(line)) {
+        batch.unwrap();
+    }
+    assert!(said.len() >= 3, "again and again: {said:?}");
+    let last = said.last().unwrap();
+    assert!(last.contains("thread 1 has been reading picture 13") && last.contains("thread 0 finished batch"), "{last}");
 }
 
 #[test]

@@ -148,7 +148,9 @@ fn settings_that_change_the_order_are_refused_and_others_told() {
     let output = folder.path().join("run");
     let run = |more: &[&str]| engine().args(arguments(&data, &output)).args(more).args(["--progress", "plain"]).output().unwrap();
     assert_eq!(run(&["--max-steps", "3"]).status.code(), Some(0));
-    for (flag, value) in [("--batch-size", "8"), ("--seed", "7"), ("--shuffle", "none")] {
+    for (flag, value) in
+        [("--batch-size", "8"), ("--seed", "7"), ("--shuffle", "none"), ("--shuffle-block", "8"), ("--shuffle-window", "2")]
+    {
         let refused = run(&[flag, value]);
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(2) && text.contains(flag), "{text}");

@@ -83,29 +83,40 @@ choices!(
     }
 );
 
-/// `--on-nonfinite`: what a gradient or loss that is not finite does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `--on-nonfinite`, `--on-bad-record`: what a trouble does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum OnNonfinite {
+pub enum StopOrSkip {
     /// Ends the run.
+    #[default]
     Stop,
-    /// Leaves the update out, so many times in the run.
+    /// Is left out, so many times in the run.
     Skip(u64),
 }
 
-impl FromStr for OnNonfinite {
+impl StopOrSkip {
+    /// How many may be left out.
+    pub fn most(self) -> u64 {
+        match self {
+            Self::Stop => 0,
+            Self::Skip(most) => most,
+        }
+    }
+}
+
+impl FromStr for StopOrSkip {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         match text.strip_prefix("skip:").map(str::parse) {
             None if text == "stop" => Ok(Self::Stop),
             Some(Ok(n)) if n > 0 => Ok(Self::Skip(n)),
-            _ => Err(Error::usage(format!("'{text}' is neither stop nor skip:N, N the most updates to leave out"))),
+            _ => Err(Error::usage(format!("'{text}' is neither stop nor skip:N, N the most to leave out"))),
         }
     }
 }
 
-impl fmt::Display for OnNonfinite {
+impl fmt::Display for StopOrSkip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stop => f.write_str("stop"),
@@ -114,7 +125,7 @@ impl fmt::Display for OnNonfinite {
     }
 }
 
-impl TryFrom<String> for OnNonfinite {
+impl TryFrom<String> for StopOrSkip {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
@@ -122,8 +133,8 @@ impl TryFrom<String> for OnNonfinite {
     }
 }
 
-impl From<OnNonfinite> for String {
-    fn from(value: OnNonfinite) -> Self {
+impl From<StopOrSkip> for String {
+    fn from(value: StopOrSkip) -> Self {
         value.to_string()
     }
 }

@@ -1,6 +1,6 @@
 //! Every setting of a training run: one field a knob, which is a flag, a key of the TOML file and a line of the run's `config.toml`.
 
-use super::choices::{AnnealShape, Augment, OnNonfinite, Opt, Precision, Sched};
+use super::choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
 use crate::data::order::Shuffle;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -30,6 +30,21 @@ pub struct Config {
     /// Order of the training pictures
     #[arg(long, value_enum, default_value_t = Shuffle::Full, help_heading = "Data")]
     pub shuffle: Shuffle,
+    /// Neighbouring records that --shuffle block keeps together on disk [default: 256]
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..=1 << 32), help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shuffle_block: Option<u64>,
+    /// Blocks among whose records --shuffle block mixes [default: 32]
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..=1 << 24), help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shuffle_window: Option<u64>,
+    /// What a damaged record does: stop (exit 65), or skip:N to put the next one in its place N times at most
+    #[arg(long, value_name = "stop|skip:N", default_value_t = StopOrSkip::Stop, help_heading = "Data")]
+    pub on_bad_record: StopOrSkip,
+    /// Threads that read training pictures ahead [default: a quarter of the cores, 8 at most]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256), help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u64>,
     /// Use only the first N training batches of each epoch
     #[arg(long, value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,8 +196,8 @@ pub struct Config {
     #[arg(long, value_name = "DECAY", default_value_t = 0.9998, help_heading = "Optimizer")]
     pub model_ema_decay: f64,
     /// What a loss or gradient that is not finite does: stop (exit 76), or skip:N to leave out N such updates at most
-    #[arg(long, value_name = "stop|skip:N", default_value_t = OnNonfinite::Stop, help_heading = "Optimizer")]
-    pub on_nonfinite: OnNonfinite,
+    #[arg(long, value_name = "stop|skip:N", default_value_t = StopOrSkip::Stop, help_heading = "Optimizer")]
+    pub on_nonfinite: StopOrSkip,
 
     /// Seed of weights, order and augmentation
     #[arg(long, default_value_t = 42, help_heading = "Run")]

@@ -1,0 +1,62 @@
+//! What the loop asks of the loader: where to begin, how to mix, and what damaged records come to.
+
+use super::config::{Config, StopOrSkip};
+use super::eval;
+use super::metrics::Event;
+use crate::data::loader::{Batch, LoaderOptions};
+use crate::data::order::Mixing;
+use crate::error::{Error, Result};
+
+/// Records that stay together on disk, and blocks of them that are mixed: 50 MB and 1.6 GB of 256x256 pictures.
+const BLOCK: u64 = 256;
+const WINDOW: u64 = 32;
+/// Threads that load at most, unless another number was asked for: with checks each copies some thousand pictures a second.
+const MOST_WORKERS: usize = 8;
+
+impl Config {
+    /// `--shuffle` with its numbers.
+    pub fn mixing(&self) -> Mixing {
+        self.shuffle.mixing(self.shuffle_block.unwrap_or(BLOCK), self.shuffle_window.unwrap_or(WINDOW))
+    }
+
+    /// Threads that load.
+    pub fn loading_threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.workers.map_or((cores / 4).clamp(1, MOST_WORKERS), |n| n as usize)
+    }
+}
+
+/// The training batches from update `done` to the end of the run.
+pub fn options(config: &Config, done: u64, updates_per_epoch: u64) -> LoaderOptions {
+    let accum = config.grad_accum as u64;
+    LoaderOptions {
+        policy: eval::crop_policy(config),
+        mixing: config.mixing(),
+        limit: Some(updates_per_epoch * accum),
+        first_batch: done % updates_per_epoch * accum,
+        epochs: (done / updates_per_epoch) as u32..config.epochs as u32,
+        replace_bad: config.on_bad_record != StopOrSkip::Stop,
+        threads: config.loading_threads(),
+        ..LoaderOptions::train(config.batch_size, config.train_crop_size as u32, (0.08, 1.0), config.seed, 0)
+    }
+}
+
+/// The damaged records of `batch`, as update `update` sees it, after `before` others.
+pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
+    let event = |(what, count): (&String, u64)| Event::BadRecord { update, epoch: batch.epoch.into(), what: what.clone(), count };
+    batch.bad.iter().zip(before + 1..).map(event).collect()
+}
+
+/// Whether a run may go on after `count` damaged records, the last of them in `batch`.
+///
+/// # Errors
+/// `Data` when there were more than `allowed`, naming the last.
+pub fn check_bad(batch: &Batch, allowed: StopOrSkip, count: u64) -> Result<()> {
+    match batch.bad.last() {
+        Some(last) if count > allowed.most() => Err(Error::data(format!("{count} damaged records, and --on-bad-record {allowed}"))
+            .at(last.clone())
+            .because("the disk or the copy is damaged")
+            .next("imagenet-engine verify --full DIR; then verify DIR --repair-from PICTURES")),
+        _ => Ok(()),
+    }
+}
