@@ -1,6 +1,6 @@
 //! From stored pictures to the network's input: a batch on the device, then crop, antialiased bilinear resize, flip, normalise.
 
-use super::Memory;
+use super::{Memory, Pixels};
 use crate::error::Result;
 
 /// A rectangle of a picture, in pixels, and whether to mirror it.
@@ -25,7 +25,7 @@ pub struct PictureView {
 /// Pictures as stored, how each becomes an input, and what it shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredBatch {
-    pub pixels: Vec<u8>,
+    pub pixels: Pixels,
     pub views: Vec<PictureView>,
     pub labels: Vec<u32>,
 }

@@ -7,6 +7,7 @@
 //! | [`case`] | a case, and arrays that count the bytes a kernel must move |
 //! | [`report`] | the rows as text, CSV and JSON |
 //! | [`step`] | a whole step's launches by operation |
+//! | [`loading`], [`host`] | the loader, and what measuring on a CPU needs |
 //! | [`records`] | which kernels a GPU has run since they changed |
 //!
 //! Generic over the driver: the emulator runs the same code on small problems, which shows that every launch is right and says nothing
@@ -14,6 +15,8 @@
 
 pub mod case;
 pub mod ceilings;
+pub mod host;
+pub mod loading;
 pub mod records;
 pub mod report;
 pub mod step;

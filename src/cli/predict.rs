@@ -104,7 +104,7 @@ fn prepare(path: &Path, weights: &Weights) -> Result<Pictures> {
     let picture = Scaler::default().fit(picture, card.resize as u32, Fit::Short).map_err(unreadable)?;
     let crop = centre_crop(picture.width, picture.height, card.val_crop_size as u32);
     let view = PictureView { offset: 0, width: picture.width, height: picture.height, crop };
-    let stored = StoredBatch { pixels: picture.pixels, views: vec![view], labels: vec![0] };
+    let stored = StoredBatch { pixels: picture.pixels.into(), views: vec![view], labels: vec![0] };
     Ok(Pictures { stored, size: card.val_crop_size, mean: card.mean, std: card.std })
 }
 

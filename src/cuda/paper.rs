@@ -130,7 +130,7 @@ impl Stream for Paper {
         Ok(self.state().account.free())
     }
 
-    fn stage(&self, _address: u64, host: Vec<u8>) -> Result<()> {
+    fn stage(&self, _address: u64, host: &[u8]) -> Result<()> {
         self.state().account.staged(host.len());
         Ok(())
     }

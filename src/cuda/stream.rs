@@ -17,7 +17,7 @@ pub trait Stream: Timed {
     fn free_memory(&self) -> Result<Option<usize>>;
 
     /// Copies `host` to the device without waiting; the copy comes before everything launched later.
-    fn stage(&self, address: u64, host: Vec<u8>) -> Result<()>;
+    fn stage(&self, address: u64, host: &[u8]) -> Result<()>;
     /// Copies within the device.
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
     /// Fills with zeros.

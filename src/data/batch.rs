@@ -1,8 +1,8 @@
 //! Making one batch: which pictures, their bytes one after the other, their rectangles; and, for who waits, what is being done.
 
-use super::loader::{Batch, LoaderOptions, Source};
+use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
-use crate::backend::PictureView;
+use crate::backend::{PictureView, Spare};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,13 +58,14 @@ pub struct Maker {
     order: Order,
     of_epoch: Option<(u32, EpochOrder)>,
     at: Arc<At>,
+    spare: Spare,
 }
 
 impl Maker {
-    /// `at` is kept up to date.
-    pub fn new(source: Arc<dyn Source>, options: LoaderOptions, at: Arc<At>) -> Self {
+    /// `at` is kept up to date; the bytes of batches come from `spare`.
+    pub fn new(source: Arc<dyn Source>, options: LoaderOptions, at: Arc<At>, spare: Spare) -> Self {
         let order = Order::new(source.len() as u64, options.seed, options.mixing);
-        Self { source, options, order, of_epoch: None, at }
+        Self { source, options, order, of_epoch: None, at, spare }
     }
 
     /// Batch `index` of this device in `epoch`.
@@ -80,50 +81,64 @@ impl Maker {
         let first = (index * o.rank.world as u64 + o.rank.index as u64) * o.batch_size as u64;
         let last = (first + o.batch_size as u64).min(self.source.len() as u64);
         let chosen: Vec<usize> = (first..last).map(|position| order.at(position) as usize).collect();
-        // Pictures to be decoded are decoded side by side; they go into the batch in order, whoever was first.
-        let decode = |&i: &usize| {
+        let infos = chosen.iter().map(|&i| self.source.info(i)).collect::<Result<Vec<_>>>()?;
+        let mut pixels = self.spare.take(infos.iter().map(bytes).sum());
+        let mut rooms = Vec::with_capacity(chosen.len());
+        let mut rest = &mut *pixels;
+        for info in &infos {
+            let (room, after) = std::mem::take(&mut rest).split_at_mut(bytes(info));
+            rooms.push(room);
+            rest = after;
+        }
+        let read = |(&i, room): (&usize, &mut [u8])| {
             self.at.set(Doing::Reading, i as u64);
-            let mut pixels = Vec::new();
-            self.source.copy_pixels(i, &mut pixels).map(|()| pixels)
+            self.source.read_pixels(i, room)
         };
-        let mut decoded: Vec<Result<Vec<u8>>> = if self.source.decodes() { chosen.par_iter().map(decode).collect() } else { Vec::new() };
-        let mut decoded = decoded.drain(..);
-        let mut batch = Batch { epoch, index, ..Batch::default() };
-        for &i in &chosen {
-            let offset = batch.pixels.len();
-            self.at.set(Doing::Reading, i as u64);
-            let copied = match decoded.next() {
-                Some(pixels) => pixels.map(|p| batch.pixels.extend_from_slice(&p)),
-                None => self.source.copy_pixels(i, &mut batch.pixels),
-            };
-            let i = match copied {
-                Ok(()) => i,
-                Err(error) => self.replace(i, error, &mut batch)?,
-            };
-            let info = self.source.info(i)?;
+        // Pictures to be decoded are decoded side by side.
+        let read: Vec<Result<()>> = if self.source.decodes() {
+            chosen.par_iter().zip(rooms).map(read).collect()
+        } else {
+            chosen.iter().zip(rooms).map(read).collect()
+        };
+        let mut batch = Batch { epoch, index, pixels, ..Batch::default() };
+        let mut offset = 0;
+        for ((i, mut info), read) in chosen.into_iter().zip(infos).zip(read) {
+            let mut at = offset;
+            offset += bytes(&info);
+            if let Err(error) = read {
+                (info, at) = self.replace(i, error, &mut batch)?;
+            }
             let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
-            batch.views.push(PictureView { offset, width: info.width, height: info.height, crop });
+            batch.views.push(PictureView { offset: at, width: info.width, height: info.height, crop });
             batch.labels.push(info.label);
             batch.ids.push(info.global_id);
         }
         Ok(batch)
     }
 
-    /// Puts the next whole record in the place of the damaged `i` and gives its number: always the same one.
-    fn replace(&self, i: usize, error: Error, batch: &mut Batch) -> Result<usize> {
+    /// Puts the next whole record behind all others and says what and where it is: in the place of the damaged `i` always the same one.
+    fn replace(&self, i: usize, error: Error, batch: &mut Batch) -> Result<(PictureInfo, usize)> {
         if !self.options.replace_bad || !matches!(error, Error::Data(_)) {
             return Err(error);
         }
         batch.bad.push(one_line(&error));
+        let at = batch.pixels.len();
         for next in (i + 1..).take(MOST_REPLACED).map(|next| next % self.source.len()) {
-            match self.source.copy_pixels(next, &mut batch.pixels) {
-                Ok(()) => return Ok(next),
+            let info = self.source.info(next)?;
+            batch.pixels.resize(at + bytes(&info));
+            match self.source.read_pixels(next, &mut batch.pixels[at..]) {
+                Ok(()) => return Ok((info, at)),
                 Err(Error::Data(_)) => {}
                 Err(other) => return Err(other),
             }
         }
         Err(error)
     }
+}
+
+/// Of a picture's pixels.
+fn bytes(info: &PictureInfo) -> usize {
+    3 * info.width as usize * info.height as usize
 }
 
 /// What is wrong, and where.

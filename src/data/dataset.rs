@@ -179,19 +179,27 @@ impl Dataset {
         self.locate(i).map(|(shard, r)| self.without_pixels(shard, r))
     }
 
-    /// Appends the pixels of picture `i` to `out`, by `pread`: a file cut while in use is an error and never a signal. Decodes where
-    /// the shard holds JPEG files.
+    /// Reads the pixels of picture `i` into `out`, which has room for exactly them, by `pread`: a file cut while in use is an error and
+    /// never a signal, and the bytes are copied once, as they would be from a map. Decodes where the shard holds JPEG files.
     ///
     /// # Errors
     /// As [`Dataset::record`].
-    pub fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
+    pub fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
         let (shard, r) = self.locate(i)?;
         if self.encoding() != Encoding::Jpeg {
-            return shard.copy_payload(r, out);
+            return shard.read_payload(r, out);
         }
         let mut stored = Vec::new();
         shard.copy_payload(r, &mut stored)?;
-        decode_record(shard, r, &stored, |pixels| out.extend_from_slice(pixels))
+        decode_record(shard, r, &stored, |pixels| {
+            let fits = pixels.len() == out.len();
+            if fits {
+                out.copy_from_slice(pixels);
+            }
+            fits
+        })?
+        .then_some(())
+        .ok_or_else(|| Error::internal(format!("{} bytes of room for a picture", out.len())).at(shard.describe(r)))
     }
 
     /// Shard, record, source and byte of picture `i`, for people.

@@ -10,7 +10,7 @@ use super::crop::CropPolicy;
 use super::dataset::Dataset;
 use super::format::Encoding;
 use super::order::Mixing;
-use crate::backend::PictureView;
+use crate::backend::{PictureView, Pixels, Spare};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,15 +43,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Internal` when `i` is not below `len`.
     fn info(&self, i: usize) -> Result<PictureInfo>;
-    /// Whether [`Source::copy_pixels`] decodes, so that more threads than one are worth their cost.
+    /// Whether [`Source::read_pixels`] decodes, so that more threads than one are worth their cost.
     fn decodes(&self) -> bool {
         false
     }
-    /// Appends the HWC RGB bytes of picture `i`.
+    /// Reads the HWC RGB bytes of picture `i` into `out`, which has room for exactly width * height * 3.
     ///
     /// # Errors
     /// `Data` when they are damaged.
-    fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()>;
+    fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()>;
     /// Where picture `i` lies, for people.
     fn place(&self, i: usize) -> String {
         format!("picture {i}")
@@ -79,8 +79,8 @@ impl Source for Dataset {
         self.encoding() == Encoding::Jpeg
     }
 
-    fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
-        Self::copy_pixels(self, i, out)
+    fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
+        Self::read_pixels(self, i, out)
     }
 
     fn place(&self, i: usize) -> String {
@@ -183,7 +183,7 @@ impl LoaderOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Whole pictures, one after the other.
-    pub pixels: Vec<u8>,
+    pub pixels: Pixels,
     /// Where each picture lies in `pixels`, and the rectangle to use.
     pub views: Vec<PictureView>,
     pub labels: Vec<u32>,
@@ -237,7 +237,7 @@ impl Loader {
             return Err(Error::usage(format!("batch {} of an epoch of {per_epoch}", options.first_batch)));
         }
         let total = (u64::from(options.epochs.end.saturating_sub(options.epochs.start)) * per_epoch).saturating_sub(options.first_batch);
-        let threads = options.threads.max(1);
+        let (threads, spare) = (options.threads.max(1), Spare::default());
         let workers = (0..threads)
             .map(|k| {
                 let (send, batches) = sync_channel(options.prefetch.max(1));
@@ -245,8 +245,9 @@ impl Loader {
                 let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
                 let at = Arc::new(At::default());
                 let seen = at.clone();
+                let spare = spare.clone();
                 let work = move || {
-                    let mut maker = Maker::new(source, options, seen.clone());
+                    let mut maker = Maker::new(source, options, seen.clone(), spare);
                     for number in (k as u64..total).step_by(threads) {
                         let (epoch, index) = ((start + number) / per_epoch, (start + number) % per_epoch);
                         let result = maker.batch(epoch as u32, index);

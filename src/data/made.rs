@@ -29,6 +29,8 @@ impl Made {
     pub fn write(&self, dir: &Path) -> Result<()> {
         let Self { count, side, classes, records_per_shard } = *self;
         std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
+        // Fixed records begin on pages, which would be most of a small picture.
+        let encoding = if side < 37 { Encoding::RawVar } else { Encoding::RawFixed };
         let options =
             serde_json::json!({ "source": "made", "version": 1, "count": count, "side": side, "resize": side, "classes": classes });
         let dataset_id: [u8; 32] = Sha256::digest(options.to_string()).into();
@@ -50,8 +52,8 @@ impl Made {
                     first_global_id: first as u64,
                     capacity: records as u64,
                     names_capacity: 8 * records as u64,
-                    encoding: Encoding::RawFixed,
-                    fixed: (side, side),
+                    encoding,
+                    fixed: if encoding == Encoding::RawFixed { (side, side) } else { (0, 0) },
                     classes: names.clone(),
                     options: options.clone(),
                 },
@@ -59,8 +61,8 @@ impl Made {
             for i in first..first + records {
                 let info = pictures.info(i)?;
                 per_class[info.label as usize] += 1;
-                let mut payload = Vec::new();
-                pictures.copy_pixels(i, &mut payload)?;
+                let mut payload = vec![0; 3 * usize::from(side) * usize::from(side)];
+                pictures.read_pixels(i, &mut payload)?;
                 let of_record = ChannelSums::of(&payload);
                 let (width, height, original) = (side, side, (side, side));
                 let (label, global_id, name) = (info.label, info.global_id, format!("{i:08}"));
@@ -78,7 +80,7 @@ impl Made {
             dataset_id: hex(&dataset_id),
             split: Split::Train,
             source: Some("made".to_owned()),
-            encoding: Encoding::RawFixed.name().to_owned(),
+            encoding: encoding.name().to_owned(),
             records: count as u64,
             skipped: 0,
             classes,

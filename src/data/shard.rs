@@ -149,18 +149,31 @@ impl Shard {
     /// # Errors
     /// `Data` when the CRC is wrong or the file has become shorter; `out` is then as it was.
     pub fn copy_payload(&self, record: usize, out: &mut Vec<u8>) -> Result<()> {
-        let entry = &self.entries[record];
         let start = out.len();
-        out.resize(start + entry.stored_len as usize, 0);
-        let result = match self.file.read_exact_at(&mut out[start..], entry.offset) {
-            Ok(()) => self.check_first(record, &out[start..]),
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(self.cut(record, self.file.metadata().map_or(0, |m| m.len()))),
-            Err(e) => Err(Error::reading(&self.path, e)),
-        };
+        out.resize(start + self.entries[record].stored_len as usize, 0);
+        let result = self.read_payload(record, &mut out[start..]);
         if result.is_err() {
             out.truncate(start);
         }
         result
+    }
+
+    /// Reads the bytes of a record, as many as there are, into `out`. CRC-checked the first time.
+    ///
+    /// # Errors
+    /// As [`Shard::copy_payload`]; `Internal` for another length.
+    pub fn read_payload(&self, record: usize, out: &mut [u8]) -> Result<()> {
+        let entry = &self.entries[record];
+        if out.len() != entry.stored_len as usize {
+            return Err(
+                Error::internal(format!("{} bytes of room for a record of {}", out.len(), entry.stored_len)).at(self.describe(record))
+            );
+        }
+        match self.file.read_exact_at(out, entry.offset) {
+            Ok(()) => self.check_first(record, out),
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(self.cut(record, self.file.metadata().map_or(0, |m| m.len()))),
+            Err(e) => Err(Error::reading(&self.path, e)),
+        }
     }
 
     /// Checks the CRC of one record now, whether it was checked before or not.

@@ -44,9 +44,9 @@ impl Source for Synthetic {
         Ok(PictureInfo { width: self.width, height: self.height, label, global_id: i as u64 })
     }
 
-    fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
         let start = i.wrapping_mul(7919) % STARTS * 64;
-        out.extend_from_slice(&self.noise[start..start + (self.width * self.height * 3) as usize]);
+        out.copy_from_slice(&self.noise[start..start + (self.width * self.height * 3) as usize]);
         Ok(())
     }
 }

@@ -226,7 +226,7 @@ impl Ops for OnCpu {
 
     fn augment<T: Element>(&self, job: &AugmentJob) -> Result<Vec<f64>> {
         let AugmentJob { views, size, mean, std, .. } = *job;
-        let batch = StoredBatch { pixels: job.bytes.to_vec(), views: views.to_vec(), labels: Vec::new() };
+        let batch = StoredBatch { pixels: job.bytes.to_vec().into(), views: views.to_vec(), labels: Vec::new() };
         let mut out = self.output(views.len() * size * size * 3, None)?;
         self.0.augment(&batch, size, mean, std, Device::all_mut(&mut out))?;
         self.down(&out)

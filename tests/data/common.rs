@@ -84,3 +84,8 @@ pub fn call(args: &[&str]) -> (i32, String) {
     assert!(!text.contains("panicked"), "{args:?}: {text}");
     (status.code().unwrap_or_else(|| panic!("{args:?} died: {status}")), text)
 }
+
+/// Bytes of picture `i`'s pixels.
+pub fn room(dataset: &imagenet_engine::data::Dataset, i: usize) -> usize {
+    dataset.describe(i).map(|p| 3 * p.width as usize * p.height as usize).unwrap()
+}

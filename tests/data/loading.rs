@@ -193,11 +193,11 @@ impl Source for Stuck {
     fn info(&self, i: usize) -> imagenet_engine::error::Result<PictureInfo> {
         self.0.info(i)
     }
-    fn copy_pixels(&self, i: usize, out: &mut Vec<u8>) -> imagenet_engine::error::Result<()> {
+    fn read_pixels(&self, i: usize, out: &mut [u8]) -> imagenet_engine::error::Result<()> {
         if i == 13 {
             std::thread::sleep(Duration::from_millis(400));
         }
-        self.0.copy_pixels(i, out)
+        self.0.read_pixels(i, out)
     }
 }
 

@@ -12,7 +12,7 @@ use imagenet_engine::rng::{Purpose, Stream};
 fn run<T: Real>(bytes: &[u8], views: &[PictureView], size: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<f64> {
     let cpu = Cpu::<T>::new();
     let mut out = poison(&cpu, views.len() * size * size * 3);
-    let batch = StoredBatch { pixels: bytes.to_vec(), views: views.to_vec(), labels: Vec::new() };
+    let batch = StoredBatch { pixels: bytes.to_vec().into(), views: views.to_vec(), labels: Vec::new() };
     cpu.augment(&batch, size, mean, std, Cpu::<T>::all_mut(&mut out)).unwrap();
     down(&cpu, &out)
 }
@@ -122,7 +122,7 @@ fn same_bits_for_any_number_of_threads() {
 #[test]
 fn crops_outside_are_errors() {
     let cpu = Cpu::<f32>::new();
-    let batch = |view: PictureView| StoredBatch { pixels: vec![0; 300], views: vec![view], labels: Vec::new() };
+    let batch = |view: PictureView| StoredBatch { pixels: vec![0; 300].into(), views: vec![view], labels: Vec::new() };
     let good = PictureView { offset: 0, width: 10, height: 10, crop: Crop { x: 2, y: 2, width: 8, height: 8, flip: false } };
     let mut out = vec![0.0; 48];
     let mut call = |view: PictureView| cpu.augment(&batch(view), 4, [0.0; 3], [1.0; 3], &mut out);

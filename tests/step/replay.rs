@@ -58,7 +58,7 @@ fn other_batches_are_recorded_anew() {
                 batch.stored.labels.truncate(BATCH - 1);
             }
             if i == 4 {
-                batch.stored.pixels.resize(1 << 20, 0);
+                batch.stored.pixels.resize(1 << 20);
             }
         }
         (updates(&mut learner, batches, 1), learner.state().unwrap())

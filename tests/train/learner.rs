@@ -32,7 +32,7 @@ pub fn learner_from(config: &Config, saved: Option<(&State, Counters)>) -> Learn
 /// Random pictures; the same for the same number.
 pub fn pictures(number: u64) -> Pictures {
     let mut stream = Stream::new(11, Purpose::Test, 0, number);
-    let pixels = (0..BATCH * SIDE * SIDE * 3).map(|_| stream.below(256) as u8).collect();
+    let pixels = (0..BATCH * SIDE * SIDE * 3).map(|_| stream.below(256) as u8).collect::<Vec<_>>().into();
     let labels = (0..BATCH).map(|_| stream.below(CLASSES as u32)).collect();
     let side = SIDE as u32;
     let crop = Crop { x: 0, y: 0, width: side, height: side, flip: false };

@@ -85,7 +85,7 @@ fn batch(step: u64) -> Pictures {
             }
         }
     }
-    Pictures { stored: StoredBatch { pixels, views, labels }, size: SIZE as usize, mean: MEAN, std: STD }
+    Pictures { stored: StoredBatch { pixels: pixels.into(), views, labels }, size: SIZE as usize, mean: MEAN, std: STD }
 }
 
 fn golden() -> serde_json::Value {

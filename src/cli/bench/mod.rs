@@ -1,6 +1,8 @@
 //! `bench`: how fast this machine does the work.
 
 mod kernels;
+mod loader;
+mod pack;
 mod step;
 mod step_report;
 
@@ -19,6 +21,10 @@ enum What {
     Step(step::Args),
     /// Every CUDA kernel at the shapes of ResNet-50, against the ceilings of this GPU
     Kernels(kernels::Args),
+    /// Reading packed pictures, and cropping and resizing them for the CPU
+    Loader(loader::Args),
+    /// Decoding, resizing and writing pictures
+    Pack(pack::Args),
 }
 
 /// # Errors
@@ -27,5 +33,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     match &args.what {
         What::Step(args) => step::run(args),
         What::Kernels(args) => kernels::run(args),
+        What::Loader(args) => loader::run(args),
+        What::Pack(args) => pack::run(args),
     }
 }

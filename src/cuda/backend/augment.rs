@@ -60,9 +60,9 @@ impl<D: Stream, T: Element> Augment for Cuda<D, T> {
             moved = true;
         }
         (batch.labels.len, batch.count) = (labels.len(), views.len());
-        self.driver.stage(batch.pixels.block.address(), pixels)?;
-        self.driver.stage(batch.pictures.block.address(), bytemuck::cast_slice(&pictures).to_vec())?;
-        self.driver.stage(batch.labels.block.address(), bytemuck::cast_slice(&labels).to_vec())?;
+        self.driver.stage(batch.pixels.block.address(), &pixels)?;
+        self.driver.stage(batch.pictures.block.address(), bytemuck::cast_slice(&pictures))?;
+        self.driver.stage(batch.labels.block.address(), bytemuck::cast_slice(&labels))?;
         Ok(moved)
     }
 

@@ -125,11 +125,11 @@ impl Stream for Emulator {
         Ok(self.side().account.free())
     }
 
-    fn stage(&self, address: u64, host: Vec<u8>) -> Result<()> {
+    fn stage(&self, address: u64, host: &[u8]) -> Result<()> {
         self.count(|calls| calls.staged += 1);
         self.not_recorded("a copy from the host")?;
         self.side().account.staged(host.len());
-        self.write_now(address, &host)
+        self.write_now(address, host)
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {

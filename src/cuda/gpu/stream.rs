@@ -155,14 +155,14 @@ impl Stream for Gpu {
         self.capture("the GPU does not tell how much memory is free", told).map(|(free, _)| Some(free))
     }
 
-    fn stage(&self, address: u64, host: Vec<u8>) -> Result<()> {
+    fn stage(&self, address: u64, host: &[u8]) -> Result<()> {
         if host.is_empty() {
             return Ok(());
         }
         let mut uploads = self.uploads();
         let staged = self.bind().and_then(|()| {
             let mut landing = uploads.landing(&self.0.context, host.len())?;
-            landing.pinned.bytes_mut()[..host.len()].copy_from_slice(&host);
+            landing.pinned.bytes_mut()[..host.len()].copy_from_slice(host);
             let (main, side) = (&self.0.stream, uploads.stream.clone());
             let sent = &landing.pinned.bytes_mut()[..host.len()];
             // SAFETY: the landing place has room for `host.len()` bytes on both sides and is not used again before `taken`, which is

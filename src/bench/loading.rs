@@ -1,0 +1,120 @@
+//! Loading, measured: how long until the first batch in the middle of an epoch, how many pictures a second one core reads and checks, and
+//! how many it crops and resizes for the CPU backend; and the memory that takes.
+
+use super::host::{Watch, anonymous_bytes, median};
+use crate::backend::{Augment, Memory, StoredBatch};
+use crate::cpu::Cpu;
+use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
+use crate::data::order::Mixing;
+use crate::data::{MEAN, STD};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub batch_size: usize,
+    pub crop_size: u32,
+    pub mixing: Mixing,
+    pub threads: usize,
+    /// Passes over the pictures, or over the first so many batches of them, after the one that checks them.
+    pub repeats: usize,
+    pub most_batches: u64,
+}
+
+/// Pictures a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    pub wall: f64,
+    /// A second of one core.
+    pub per_core: f64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub pictures: usize,
+    pub batches: u64,
+    /// From nothing but the opened folder to the first batch, in the middle of epoch 7.
+    pub first_batch_s: f64,
+    /// The pass that checks every record, medians of the passes after it, and these with crop, resize and normalisation to f32.
+    pub checked: Rate,
+    pub again: Rate,
+    pub augmented: Rate,
+    /// The most that the process held while it read, the pages of files left out.
+    pub anonymous_bytes: Option<u64>,
+}
+
+/// Measures `source`.
+///
+/// # Errors
+/// Those of the pictures; `Usage` if they fill no batch.
+pub fn measure(source: &Arc<dyn Source>, options: &Options) -> Result<Report> {
+    let base = LoaderOptions {
+        mixing: options.mixing,
+        threads: options.threads,
+        limit: Some(options.most_batches),
+        ..LoaderOptions::train(options.batch_size, options.crop_size, (0.08, 1.0), 1, 1)
+    };
+    let batches = base.batches_per_epoch(source.len());
+    let mut most = anonymous_bytes();
+    let checked = pass(source, &base, &mut most, |_| Ok(()))?;
+    let mut again = Vec::new();
+    for epoch in 1..=options.repeats.max(1) as u32 {
+        again.push(pass(source, &LoaderOptions { epochs: epoch..epoch + 1, ..base.clone() }, &mut most, |_| Ok(()))?);
+    }
+    let first_batch_s = first_batch(source, &base)?;
+    let while_reading = most;
+    let cpu = Cpu::<f32>::new();
+    let size = options.crop_size as usize;
+    let mut augmented = Vec::new();
+    for epoch in 1..=options.repeats.max(1) as u32 {
+        let of_epoch = LoaderOptions { epochs: epoch..epoch + 1, ..base.clone() };
+        let augment = |batch: Batch| {
+            let mut out = cpu.empty(batch.len() * size * size * 3)?;
+            let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
+            cpu.augment(&stored, size, MEAN, STD, Cpu::<f32>::all_mut(&mut out))
+        };
+        augmented.push(pass(source, &of_epoch, &mut most, augment)?);
+    }
+    Ok(Report {
+        pictures: source.len(),
+        batches,
+        first_batch_s,
+        checked,
+        again: middle(&again),
+        augmented: middle(&augmented),
+        anonymous_bytes: while_reading,
+    })
+}
+
+/// One epoch; the most memory on the way.
+fn pass(source: &Arc<dyn Source>, options: &LoaderOptions, most: &mut Option<u64>, work: impl Fn(Batch) -> Result<()>) -> Result<Rate> {
+    let (watch, mut pictures) = (Watch::start(), 0);
+    for batch in Loader::new(source.clone(), options)? {
+        let batch = batch?;
+        pictures += batch.len();
+        work(batch)?;
+        *most = (*most).max(anonymous_bytes());
+    }
+    let spent = watch.spent();
+    Ok(Rate { wall: pictures as f64 / spent.wall_s, per_core: pictures as f64 / spent.cpu_s })
+}
+
+fn middle(rates: &[Rate]) -> Rate {
+    let of = |pick: fn(&Rate) -> f64| median(rates.iter().map(pick).collect());
+    Rate { wall: of(|r| r.wall), per_core: of(|r| r.per_core) }
+}
+
+/// Of several starts in the middle of an epoch: what a resumed run waits for.
+fn first_batch(source: &Arc<dyn Source>, base: &LoaderOptions) -> Result<f64> {
+    let per_epoch = LoaderOptions { limit: None, ..base.clone() }.batches_per_epoch(source.len());
+    let mut times = Vec::new();
+    for start in 1..=5 {
+        let options = LoaderOptions { limit: None, epochs: 7..9, first_batch: per_epoch * start / 6, ..base.clone() };
+        let watch = Watch::start();
+        let mut loader = Loader::new(source.clone(), &options)?;
+        loader.next().ok_or_else(|| Error::internal("no first batch").at("bench loader"))??;
+        times.push(watch.spent().wall_s);
+    }
+    Ok(median(times))
+}

@@ -1,0 +1,109 @@
+//! `bench loader`: how fast packed pictures come, and what that takes.
+
+use super::super::Outcome;
+use super::super::device::set_threads;
+use super::super::output::out;
+use crate::bench::host::Watch;
+use crate::bench::loading::{self, Options, Rate};
+use crate::data::Dataset;
+use crate::data::loader::Source;
+use crate::data::made::{Made, Scratch};
+use crate::data::order::Shuffle;
+use crate::data::place::Place;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::train::config::Config;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Packed pictures [default: those of --made]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Pictures of noise, made in a temporary folder: COUNTxSIDE
+    #[arg(long, value_name = "COUNTxSIDE", default_value = "2048x256", conflicts_with = "data")]
+    made: String,
+    #[arg(long, short = 'b', value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096), default_value_t = 224)]
+    train_crop_size: u32,
+    #[arg(long, value_enum, default_value_t = Shuffle::Full)]
+    shuffle: Shuffle,
+    /// Threads that read
+    #[arg(long, short = 'j', value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    workers: u64,
+    /// Threads that crop and resize, and that decode
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Passes, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    repeats: u64,
+    /// Batches of a pass, at most
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    limit_batches: u64,
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+/// # Errors
+/// Those of the pictures; `Write` for the files.
+pub fn run(args: &Args) -> Result<Outcome> {
+    set_threads(args.threads)?;
+    let scratch = if args.data.is_some() { None } else { Some(make(&args.made)?) };
+    let Some(dir) = args.data.as_deref().or(scratch.as_ref().map(Scratch::path)) else {
+        return Err(Error::internal("no pictures").at("bench loader"));
+    };
+    let watch = Watch::start();
+    let dataset = Dataset::open(dir)?;
+    let open_s = watch.spent().wall_s;
+    let (place, encoding) = (Place::of(&dataset), dataset.encoding().name());
+    let source: Arc<dyn Source> = Arc::new(dataset);
+    let options = Options {
+        batch_size: args.batch_size as usize,
+        crop_size: args.train_crop_size,
+        mixing: Config { shuffle: args.shuffle, ..Config::default() }.mixing(),
+        threads: args.workers as usize,
+        repeats: args.repeats as usize,
+        most_batches: args.limit_batches,
+    };
+    let r = loading::measure(&source, &options)?;
+    out!("{place}");
+    out!("{encoding}, {} batches of {} a pass, {} reading threads, shuffle {:?}", r.batches, args.batch_size, args.workers, options.mixing);
+    out!("opened in {:.1} ms; first batch of a resumed epoch after {:.1} ms", 1e3 * open_s, 1e3 * r.first_batch_s);
+    let rows = [("read and checked", r.checked), ("read again", r.again), ("and augmented to f32", r.augmented)];
+    out!("{:<24} {:>12} {:>16}", "", "images/s", "a core's second");
+    for (name, Rate { wall, per_core }) in rows {
+        out!("{name:<24} {wall:>12.0} {per_core:>16.0}");
+    }
+    if let Some(bytes) = r.anonymous_bytes {
+        out!("memory while reading, files' pages left out: {:.0} MB at most", bytes as f64 * 1e-6);
+    }
+    let rate = |rate: Rate| json!({ "images_per_s": rate.wall, "images_per_s_per_core": rate.per_core });
+    if let Some(path) = &args.json {
+        let text = json!({ "pictures": r.pictures, "bytes": place.bytes, "file_system": place.file_system, "encoding": encoding,
+            "batch": args.batch_size, "workers": args.workers, "open_s": open_s, "first_batch_s": r.first_batch_s,
+            "checked": rate(r.checked), "again": rate(r.again), "augmented": rate(r.augmented), "anonymous_bytes": r.anonymous_bytes });
+        files::write_atomically(path, &[format!("{text}\n").as_bytes()])?;
+    }
+    if let Some(path) = &args.csv {
+        let mut text = String::from("what,images_per_s,images_per_s_per_core\n");
+        rows.iter().for_each(|(name, Rate { wall, per_core })| text.push_str(&format!("{name},{wall},{per_core}\n")));
+        files::write_atomically(path, &[text.as_bytes()])?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// `COUNTxSIDE` of noise.
+fn make(text: &str) -> Result<Scratch> {
+    let numbers = text.split_once('x').and_then(|(count, side)| Some((count.parse().ok()?, side.parse().ok()?)));
+    let Some((count, side)) = numbers.filter(|&(count, side): &(usize, u16)| count > 0 && (1..=4096).contains(&side)) else {
+        return Err(Error::usage(format!("'{text}' is not COUNTxSIDE")).at("--made").next("--made 2048x256"));
+    };
+    let scratch = Scratch::new("bench-loader")?;
+    Made { count, side, classes: 1000, records_per_shard: 1 << 16 }.write(scratch.path())?;
+    Ok(scratch)
+}

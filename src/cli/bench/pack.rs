@@ -1,0 +1,82 @@
+//! `bench pack`: how many pictures a second are decoded, resized, checked and written.
+
+use super::super::Outcome;
+use super::super::output::out;
+use crate::bench::host::{Watch, median};
+use crate::data::Split;
+use crate::data::compressed::JpegOptions;
+use crate::data::made::Scratch;
+use crate::data::pack::{PackEnd, PackOptions, pack};
+use crate::data::plan::PlanOptions;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::progress::Silent;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Pictures in any form that `pack` takes
+    #[arg(long, value_name = "PATH")]
+    input: PathBuf,
+    /// Short side, 0 to keep the size
+    #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(0..=4096))]
+    resize: u32,
+    /// Store JPEG files instead of pixels
+    #[arg(long)]
+    jpeg: bool,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+    /// Packs, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    repeats: u64,
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+/// # Errors
+/// Those of the pack; `Write` for the files.
+pub fn run(args: &Args) -> Result<Outcome> {
+    let scratch = Scratch::new("bench-pack")?;
+    let (mut rates, mut per_core, mut pictures) = (Vec::new(), Vec::new(), 0);
+    for repeat in 0..=args.repeats {
+        let output = scratch.path().join(repeat.to_string());
+        let options = PackOptions {
+            input: args.input.clone(),
+            source: Default::default(),
+            output: output.clone(),
+            plan: PlanOptions { size: args.resize, jpeg: args.jpeg.then(JpegOptions::default), ..PlanOptions::new(Split::Train) },
+            on_bad: crate::data::bad::OnBad::Skip,
+            jobs: args.jobs,
+        };
+        let watch = Watch::start();
+        let PackEnd::Finished(report) = pack(&options, &Silent, &AtomicBool::new(false))? else {
+            return Err(Error::internal("the pack stopped").at("bench pack"));
+        };
+        let spent = watch.spent();
+        pictures = report.manifest.records;
+        // The first fills the page cache.
+        if repeat > 0 {
+            rates.push(pictures as f64 / spent.wall_s);
+            per_core.push(pictures as f64 / spent.cpu_s);
+        }
+        std::fs::remove_dir_all(&output).map_err(|e| Error::writing(&output, e))?;
+    }
+    let (rate, per_core) = (median(rates), median(per_core));
+    let busy = rate / per_core;
+    out!("{pictures} pictures at --resize {}: {rate:.0} a second, {per_core:.0} a core's second, {busy:.2} cores busy", args.resize);
+    if let Some(path) = &args.json {
+        let text = json!({ "pictures": pictures, "resize": args.resize, "images_per_s": rate, "images_per_s_per_core": per_core,
+            "cores_busy": busy });
+        files::write_atomically(path, &[format!("{text}\n").as_bytes()])?;
+    }
+    if let Some(path) = &args.csv {
+        let text = format!("pictures,resize,images_per_s,images_per_s_per_core\n{pictures},{},{rate},{per_core}\n", args.resize);
+        files::write_atomically(path, &[text.as_bytes()])?;
+    }
+    Ok(Outcome::Done)
+}
