@@ -48,25 +48,29 @@ impl Dataset {
             let shard = Shard::open(&dir.join(&listed.name))?;
             let h = &shard.header;
             let encoding = Encoding::from_byte(h.encoding).map_or("", Encoding::name);
-            for (what, expected, found) in [
-                ("dataset_id", manifest.dataset_id.clone(), super::format::hex(&h.dataset_id)),
-                ("shard_index", i.to_string(), h.shard_index.to_string()),
-                ("shard_count", manifest.shards.len().to_string(), h.shard_count.to_string()),
-                ("record_count", listed.records.to_string(), h.record_count.to_string()),
-                ("first_global_id", listed.first_global_id.to_string(), h.first_global_id.to_string()),
-                ("file_len", listed.bytes.to_string(), h.file_len.to_string()),
-                ("encoding", manifest.encoding.clone(), encoding.to_owned()),
+            for (what, at, expected, found) in [
+                ("dataset_id", 192, manifest.dataset_id.clone(), super::format::hex(&h.dataset_id)),
+                ("shard_index", 136, i.to_string(), h.shard_index.to_string()),
+                ("shard_count", 140, manifest.shards.len().to_string(), h.shard_count.to_string()),
+                ("record_count", 32, listed.records.to_string(), h.record_count.to_string()),
+                ("first_global_id", 144, listed.first_global_id.to_string(), h.first_global_id.to_string()),
+                ("file_len", 128, listed.bytes.to_string(), h.file_len.to_string()),
+                ("encoding", 160, manifest.encoding.clone(), encoding.to_owned()),
                 (
                     "classes",
+                    h.labels.off,
                     format!("{} names", classes.len()),
                     if shard.classes == classes { format!("{} names", classes.len()) } else { "others".into() },
                 ),
             ] {
                 if expected != found {
-                    return Err(Error::data(format!("{}: {what}: dataset.json says {expected}, the shard says {found}", listed.name))
-                        .at(shard.path().display().to_string())
-                        .because("shards of different packs are mixed in this folder, or a file was damaged")
-                        .next("imagenet-engine verify --full DIR"));
+                    return Err(Error::data(format!(
+                        "{}: {what} @{at}: dataset.json says {expected}, the shard says {found}",
+                        listed.name
+                    ))
+                    .at(shard.path().display().to_string())
+                    .because("shards of different packs are mixed in this folder, or a file was damaged")
+                    .next("imagenet-engine verify --full DIR"));
                 }
             }
             for entry in &shard.entries {

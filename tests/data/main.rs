@@ -3,6 +3,7 @@
 mod awkward;
 mod common;
 mod damage;
+mod damage_counts;
 mod demo;
 mod golden;
 mod hostile;
