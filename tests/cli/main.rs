@@ -1,5 +1,6 @@
 //! The command line as a user meets it: wrong flags, missing and damaged input, and what is told about each.
 
+mod bench;
 mod gpu_check;
 mod schedule;
 mod selftest;
