@@ -249,7 +249,7 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
         height: stored as u32,
         crop: Crop { x: 1, y: 1, width: stored as u32 - 8, height: stored as u32 - 9, flip: true },
     };
-    let batch = StoredBatch { pixels: vec![7; n * stored * stored * 3], views: (0..n).map(view).collect(), labels: Vec::new() };
+    let batch = StoredBatch { pixels: vec![7; n * stored * stored * 3].into(), views: (0..n).map(view).collect(), labels: Vec::new() };
     let mut out = filled(cpu, n * size * size * 3);
     let bytes = (n * (stored * stored + 4 * size * size) * 3) as f64;
     let augment = time(|| cpu.augment(&batch, size, [0.5; 3], [0.25; 3], all_mut(&mut out)).expect("augment"));

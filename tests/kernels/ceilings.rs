@@ -85,7 +85,7 @@ fn wgmma_rate_multiplies_as_often_as_it_says() {
         }
         assert_eq!(device.take_counters().wgmma, 8 * 2 * 32);
         // the kernel leaves out the swizzle, so chunk c of row r stands for chunk c ^ r % 8: the same for A and B only in rows alike mod 8
-        let element = |row: usize, k: usize| rows[row * 64 + (k / 8 ^ row % 8) * 8 + k % 8].to_f64();
+        let element = |row: usize, k: usize| rows[row * 64 + ((k / 8) ^ (row % 8)) * 8 + k % 8].to_f64();
         for (thread, got) in sink.to_host().unwrap().into_iter().enumerate() {
             let (row, lane) = (thread / 32 * 16 + thread % 32 / 4, thread % 32);
             let mut want = 0.0;
