@@ -3,7 +3,7 @@
 use super::format::hex;
 use super::plan::Plan;
 use crate::error::{Error, Result};
-use crate::files::{failpoint, write_whole};
+use crate::files::{failpoint, remove, write_whole};
 use std::path::Path;
 
 /// The report of pictures that were left out, one JSON object a line.
@@ -43,8 +43,7 @@ pub struct BadPicture {
 pub fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
     if bad.is_empty() {
         // One of an earlier run would be wrong now; usually there is none.
-        let _ = std::fs::remove_file(dir.join(BAD_IMAGES));
-        return Ok(());
+        return remove(&dir.join(BAD_IMAGES));
     }
     let mut text = String::new();
     for picture in bad {

@@ -33,6 +33,28 @@ pub struct Dataset {
     starts: Vec<usize>,
 }
 
+/// What `dataset.json` and its shard `i` contradict each other in, with the byte of the shard.
+pub(super) fn disagreements(manifest: &Manifest, i: usize, shard: &Shard) -> Vec<String> {
+    let (h, listed) = (&shard.header, &manifest.shards[i]);
+    let encoding = Encoding::from_byte(h.encoding).map_or("", Encoding::name);
+    let differ = manifest.classes.iter().map(|c| &c.name).ne(&shard.classes);
+    let classes = (manifest.classes.len(), shard.classes.len());
+    let checks = [
+        ("dataset_id", 192, manifest.dataset_id.clone(), super::format::hex(&h.dataset_id)),
+        ("shard_index", 136, i.to_string(), h.shard_index.to_string()),
+        ("shard_count", 140, manifest.shards.len().to_string(), h.shard_count.to_string()),
+        ("record_count", 32, listed.records.to_string(), h.record_count.to_string()),
+        ("first_global_id", 144, listed.first_global_id.to_string(), h.first_global_id.to_string()),
+        ("file_len", 128, listed.bytes.to_string(), h.file_len.to_string()),
+        ("encoding", 160, manifest.encoding.clone(), encoding.to_owned()),
+        ("classes", h.labels.off, format!("{} names", classes.0), format!("{} {}names", classes.1, if differ { "other " } else { "" })),
+    ];
+    let differing = checks.into_iter().filter(|(_, _, expected, found)| expected != found);
+    differing
+        .map(|(what, at, expected, found)| format!("{}: {what} @{at}: dataset.json says {expected}, the shard says {found}", listed.name))
+        .collect()
+}
+
 impl Dataset {
     /// Opens `dir`, which holds `dataset.json` and its shards, and checks everything but the pixels.
     ///
@@ -46,32 +68,11 @@ impl Dataset {
         let mut per_class = vec![0u64; classes.len()];
         for (i, listed) in manifest.shards.iter().enumerate() {
             let shard = Shard::open(&dir.join(&listed.name))?;
-            let h = &shard.header;
-            let encoding = Encoding::from_byte(h.encoding).map_or("", Encoding::name);
-            for (what, at, expected, found) in [
-                ("dataset_id", 192, manifest.dataset_id.clone(), super::format::hex(&h.dataset_id)),
-                ("shard_index", 136, i.to_string(), h.shard_index.to_string()),
-                ("shard_count", 140, manifest.shards.len().to_string(), h.shard_count.to_string()),
-                ("record_count", 32, listed.records.to_string(), h.record_count.to_string()),
-                ("first_global_id", 144, listed.first_global_id.to_string(), h.first_global_id.to_string()),
-                ("file_len", 128, listed.bytes.to_string(), h.file_len.to_string()),
-                ("encoding", 160, manifest.encoding.clone(), encoding.to_owned()),
-                (
-                    "classes",
-                    h.labels.off,
-                    format!("{} names", classes.len()),
-                    if shard.classes == classes { format!("{} names", classes.len()) } else { "others".into() },
-                ),
-            ] {
-                if expected != found {
-                    return Err(Error::data(format!(
-                        "{}: {what} @{at}: dataset.json says {expected}, the shard says {found}",
-                        listed.name
-                    ))
+            if let Some(what) = disagreements(&manifest, i, &shard).into_iter().next() {
+                return Err(Error::data(what)
                     .at(shard.path().display().to_string())
                     .because("shards of different packs are mixed in this folder, or a file was damaged")
                     .next("imagenet-engine verify --full DIR"));
-                }
             }
             for entry in &shard.entries {
                 per_class[entry.label as usize] += 1;

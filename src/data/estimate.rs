@@ -1,12 +1,12 @@
 //! What a pack would take, before it is begun: a sample of the pictures is read, decoded and stored in memory, and multiplied.
 
 use super::compressed::JpegOptions;
-use super::pack::free_bytes;
 use super::plan::{Item, Plan, PlanOptions};
 use super::resize::Fit;
 use super::source::{self, SourceOptions};
 use super::workbench::Bench;
 use crate::error::{Error, Result};
+use crate::files::free_bytes;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;

@@ -120,9 +120,12 @@ impl Manifest {
         let mut sums: String = self.shards.iter().map(|s| format!("{}  {}\n", s.sha256, s.name)).collect();
         sums += &format!("{}  {MANIFEST}\n", super::format::hex(&Sha256::digest(json.as_bytes())));
         let tag = &self.dataset_id[..self.dataset_id.len().min(8)];
+        failpoint("before-sums");
         write_whole(dir, SUMS, tag, sums.as_bytes(), true)?;
         failpoint("before-manifest");
-        write_whole(dir, MANIFEST, tag, json.as_bytes(), false)
+        write_whole(dir, MANIFEST, tag, json.as_bytes(), false)?;
+        failpoint("after-manifest");
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use super::source::SourceOptions;
 use super::sums::ChannelSums;
 use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
-use crate::files::{Lock, remove_temporaries};
+use crate::files::{Lock, free_bytes, make_dirs, remove_empty, remove_temporaries};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     if !options.input.exists() {
         return Err(Error::data("no such folder or file").at(options.input.display().to_string()).next("check --input"));
     }
-    std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
+    make_dirs(dir)?;
     refuse_output_inside_input(&options.input, dir)?;
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     refuse_existing(dir)?;
@@ -83,7 +83,8 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     }
     let Some(done) = pool.install(|| finished_shards(dir, &plan, progress, stop))? else { return Ok(PackEnd::Stopped) };
     let missing = (0..plan.shard_count()).filter(|&s| done[s as usize].is_none());
-    check_space(dir, plan.estimated_bytes(missing))?;
+    let needed = plan.estimated_bytes(missing);
+    check_space(dir, needed)?;
 
     progress.start("packing", plan.items.len() as u64);
     let stop_at_bad = options.on_bad == OnBad::Fail;
@@ -193,7 +194,7 @@ impl Run<'_> {
 
     /// All records of one shard, written; the shard is not yet closed. `None` when stopped.
     fn fill(&mut self, index: u32) -> Result<Option<(ShardWriter, Vec<u64>)>> {
-        let mut writer = ShardWriter::create(self.dir, self.plan.shard(index))?;
+        let mut writer = ShardWriter::create_expecting(self.dir, self.plan.shard(index), self.plan.estimated_bytes([index].into_iter()))?;
         let mut per_class = vec![0u64; self.plan.classes.len()];
         let ids: Vec<usize> = self.plan.ids(index).collect();
         // Pictures kept at their own size may be large: fewer at a time.
@@ -243,7 +244,7 @@ impl Run<'_> {
 fn refuse_output_inside_input(input: &Path, output: &Path) -> Result<()> {
     let real = |path: &Path| path.canonicalize().map_err(|e| Error::reading(path, e));
     if real(output)?.starts_with(real(input)?) {
-        let _ = std::fs::remove_dir(output); // only if it is empty, as when it was made just now
+        remove_empty(output); // as when it was made just now
         return Err(Error::usage("the output lies inside the input")
             .at(output.display().to_string())
             .because("it would be taken for a class of pictures")
@@ -259,11 +260,6 @@ fn refuse_existing(dir: &Path) -> Result<()> {
             .next("choose another --output, or remove that folder first"));
     }
     Ok(())
-}
-
-/// Bytes that are free on the file system of `dir`.
-pub fn free_bytes(dir: &Path) -> Option<u64> {
-    rustix::fs::statvfs(dir).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
 }
 
 fn check_space(dir: &Path, needed: u64) -> Result<()> {

@@ -268,6 +268,8 @@ impl Plan {
 
     /// Bytes that the shards will take, near enough for a look at the free disk.
     pub fn estimated_bytes(&self, shards: impl Iterator<Item = u32>) -> u64 {
-        shards.map(|s| self.items[self.ids(s)].iter().map(|i| i.estimated).sum::<u64>() + 32_768).sum()
+        let classes: u64 = self.classes.iter().map(|c| c.len() as u64 + 8).sum();
+        let one = |i: &Item| i.estimated + i.path.len() as u64;
+        shards.map(|s| self.items[self.ids(s)].iter().map(one).sum::<u64>() + classes + 32_768).sum()
     }
 }

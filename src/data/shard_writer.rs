@@ -81,11 +81,21 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
+    /// Starts the shard in `dir`.
+    ///
     /// # Errors
     /// `Write` when the file cannot be created; `Usage` for a class name that is too long.
     pub fn create(dir: &Path, plan: ShardPlan) -> Result<Self> {
+        Self::create_expecting(dir, plan, 0)
+    }
+
+    /// As [`ShardWriter::create`], for a shard of about so many bytes: told when the disk is full.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::create`].
+    pub fn create_expecting(dir: &Path, plan: ShardPlan, expected: u64) -> Result<Self> {
         let name = shard_name(&plan.split, plan.index, plan.count);
-        let file = NewFile::create(dir, &name, &hex(&plan.dataset_id[..4]), false)?;
+        let file = NewFile::create(dir, &name, &hex(&plan.dataset_id[..4]), false, expected)?;
         let labels = class_table(&plan.classes)?;
         if plan.classes.len() as u64 > MOST_CLASSES || labels.len() as u64 > MOST_NAMES {
             return Err(Error::usage(format!("{} classes are more than a shard can name", plan.classes.len())));
@@ -225,7 +235,7 @@ impl ShardWriter {
         failpoint("before-footer");
         let name = shard_name(&plan.split, plan.index, plan.count);
         // The room between the last record and the footer must exist before it is hashed.
-        file.file().set_len(footer_off).map_err(|e| Error::writing(Path::new(&name), e))?;
+        file.set_len(footer_off)?;
         let mut hasher = hash_file(file.file(), &name)?;
         let footer = Footer {
             magic: FOOTER_MAGIC,

@@ -1,6 +1,7 @@
 //! Looking for damage: structure (quick), every byte (full), and making damaged shards again from the source.
 
 use super::compressed::{JpegOptions, decode_record};
+use super::dataset::disagreements;
 use super::format::{Encoding, Range, hex};
 use super::manifest::{MANIFEST, Manifest, SUMS};
 use super::pack::pack_shard;
@@ -8,6 +9,7 @@ use super::plan::{Plan, PlanOptions};
 use super::shard::Shard;
 use super::source::SourceOptions;
 use crate::error::{Error, Result};
+use crate::files::{Lock, remove, rename};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -83,19 +85,7 @@ fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Vec<
             return vec![format!("{} ({})", r.what, r.place.clone().unwrap_or_default())];
         }
     };
-    let mut damage = Vec::new();
-    let h = &shard.header;
-    for (what, expected, found) in [
-        ("dataset_id", manifest.dataset_id.clone(), hex(&h.dataset_id)),
-        ("shard_index", i.to_string(), h.shard_index.to_string()),
-        ("shard_count", manifest.shards.len().to_string(), h.shard_count.to_string()),
-        ("record_count", listed.records.to_string(), h.record_count.to_string()),
-        ("file_len", listed.bytes.to_string(), h.file_len.to_string()),
-    ] {
-        if expected != found {
-            damage.push(format!("{}: HEADER {what}: {MANIFEST} says {expected}, the shard says {found}", listed.name));
-        }
-    }
+    let mut damage = disagreements(manifest, i, &shard);
     if depth == Depth::Quick {
         return damage;
     }
@@ -104,7 +94,7 @@ fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Vec<
         bytes.clear();
         // Read once more even if checked before: the disk is asked, not the memory of this process.
         let mut result = shard.copy_payload(r, &mut bytes).and_then(|()| shard.check(r, &bytes));
-        if depth == Depth::Decode && h.encoding == Encoding::Jpeg as u8 && result.is_ok() {
+        if depth == Depth::Decode && shard.header.encoding == Encoding::Jpeg as u8 && result.is_ok() {
             result = decode_record(&shard, r, &bytes, |_| ());
         }
         if let Err(e) = result {
@@ -213,7 +203,7 @@ pub fn repair(
             .because(format!("dataset_id of the source: {}, of the shards: {}", hex(&plan.dataset_id), manifest.dataset_id))
             .next("give the unchanged source, or pack into a new folder"));
     }
-    let _lock = crate::files::Lock::take(&dir.join("pack.lock"), true, "is packing")?;
+    let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     for listed in manifest.shards.iter().filter(|s| damaged.contains(&s.name)) {
         let path = dir.join(&listed.name);
         let aside = dir.join(format!("{}.damaged", listed.name));
@@ -223,7 +213,7 @@ pub fn repair(
                     .at(aside.display().to_string())
                     .next("look at both, and remove one"));
             }
-            std::fs::rename(&path, &aside).map_err(|e| Error::writing(&path, e))?;
+            rename(&path, &aside)?;
         }
         let index = manifest.shards.iter().position(|s| s.name == listed.name).unwrap_or(0) as u32;
         if !pack_shard(dir, &plan, index, progress, stop)? {
@@ -232,13 +222,13 @@ pub fn repair(
         let sha = hash_shard(&Shard::open(&path)?)?;
         if sha != listed.sha256 {
             // The original holds more of the truth than this does.
-            std::fs::rename(&aside, &path).map_err(|e| Error::writing(&path, e))?;
+            rename(&aside, &path)?;
             return Err(Error::data(format!("the shard came out different: expected sha256 {}, found {sha}", listed.sha256))
                 .at(path.display().to_string())
                 .because("another version of this program packed it"));
         }
         // The replaced file has no further use; a failure to remove it harms nothing.
-        let _ = std::fs::remove_file(&aside);
+        let _ = remove(&aside);
     }
     Ok(damaged.len())
 }

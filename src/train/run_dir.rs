@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{self, ModelCard, Progress, State};
 use crate::error::{Error, Result};
-use crate::files::{Lock, link_atomically, remove_temporaries, write_atomically};
+use crate::files::{Lock, link_atomically, make_dirs, remove, remove_empty, remove_temporaries, rename, write_atomically};
 use crate::models::Model;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ impl RunDir {
                 .at(path.display().to_string())
                 .next("--resume auto to go on with it, or another --output"));
         }
-        fs::create_dir_all(path.join("checkpoints")).map_err(|e| Error::writing(path, e))?;
+        make_dirs(&path.join("checkpoints"))?;
         let lock = Lock::take(&path.join(".lock"), false, "trains")?;
         remove_temporaries(path)?;
         remove_temporaries(&path.join("checkpoints"))?;
@@ -60,17 +60,26 @@ impl RunDir {
     /// # Errors
     /// `Write`, `NonFinite`.
     pub fn save(&self, model: &Model, card: &ModelCard, state: &State, progress: &Progress, best: bool, keep: usize) -> Result<PathBuf> {
-        let name = format!("checkpoints/{:08}.safetensors", progress.update);
-        let path = self.path.join(&name);
+        let path = self.path.join(file_name(progress.update));
         checkpoint::save(&path, model, card, state, progress)?;
+        self.settle(progress.update, best, keep)?;
+        Ok(path)
+    }
+
+    /// What follows the writing of the checkpoint after `update`: naming it, and removing older ones.
+    ///
+    /// # Errors
+    /// `Write`.
+    pub fn settle(&self, update: u64, best: bool, keep: usize) -> Result<()> {
+        let name = file_name(update);
         write_atomically(&self.path.join("last"), &[name.as_bytes(), b"\n"])?;
         if best {
-            self.link_best(&path)?;
+            self.link_best(&self.path.join(name))?;
         }
         for (_, old) in checkpoint::list(&self.path.join("checkpoints")).into_iter().skip(keep) {
-            fs::remove_file(&old).map_err(|e| Error::writing(&old, e))?;
+            remove(&old)?;
         }
-        Ok(path)
+        Ok(())
     }
 
     /// Makes `checkpoint` the best one.
@@ -95,7 +104,7 @@ impl RunDir {
                 Ok(file) => return checkpoint::unpack(&file, model).map(|(state, progress)| Some((path.clone(), state, progress))),
                 Err(error) => {
                     let aside = path.with_extension("safetensors.corrupt");
-                    fs::rename(path, &aside).map_err(|e| Error::writing(path, e))?;
+                    rename(path, &aside)?;
                     note(format!("a damaged checkpoint was set aside as {}: {error}", aside.display()));
                 }
             }
@@ -136,12 +145,12 @@ impl RunDir {
         if later.is_empty() {
             return Ok(());
         }
-        let own = self.path.join(format!("checkpoints/{:08}.safetensors", progress.update));
+        let own = self.path.join(file_name(progress.update));
         let folder = |path: &Path| path.canonicalize().ok();
         if !own.exists() && resumed.parent().and_then(folder) == folder(&self.path) {
             link_atomically(resumed, &own)?;
         }
-        let aside = |path: &Path| fs::rename(path, path.with_extension("safetensors.abandoned")).map_err(|e| Error::writing(path, e));
+        let aside = |path: &Path| rename(path, &path.with_extension("safetensors.abandoned"));
         later.iter().try_for_each(|(_, path)| aside(path))?;
         let best = self.path.join("best.safetensors");
         match progress.best_update.and_then(|update| self.checkpoint(update)) {
@@ -152,13 +161,17 @@ impl RunDir {
     }
 }
 
+fn file_name(update: u64) -> String {
+    format!("checkpoints/{update:08}.safetensors")
+}
+
 impl Drop for RunDir {
     fn drop(&mut self) {
         if !self.path.join("config.toml").exists() {
             // Nothing was begun: leave no trace. Folders that hold anything stay.
-            let _ = fs::remove_file(self.path.join(".lock"));
-            let _ = fs::remove_dir(self.path.join("checkpoints"));
-            let _ = fs::remove_dir(&self.path);
+            let _ = remove(&self.path.join(".lock"));
+            remove_empty(&self.path.join("checkpoints"));
+            remove_empty(&self.path);
         }
     }
 }

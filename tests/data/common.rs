@@ -89,3 +89,20 @@ pub fn call(args: &[&str]) -> (i32, String) {
 pub fn room(dataset: &imagenet_engine::data::Dataset, i: usize) -> usize {
     dataset.describe(i).map(|p| 3 * p.width as usize * p.height as usize).unwrap()
 }
+
+/// Whether the long counts are asked for; docs/reliability.md has what they came to.
+pub fn long() -> bool {
+    std::env::var_os("IE_LONG_TESTS").is_some()
+}
+
+/// How often to try: a sample, or the count of docs/reliability.md.
+pub fn rounds(sample: usize, all: usize) -> usize {
+    if long() { all } else { sample }
+}
+
+/// The most memory that this process ever held, in MB.
+pub fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}

@@ -209,7 +209,7 @@ fn mutated_sources_do_no_harm() {
         (&list_file, list.into_bytes(), &list_file, Split::Val),
     ];
     few.iter().for_each(|p| write(&tmp.path().join("l").join(&p.1), &p.2));
-    let rounds = if std::env::var_os("IE_LONG_TESTS").is_some() { 20_000 } else { 150 };
+    let rounds = rounds(150, 20_000);
     let mut s = Stream::new(31, Purpose::Test, 0, 0);
     for (changed, good, input, split) in sources {
         write(changed, &good);

@@ -4,9 +4,11 @@ use super::common::*;
 use imagenet_engine::data::pack::{PackEnd, PackOptions, pack};
 use imagenet_engine::data::plan::PlanOptions;
 use imagenet_engine::data::shard::Shard;
+use imagenet_engine::files::POINTS;
 use imagenet_engine::progress::Progress;
 use imagenet_engine::rng::{Purpose, Stream};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,13 +50,12 @@ fn killed_at_any_time_the_rerun_gives_the_same_bytes() {
     let tmp = tempfile::tempdir().unwrap();
     let (input, expected, whole) = setting(tmp.path());
     let mut s = Stream::new(5, Purpose::Test, 0, 0);
-    let rounds = if std::env::var_os("IE_LONG_TESTS").is_some() { 300 } else { 12 };
     let mut interrupted = 0;
-    for round in 0..rounds {
+    for round in 0..rounds(12, 300) {
         let out = tmp.path().join(format!("killed{round}"));
         let args = arguments(&input, &out);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut child = program(&args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = program(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(whole.mul_f64(s.uniform_f64()));
         child.kill().unwrap();
         interrupted += u32::from(child.wait().unwrap().code().is_none());
@@ -64,6 +65,7 @@ fn killed_at_any_time_the_rerun_gives_the_same_bytes() {
         check_and_finish(&args, &out, &expected, &format!("round {round}"));
         std::fs::remove_dir_all(&out).unwrap();
     }
+    eprintln!("{interrupted} kills at random times, all finished to the same bytes");
     assert!(interrupted > 0, "no round was interrupted: the test shows nothing");
 }
 
@@ -71,24 +73,20 @@ fn killed_at_any_time_the_rerun_gives_the_same_bytes() {
 fn killed_at_every_named_point() {
     let tmp = tempfile::tempdir().unwrap();
     let (input, expected, _) = setting(tmp.path());
-    for point in [
-        "temp-created",
-        "record:40",
-        "before-footer:3",
-        "before-fsync:2",
-        "after-fsync:2",
-        "after-rename:4",
-        "before-bad-images",
-        "before-manifest",
-    ] {
-        let out = tmp.path().join(point.replace(':', "-"));
+    let passings: Vec<u64> = if long() { vec![1, 2, 3, 4, 5, 40, 200] } else { vec![1, 3] };
+    let mut killed = 0;
+    for (point, &n) in POINTS.iter().flat_map(|point| passings.iter().map(move |n| (point, n))) {
+        let what = format!("{point}:{n}");
+        let out = tmp.path().join(&what);
         let args = arguments(&input, &out);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let status = program(&args).env("IE_FAILPOINT", point).stderr(std::process::Stdio::null()).status().unwrap();
-        assert_eq!(status.code(), None, "{point}: it should have died there");
-        assert!(!out.join("dataset.json").exists());
-        check_and_finish(&args, &out, &expected, point);
+        let status = program(&args).env("IE_FAILPOINT", &what).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(status.code().is_none() || n > 1 && status.code() == Some(3), "{what}: it should have died there: {status}");
+        killed += u32::from(status.code().is_none());
+        check_and_finish(&args, &out, &expected, &what);
+        std::fs::remove_dir_all(&out).unwrap();
     }
+    eprintln!("{killed} kills at {} named points, all finished to the same bytes", POINTS.len());
 }
 
 /// Sets a flag after some progress.
@@ -138,7 +136,7 @@ fn a_signal_stops_it_with_code_75() {
         let out = tmp.path().join(format!("signal{part}"));
         let args = arguments(&input, &out);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut child = program(&args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = program(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(whole.mul_f64(part));
         let pid = rustix::process::Pid::from_child(&child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -180,6 +178,8 @@ fn two_packs_into_one_folder_are_refused() {
     let lock = imagenet_engine::files::Lock::take(&out.join("pack.lock"), true, "is packing").unwrap();
     let error = run(&options(&input, &out)).unwrap_err();
     assert!(error.exit_code() == 73 && error.to_string().contains(&std::process::id().to_string()), "{error}");
+    let (code, text) = call(&["pack", "--input", input.to_str().unwrap(), "--output", out.to_str().unwrap()]);
+    assert!(code == 73 && text.contains(&format!("another process is packing here (process {})", std::process::id())), "{text}");
     drop(lock);
     run(&options(&input, &out)).unwrap();
 }

@@ -3,8 +3,10 @@
 mod average;
 mod bad_record;
 mod engine;
+mod full_disk;
 mod learner;
 mod nonfinite;
 mod parity;
+mod power;
 mod resume;
 mod run;

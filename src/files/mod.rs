@@ -1,0 +1,277 @@
+//! Files that appear whole or not at all: written under a temporary name in the same folder, flushed to the disk, then renamed.
+//!
+//! The order is write, fsync(file), rename without replacing, fsync(folder): after a power cut there is either no file of the final
+//! name or the whole one. A process killed on the way leaves only `.NAME.tmp-TAG`, which the next run of the same job removes. Shards,
+//! manifests and checkpoints all come about here; every call goes through [`calls`], where tests fail it or work out a power cut.
+
+pub mod calls;
+mod failpoint;
+mod lock;
+
+pub use failpoint::{POINTS, failpoint};
+pub use lock::Lock;
+
+use crate::error::{Error, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A file under construction. Dropped without [`NewFile::publish`], it is removed.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+    replace: bool,
+    /// Bytes that it will have, as far as is known: for what is told when the disk is full.
+    expected: u64,
+}
+
+impl NewFile {
+    /// Starts `dir/name` of about `expected` bytes (0: not known); `tag` goes into the temporary name. With `replace` an older file of
+    /// the name is replaced at the end.
+    ///
+    /// # Errors
+    /// `Write` when the file cannot be created.
+    pub fn create(dir: &Path, name: &str, tag: &str, replace: bool, expected: u64) -> Result<Self> {
+        let temporary = dir.join(format!(".{name}.tmp-{tag}"));
+        let target = dir.join(name);
+        let file = calls::create(&temporary, true).map_err(|e| refused(&target, expected, 0, e))?;
+        failpoint("temp-created");
+        Ok(Self { file, temporary, target, replace, expected })
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn fail(&self, e: std::io::Error) -> Error {
+        let held = self.file.metadata().map_or(0, |m| m.blocks() * 512);
+        refused(&self.target, self.expected, held, e)
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// `Write`, naming the file; when the disk is full, the bytes needed and free.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        calls::write_all_at(&self.file, &self.temporary, bytes, offset).map_err(|e| self.fail(e))
+    }
+
+    /// Makes it `len` bytes long; what is new is zeros.
+    ///
+    /// # Errors
+    /// As [`NewFile::write_at`].
+    pub fn set_len(&self, len: u64) -> Result<()> {
+        calls::set_len(&self.file, &self.temporary, len).map_err(|e| self.fail(e))
+    }
+
+    /// Makes the file durable and gives it its name.
+    ///
+    /// # Errors
+    /// `Write` when that fails or a file of the name is there already.
+    pub fn publish(self) -> Result<()> {
+        failpoint("before-fsync");
+        calls::sync(&self.file, &self.temporary).map_err(|e| self.fail(e))?;
+        failpoint("after-fsync");
+        calls::rename(&self.temporary, &self.target, self.replace).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => Error::write("refusing to overwrite").at(self.target.display().to_string()),
+            _ => self.fail(e),
+        })?;
+        failpoint("after-rename");
+        sync_dir(folder_of(&self.target))?;
+        failpoint("after-dir-fsync");
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // After publish there is nothing of this name any more, and that is the usual case.
+        if self.temporary.exists() {
+            let _ = calls::remove(&self.temporary);
+        }
+    }
+}
+
+/// Writing `target` failed; `held` is what it already takes and gives back when it is removed.
+fn refused(target: &Path, expected: u64, held: u64, e: std::io::Error) -> Error {
+    if !matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero) {
+        return Error::writing(target, e);
+    }
+    let cause = if e.kind() == ErrorKind::QuotaExceeded { "the disk quota is used up" } else { "the disk is full" };
+    let need = if expected > 0 { format!(": this file needs {expected} bytes") } else { String::new() };
+    let free = free_bytes(folder_of(target)).map_or_else(String::new, |free| format!(", {} bytes are free there", free + held));
+    Error::writing(target, e)
+        .because(format!("{cause}{need}{free}"))
+        .next("make room there, or choose another --output; then run the same command again")
+}
+
+/// Bytes that are free on the file system of `dir`.
+pub fn free_bytes(dir: &Path) -> Option<u64> {
+    rustix::fs::statvfs(dir).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Flushes a folder's list of names.
+fn sync_dir(dir: &Path) -> Result<()> {
+    calls::sync_dir(dir).map_err(|e| refused(dir, 0, 0, e))
+}
+
+/// Makes a folder and those above it, durably.
+///
+/// # Errors
+/// `Write`.
+pub fn make_dirs(dir: &Path) -> Result<()> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    make_dirs(folder_of(dir))?;
+    match calls::make_dir(dir) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {} // another process was first
+        other => other.map_err(|e| refused(dir, 0, 0, e))?,
+    }
+    sync_dir(folder_of(dir))
+}
+
+/// Renames `from`, replacing what bears the name `to`.
+///
+/// # Errors
+/// `Write`.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    calls::rename(from, to, true).map_err(|e| refused(from, 0, 0, e))?;
+    sync_dir(folder_of(to))
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// `Write`; a file that is not there is none.
+pub fn remove(path: &Path) -> Result<()> {
+    match calls::remove(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(refused(path, 0, 0, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder if it is empty.
+pub fn remove_empty(dir: &Path) {
+    let _ = calls::remove_dir(dir); // one that holds anything stays
+}
+
+/// A file for passing use, which has no name any more: it ends with the process, however that ends.
+///
+/// # Errors
+/// `Write`.
+pub fn nameless(dir: &Path) -> Result<File> {
+    let path = dir.join(format!(".scratch.tmp-{}", std::process::id()));
+    let file = calls::create(&path, true).map_err(|e| refused(&path, 0, 0, e))?;
+    remove(&path)?;
+    Ok(file)
+}
+
+/// Writes `bytes` as `dir/name`, whole or not at all.
+///
+/// # Errors
+/// As [`NewFile`].
+pub fn write_whole(dir: &Path, name: &str, tag: &str, bytes: &[u8], replace: bool) -> Result<()> {
+    let new = NewFile::create(dir, name, tag, replace, bytes.len() as u64)?;
+    new.write_at(bytes, 0)?;
+    new.publish()
+}
+
+/// Writes what a user asked for to `path`, as `content` makes it: a file in one step, links followed; into what is no file (a device, a
+/// pipe) plainly, where a reader that goes away is no failure.
+///
+/// # Errors
+/// `Write`.
+pub fn write_output(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let into = |file: &File| {
+        let mut buffered = BufWriter::with_capacity(1 << 16, file);
+        content(&mut buffered).and_then(|()| buffered.flush())
+    };
+    if fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        let written = OpenOptions::new().write(true).open(path).and_then(|file| into(&file));
+        return written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Error::writing(path, e)) });
+    }
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let new = NewFile::create(folder_of(&target), &target.file_name().unwrap_or_default().to_string_lossy(), "new", true, 0)?;
+    into(new.file()).map_err(|e| new.fail(e))?;
+    new.publish()
+}
+
+/// Writes `parts`, one after the other, to `path`, replacing what was there in one step.
+///
+/// # Errors
+/// As [`NewFile`].
+pub fn write_atomically(path: &Path, parts: &[&[u8]]) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = NewFile::create(folder_of(path), &name, "new", true, parts.iter().map(|p| p.len() as u64).sum())?;
+    let mut offset = 0;
+    for part in parts {
+        new.write_at(part, offset)?;
+        offset += part.len() as u64;
+    }
+    new.publish()
+}
+
+/// Makes `link` another name of `file`, replacing what was there in one step; copies where the file system has no links.
+///
+/// # Errors
+/// `Write`.
+pub fn link_atomically(file: &Path, link: &Path) -> Result<()> {
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = link.with_file_name(format!(".{name}.tmp-new"));
+    remove(&temporary)?;
+    if calls::link(file, &temporary).is_err() {
+        return write_atomically(link, &[&fs::read(file).map_err(|e| Error::reading(file, e))?]);
+    }
+    if let Err(e) = calls::rename(&temporary, link, true) {
+        let _ = calls::remove(&temporary);
+        return Err(refused(link, 0, 0, e));
+    }
+    remove(&temporary)?; // rename does nothing when both names already are the same file
+    sync_dir(folder_of(link))
+}
+
+/// Removes the temporary files that a killed run left in `dir`.
+///
+/// # Errors
+/// `Write` when one cannot be removed.
+pub fn remove_temporaries(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(|e| Error::reading(dir, e))? {
+        let path = entry.map_err(|e| Error::reading(dir, e))?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with('.') && name.contains(".tmp-") {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_atomically(&path, &[b"one"]).unwrap();
+        write_atomically(&path, &[b"tw", b"o"]).unwrap();
+        link_atomically(&path, &folder.path().join("b")).unwrap();
+        link_atomically(&path, &folder.path().join("b")).unwrap();
+        assert_eq!(fs::read(folder.path().join("b")).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_missing_folder_is_a_write_error_naming_the_path() {
+        let error = write_atomically(Path::new("/nonexistent/x"), &[b""]).unwrap_err();
+        assert!(error.exit_code() == 73 && error.to_string().contains("/nonexistent/x"), "{error}");
+    }
+}
