@@ -42,7 +42,7 @@ pub struct Args {
     /// Packed pictures, for a second measurement with loaded ones instead of synthetic; `made`: shards of noise in a temporary folder
     #[arg(long, value_name = "DIR|made")]
     data: Option<PathBuf>,
-    /// Steps timed, after two that are not; on a GPU so many times five
+    /// Steps timed, after two that are not; on a GPU so many times five, from five on
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     #[arg(long, value_name = "N")]
@@ -57,8 +57,10 @@ pub struct Args {
 const PICTURES: usize = 1_281_167;
 /// Batches in the shards of `--data made`.
 const MADE_BATCHES: usize = 8;
+/// On a GPU: steps that follow each other without a look at the device, where so many groups are asked for.
+const GROUP: u32 = 5;
 /// Steps whose kernels are timed one by one.
-const TAKEN_APART: usize = 3;
+const TAKEN_APART: usize = 2;
 
 /// Augmentation from raw bytes, forward, loss, backward and SGD, as `train` does them; the median counts. On a GPU steps follow each other
 /// without waiting, as in training, and are looked at five by five.
@@ -95,7 +97,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let model = Model::new(&config.model, synthetic.classes().len(), false)?;
     device.check_room(&Demand::new(&config, precision, model.clone(), &*synthetic, None)?)?;
     let work = if precision == Precision::Bf16 { work_of(&device, &model, &config)? } else { None };
-    let group = if matches!(device, Device::Cpu) { 1 } else { 5 };
+    let group = if matches!(device, Device::Cpu) || args.steps < GROUP { 1 } else { GROUP };
     let name = device.describe(precision);
     let report = device.run(precision, Measure { args, name, precision, config, model, synthetic, loaded, work, group, began })?;
     drop(made);
@@ -130,7 +132,7 @@ struct Measure<'a> {
     loaded: Option<Arc<dyn Source>>,
     work: Option<(Vec<Row>, Ceilings)>,
     /// Steps that are timed together.
-    group: usize,
+    group: u32,
     began: Instant,
 }
 
@@ -214,7 +216,7 @@ impl Measure<'_> {
                 }
             }
             end_steps(learner)?;
-            times.push(start.elapsed().as_secs_f64() / self.group as f64);
+            times.push(start.elapsed().as_secs_f64() / f64::from(self.group));
         }
         Ok(Rate::of(times, self.config.batch_size))
     }
