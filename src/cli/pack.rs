@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         shuffle_seed: args.shuffle_seed.or((args.split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
         max_pixels: (args.max_size * 1e6).round() as u64,
     };
-    let source = SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone() };
+    let source = SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone(), scratch: None };
     let options =
         PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
     let terminal = Terminal::new(args.progress);

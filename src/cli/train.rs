@@ -151,14 +151,20 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets>
         Some(val) if val.is_empty() => Err(Error::data("there are no validation pictures").at("--val").next("imagenet-engine inspect DIR")),
         Some(val) if names(val) != names(&data.train) => Err(Error::data("training and validation pictures have different classes")
             .at(format!("{} and {}", config.data, config.val.as_deref().unwrap_or(Path::new("demo")).display()))
-            .because(format!("{} classes here, {} there, or other names", data.train.classes().len(), val.classes().len()))
-            .next("pack both splits of the same dataset")),
+            .because(first_difference(data.train.classes(), val.classes()))
+            .next("pack both splits of one data set; --class-names of pack gives numbered classes their names")),
         None if config.data != "synthetic" => {
             report.line("no --val: nothing will be evaluated");
             Ok(data)
         }
         _ => Ok(data),
     }
+}
+
+fn first_difference(train: &[String], val: &[String]) -> String {
+    let at = train.iter().zip(val).position(|(t, v)| t != v).unwrap_or(train.len().min(val.len()));
+    let name = |names: &[String]| names.get(at).map_or_else(|| "none".to_owned(), |n| format!("\"{n}\""));
+    format!("{} classes in training, {} in validation; class {at} is {} and {}", train.len(), val.len(), name(train), name(val))
 }
 
 /// Random pixels the shape of ImageNet packed at 256 for a crop of 224: as many pictures, as many classes.

@@ -58,7 +58,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
         let stop = super::signals::stop_on_signal()?;
-        let options = SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone() };
+        let options =
+            SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone(), scratch: None };
         let repaired = repair(&args.dir, source, &options, &report.damaged_shards, &terminal, &stop)?;
         out!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;

@@ -8,7 +8,7 @@
 
 use super::bad::{BAD_IMAGES, BadPicture, OnBad, report_bad, too_many_bad};
 use super::format::hex;
-use super::manifest::{Class, MANIFEST, Manifest};
+use super::manifest::{Class, MANIFEST, Manifest, Split};
 use super::plan::{Plan, PlanOptions};
 use super::resume::{Done, finished_shards};
 use super::shard_writer::{ShardSummary, ShardWriter};
@@ -74,16 +74,21 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     refuse_existing(dir)?;
     remove_temporaries(dir)?;
+    let source = SourceOptions { scratch: Some(dir.clone()), ..options.source.clone() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|e| Error::internal(e.to_string()))?;
-    let Some(plan) = pool.install(|| Plan::make(&options.input, &options.source, &options.plan, progress, stop))? else {
+    let Some(plan) = pool.install(|| Plan::make(&options.input, &source, &options.plan, progress, stop))? else {
         return Ok(PackEnd::Stopped);
     };
-    for note in &plan.notes {
+    let notes: Vec<String> = plan.notes.iter().cloned().chain(other_classes_beside(dir, &plan)).collect();
+    for note in &notes {
         progress.note(&format!("note: {note}"));
     }
     let Some(done) = pool.install(|| finished_shards(dir, &plan, progress, stop))? else { return Ok(PackEnd::Stopped) };
     let missing = (0..plan.shard_count()).filter(|&s| done[s as usize].is_none());
     let needed = plan.estimated_bytes(missing);
+    if free_bytes(dir).is_some_and(|free| needed > free) {
+        plan.store.forget_spilled(); // its room is wanted
+    }
     check_space(dir, needed)?;
 
     progress.start("packing", plan.items.len() as u64);
@@ -113,7 +118,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     }
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
-    Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes: plan.notes.clone() })))
+    Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes })))
 }
 
 /// Makes shard `index` of `plan` in `dir` anew. `false` when `stop` was set.
@@ -251,6 +256,25 @@ fn refuse_output_inside_input(input: &Path, output: &Path) -> Result<()> {
             .next("an --output beside the pictures"));
     }
     Ok(())
+}
+
+/// Training refuses splits of different classes; that is better known before hours of packing.
+fn other_classes_beside(dir: &Path, plan: &Plan) -> Option<String> {
+    let other = if plan.options.split == Split::Train { Split::Val } else { Split::Train };
+    let beside = dir.canonicalize().ok()?.parent()?.join(other.name());
+    let manifest = Manifest::read(&beside).ok()?;
+    let theirs: Vec<&String> = manifest.classes.iter().map(|c| &c.name).collect();
+    let ours: Vec<&String> = plan.classes.iter().collect();
+    let at = (0..ours.len().max(theirs.len())).find(|&i| ours.get(i) != theirs.get(i))?;
+    let name = |names: &[&String]| names.get(at).map_or_else(|| "none".to_owned(), |n| format!("\"{n}\""));
+    Some(format!(
+        "the classes differ from those of {}: class {at} is {} here and {} there ({} classes and {}); train refuses such a pair",
+        beside.display(),
+        name(&ours),
+        name(&theirs),
+        ours.len(),
+        theirs.len()
+    ))
 }
 
 fn refuse_existing(dir: &Path) -> Result<()> {

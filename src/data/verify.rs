@@ -196,7 +196,8 @@ pub fn repair(
     let options = plan_options(&manifest)
         .ok_or_else(|| Error::data("this data set does not say how it was packed").at(dir.join(MANIFEST).display().to_string()))?;
     let stopped = || Error::data("stopped before the repair was done").next("run the same command again");
-    let plan = Plan::make(input, source, &options, progress, stop)?.ok_or_else(stopped)?;
+    let source = SourceOptions { scratch: Some(dir.to_owned()), ..source.clone() };
+    let plan = Plan::make(input, &source, &options, progress, stop)?.ok_or_else(stopped)?;
     if hex(&plan.dataset_id) != manifest.dataset_id {
         return Err(Error::data("the pictures are not those that were packed")
             .at(input.display().to_string())

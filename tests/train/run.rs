@@ -115,4 +115,5 @@ fn pictures_of_other_classes_are_refused() {
     let output = train(&data, &folder.path().join("run"), &["--val", other.to_str().unwrap()]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(65) && text.contains("different classes"), "{text}");
+    assert!(text.contains("8 classes in training, 2 in validation; class 0 is ") && text.contains(" and \"a\""), "{text}");
 }

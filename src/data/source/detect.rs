@@ -52,6 +52,8 @@ pub struct SourceOptions {
     pub labels: Option<PathBuf>,
     /// Lines of a class name and the words for it.
     pub class_names: Option<PathBuf>,
+    /// A folder of the disk that may be used while packing, for sources that are slow to read in any order but their own.
+    pub scratch: Option<PathBuf>,
 }
 
 /// Label files that are looked for beside the pictures, and files of class names.
@@ -105,7 +107,7 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         Looked::FlatTar(path) => flat::tar(&path, &read_labels(&path)?),
         Looked::Samples(archives) => webdataset::list(archives, names.as_ref()),
         Looked::List(path) => list::list(&path, names.as_ref()),
-        Looked::Tables(tables) => parquet(tables, names.as_ref()),
+        Looked::Tables(tables) => parquet(tables, names.as_ref(), options.scratch.as_deref()),
     }?;
     if let Some(names) = names {
         let words: std::collections::HashMap<String, String> = names.into_iter().collect();
@@ -117,12 +119,16 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(tables: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
-    super::parquet::list(tables, names)
+fn parquet(tables: Vec<PathBuf>, names: Option<&Names>, scratch: Option<&Path>) -> Result<Listing> {
+    let mut listing = super::parquet::list(tables, names)?;
+    if let Some(dir) = scratch {
+        listing.store.spill_into(dir);
+    }
+    Ok(listing)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(tables: Vec<PathBuf>, _names: Option<&Names>) -> Result<Listing> {
+fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: Option<&Path>) -> Result<Listing> {
     Err(Error::usage("this build reads no Parquet")
         .at(tables.first().map_or_else(String::new, |p| p.display().to_string()))
         .because("it was built without the cargo feature `parquet`")

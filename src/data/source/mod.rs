@@ -15,6 +15,8 @@ mod list;
 mod matlab;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod spill;
 mod store;
 mod tar;
 mod webdataset;

@@ -1,8 +1,8 @@
 //! Hugging Face's Parquet files: columns `image.bytes`, `image.path` and `label`, one picture a row.
 //!
 //! Listing reads labels and paths alone. A picture is read by decoding its row group (100 rows in Hugging Face's files of pictures);
-//! the last few groups are kept, so reading in the order of the file costs nothing twice, and reading in another order costs a group
-//! for each picture. Classes are named by `--class-names`, else by the WordNet ids in the paths, else as the file's own metadata
+//! the last few groups are kept, so reading in the order of the file decodes nothing twice, and [`super::spill`] keeps the pictures for
+//! every other order. Classes are named by `--class-names`, else by the WordNet ids in the paths, else as the file's own metadata
 //! (`huggingface`, ClassLabel) says, else by their numbers. Panics of the reader on damaged files are caught.
 
 use super::arrange::{Found, below_class, names_by_wnid};
@@ -18,6 +18,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 const NEXT: &str = "give Parquet files with columns image (bytes, path) and label, as datasets.Image and ClassLabel make them";
@@ -34,16 +35,23 @@ type Slot = ((u32, u32), Arc<OnceLock<Group>>);
 
 /// The row groups that were read last.
 #[derive(Debug, Default)]
-pub struct Tables(Mutex<Vec<Slot>>);
+pub struct Tables {
+    recent: Mutex<Vec<Slot>>,
+    groups_read: AtomicU64,
+}
 
 impl Tables {
+    pub fn groups_read(&self) -> u64 {
+        self.groups_read.load(Ordering::Relaxed)
+    }
+
     /// The picture of a row, into `bytes`.
     ///
     /// # Errors
     /// Why it cannot be read.
     pub fn read(&self, path: &Path, archive: u32, group: u32, row: u32, bytes: &mut Vec<u8>) -> std::result::Result<(), String> {
         let slot = {
-            let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             let key = (archive, group);
             let at = recent.iter().position(|(k, _)| *k == key);
             let entry = at.map_or_else(|| (key, Arc::default()), |i| recent.remove(i));
@@ -54,7 +62,11 @@ impl Tables {
             }
             entry.1
         };
-        let rows = slot.get_or_init(|| quietly(|| read_group(path, group as usize))).as_ref().map_err(Clone::clone)?;
+        let decode = || {
+            self.groups_read.fetch_add(1, Ordering::Relaxed);
+            quietly(|| read_group(path, group as usize))
+        };
+        let rows = slot.get_or_init(decode).as_ref().map_err(Clone::clone)?;
         let picture = rows.get(row as usize).and_then(Option::as_ref).ok_or("the row holds no picture bytes")?;
         if picture.len() as u64 > MAX_FILE {
             return Err(format!("a picture of {} bytes, above {MAX_FILE}", picture.len()));

@@ -30,6 +30,8 @@ pub struct Store {
     archives: Vec<PathBuf>,
     #[cfg(feature = "parquet")]
     tables: super::parquet::Tables,
+    #[cfg(feature = "parquet")]
+    spill: super::spill::Spill,
 }
 
 impl Store {
@@ -40,7 +42,27 @@ impl Store {
             archives,
             #[cfg(feature = "parquet")]
             tables: super::parquet::Tables::default(),
+            #[cfg(feature = "parquet")]
+            spill: super::spill::Spill::default(),
         }
+    }
+
+    /// Puts pictures of Parquet files by in `dir` when they are first read, so that no order of reading decodes a row group again.
+    #[cfg(feature = "parquet")]
+    pub fn spill_into(&mut self, dir: &Path) {
+        self.spill = super::spill::Spill::beside(dir);
+    }
+
+    /// Gives back the room of what was put by.
+    pub fn forget_spilled(&self) {
+        #[cfg(feature = "parquet")]
+        self.spill.forget();
+    }
+
+    /// Row groups of Parquet files that were decoded so far.
+    #[cfg(feature = "parquet")]
+    pub fn row_groups_read(&self) -> u64 {
+        self.tables.groups_read()
     }
 
     /// Reads a picture into `bytes`, replacing what they were.
@@ -66,7 +88,13 @@ impl Store {
                 })
             }
             #[cfg(feature = "parquet")]
-            Place::Row { archive, group, row } => self.tables.read(self.archive(*archive)?, *archive, *group, *row, bytes),
+            Place::Row { archive, group, row } => {
+                if !self.spill.read((*archive, *group, *row), bytes) {
+                    self.tables.read(self.archive(*archive)?, *archive, *group, *row, bytes)?;
+                    self.spill.put((*archive, *group, *row), bytes);
+                }
+                Ok(())
+            }
             #[cfg(not(feature = "parquet"))]
             Place::Row { .. } => Err("this build reads no Parquet (cargo feature `parquet`)".to_owned()),
         }
