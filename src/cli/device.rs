@@ -11,8 +11,8 @@ use crate::cuda::images;
 use crate::cuda::stream::Stream;
 use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
+use crate::fit::Demand;
 use crate::train::config::Precision;
-use crate::train::fit::Demand;
 
 /// What `--device` came to.
 #[derive(Clone)]

@@ -3,7 +3,6 @@
 pub mod config;
 mod diverged;
 pub mod eval;
-pub mod fit;
 mod loading;
 pub mod lr_find;
 pub mod metrics;

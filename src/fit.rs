@@ -1,9 +1,6 @@
 //! Whether a run fits a device's memory, before anything is taken of it: the run's own host code on a device of paper, for the batch that
 //! was asked for and, if that does not fit, for others until the largest that does is found.
 
-use super::config::{Config, Precision};
-use super::plan::Plan;
-use super::step::{Learner, LearnerOptions, Pictures};
 use crate::backend::{Counters, Crop, PictureView, StoredBatch};
 use crate::checkpoint::State;
 use crate::cuda::Element;
@@ -13,6 +10,9 @@ use crate::cuda::timed::Properties;
 use crate::data::loader::Source;
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::train::config::{Config, Precision};
+use crate::train::plan::Plan;
+use crate::train::step::{Learner, LearnerOptions, Pictures};
 use half::bf16;
 
 /// Pictures looked at to learn how large they are.
