@@ -1,10 +1,13 @@
 """What `imagenet-engine pack --resize 256` competes with: Pillow decoding and resizing the same pictures on one core.
 
-    python benches/rivals/pillow_pack.py FOLDER [--resize 256] [--repeat 5]
+    python benches/rivals/pillow_pack.py FOLDER [--resize 256] [--quality Q [--max-side N]] [--copy] [--repeat 5]
 
-Prints JSON: pictures per second of decode + convert("RGB") + BILINEAR resize of the short side, by process time.
+Prints JSON: pictures per second of decode + convert("RGB") + BILINEAR resize of the short side, by process time. With --quality the
+pictures are encoded as JPEG instead (4:2:0), those above --max-side made smaller before; with --copy they are decoded, so that damage
+is found, and their bytes are kept.
 """
 import argparse
+import io
 import json
 import pathlib
 import statistics
@@ -14,9 +17,21 @@ import PIL
 from PIL import Image
 
 
-def one(path, side):
+def one(path, a):
+    if a.copy:
+        data = path.read_bytes()
+        Image.open(io.BytesIO(data)).load()
+        return data
     image = Image.open(path).convert("RGB")
     w, h = image.size
+    if a.quality:
+        longest = max(w, h)
+        if a.max_side and longest > a.max_side:
+            image = image.resize((max(1, w * a.max_side // longest), max(1, h * a.max_side // longest)), Image.BILINEAR)
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=a.quality)
+        return out.getvalue()
+    side = a.resize
     size = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
     return image.resize(size, Image.BILINEAR).tobytes()
 
@@ -25,16 +40,19 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("folder")
     p.add_argument("--resize", type=int, default=256)
+    p.add_argument("--quality", type=int)
+    p.add_argument("--max-side", type=int)
+    p.add_argument("--copy", action="store_true")
     p.add_argument("--repeat", type=int, default=5)
     a = p.parse_args()
     paths = sorted(f for f in pathlib.Path(a.folder).rglob("*") if f.suffix.lower() in (".jpeg", ".jpg", ".png"))
     for path in paths:  # warm the page cache
-        one(path, a.resize)
+        one(path, a)
     rates = []
     for _ in range(a.repeat):
         start = time.process_time()
         for path in paths:
-            one(path, a.resize)
+            one(path, a)
         rates.append(len(paths) / (time.process_time() - start))
     print(json.dumps({"images_per_s_per_core": round(statistics.median(rates), 1), "min": round(min(rates), 1), "max": round(max(rates), 1),
                       "pictures": len(paths), "pillow": PIL.__version__}))

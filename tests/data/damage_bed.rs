@@ -37,14 +37,7 @@ impl Bed {
     pub fn new(tmp: &Path, kind: &str, seed: u64) -> Self {
         let (input, dir) = (tmp.join(format!("in-{kind}-{seed}")), tmp.join(format!("out-{kind}-{seed}")));
         tree(&input, 3, 4, 20, seed);
-        let base = options(&input, &dir);
-        let plan = PlanOptions { size: 16, records_per_shard: 6, ..base.plan.clone() };
-        let plan = match kind {
-            "square" => PlanOptions { fit: Fit::Square, ..plan },
-            "jpeg" => PlanOptions { jpeg: Some(JpegOptions { quality: Some(90), max_side: 0 }), ..plan },
-            _ => plan,
-        };
-        run(&PackOptions { plan, ..base }).unwrap();
+        run(&Self::plan(kind, 16, 6, &options(&input, &dir))).unwrap();
         let shard = dir.join(VICTIM);
         let bytes = std::fs::read(&shard).unwrap();
         let records = Dataset::open(&dir).unwrap().shards()[1].entries.clone();
@@ -52,6 +45,17 @@ impl Bed {
         let original = use_all(&dir).unwrap();
         assert!(verify(&dir, Depth::Full, &Silent).unwrap().damage.is_empty(), "undamaged it must pass, or the tests show nothing");
         Self { input, dir, shard, bytes, original, records, slowest: Duration::ZERO }
+    }
+
+    /// The options of one of [`KINDS`].
+    pub fn plan(kind: &str, size: u32, records_per_shard: u64, base: &PackOptions) -> PackOptions {
+        let plan = PlanOptions { size, records_per_shard, ..base.plan.clone() };
+        let plan = match kind {
+            "square" => PlanOptions { fit: Fit::Square, ..plan },
+            "jpeg" => PlanOptions { jpeg: Some(JpegOptions { quality: Some(90), max_side: 0 }), ..plan },
+            _ => plan,
+        };
+        PackOptions { plan, ..base.clone() }
     }
 
     /// Puts `damaged` in the place of the shard: it must be found. Returns whether opening and reading found it too.

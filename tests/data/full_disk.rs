@@ -48,6 +48,9 @@ fn inside_packing() {
         );
         assert!(files(&disk.join("out")).is_empty(), "{mib}: {:?}", files(&disk.join("out")).keys());
 
+        let (code, said) = call(&[arguments(&i, &o, "512"), vec!["--estimate"]].concat());
+        assert!(code == 73 && said.contains("the shards need about ") && said.contains("what would fit: "), "{mib}: {said}");
+
         // What fits fits no more, since something else fills the disk meanwhile: the pack is halted when it has begun its shard.
         let mut child = program(&arguments(&i, &o, "256")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_child(&child);
@@ -73,5 +76,5 @@ fn inside_packing() {
         let (code, said) = call(&arguments(&i, &o, "256"));
         assert!(code == 0 && files(&disk.join("out")) == files(&whole), "{mib}: {said}");
     }
-    eprintln!("disks of 1 to 64 MiB: 14 packs refused with 73, 7 finished to the same bytes");
+    eprintln!("disks of 1 to 64 MiB: 21 packs and estimates refused with 73, 7 finished to the same bytes");
 }

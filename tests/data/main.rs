@@ -8,11 +8,14 @@ mod damage_bytes;
 mod damage_fields;
 mod demo;
 mod full_disk;
+mod fuzzing;
 mod golden;
 mod hostile;
 mod jpeg;
 mod loading;
 mod packing;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod power;
 mod repair;
 mod resume;

@@ -149,3 +149,16 @@ fn any_call_of_saving_that_fails_is_told_and_keeps_the_last_checkpoint() {
         "{tried} failing calls while saving: {told} told with exit code 73, the others overcome; the last checkpoint is there after each"
     );
 }
+
+#[test]
+fn a_second_run_in_one_folder_is_refused_by_process() {
+    let tmp = tempfile::tempdir().unwrap();
+    let run = tmp.path().join("run");
+    let first = RunDir::open(&run, false).unwrap();
+    first.write_config("[run]\n").unwrap();
+    let error = RunDir::open(&run, true).err().expect("two at once");
+    let words = format!("another process trains here (process {})", std::process::id());
+    assert!(error.exit_code() == 73 && error.to_string().contains(&words), "{error}");
+    drop(first);
+    assert!(RunDir::open(&run, true).is_ok());
+}

@@ -24,6 +24,9 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(fail)?;
+    if let Some(palette) = reader.info().palette.as_ref().filter(|p| p.len() % 3 != 0) {
+        return Err(format!("PNG with a palette of {} bytes, no multiple of 3", palette.len())); // png 0.18 would panic
+    }
     let palette_gray = reader.info().color_type == ColorType::Grayscale || reader.info().color_type == ColorType::GrayscaleAlpha;
     let len = reader.output_buffer_size().ok_or("PNG too large")?;
     let mut raw = vec![0; len];
