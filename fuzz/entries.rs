@@ -10,8 +10,11 @@ use imagenet_engine::data::{Dataset, Split, decode};
 use imagenet_engine::progress::Silent;
 use std::path::{Path, PathBuf};
 
+/// What a target's name stands for.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The name of each target and its function.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub const TARGETS: [Target; 9] = [
     ("shard", shard),
     ("shard_fields", shard_fields),
     ("manifest", manifest),
