@@ -52,15 +52,14 @@ fn inside_packing() {
         assert!(code == 73 && said.contains("the shards need about ") && said.contains("what would fit: "), "{mib}: {said}");
 
         // What fits fits no more, since something else fills the disk meanwhile: the pack is halted when it has begun its shard.
-        let mut child = program(&arguments(&i, &o, "256")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = program(&arguments(&i, &o, "256"));
+        command.env("IE_FAILPOINT", "stop:temp-created").stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
-        let begun =
-            || std::fs::read_dir(disk.join("out")).is_ok_and(|d| d.flatten().any(|e| e.file_name().to_string_lossy().contains(".tmp-")));
-        while !begun() {
-            assert!(child.try_wait().unwrap().is_none(), "{mib}: it ended before it had begun");
-            std::hint::spin_loop();
+        let halted = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|s| s.contains(") T "));
+        while !halted() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        kill_process(pid, Signal::STOP).unwrap();
         fill(&disk.join("ballast"));
         kill_process(pid, Signal::CONT).unwrap();
         let output = child.wait_with_output().unwrap();
