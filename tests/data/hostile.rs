@@ -164,6 +164,7 @@ fn labels_that_do_not_fit_are_told() {
         ("ILSVRC2012_val_00000001.JPEG\n".as_bytes(), "line 1: expected a picture and its class"),
         (b"a.jpg 1\na.jpg 2\n", "there twice, with different classes"),
         (b"a.jpg 99999999999\n", "line 1: class 99999999999"),
+        (b"a.jpg 1\na.png 555552\n", "line 2: class 555552 of 65536"),
         (b"\xFF\xD8\xFF\xE0", "not text"),
         (b"a.jpg ../up\n", "holds a /"),
     ] {

@@ -128,6 +128,11 @@ pub fn rows(path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Classes that numbers alone may make of so many pictures. A wrong column would otherwise give hundreds of thousands of empty ones.
+pub fn most_numbers(pictures: usize) -> u64 {
+    (4 * pictures as u64).clamp(1 << 16, MOST_CLASSES)
+}
+
 /// The classes of a list's lines.
 pub struct Resolved {
     pub classes: Vec<String>,
@@ -150,9 +155,10 @@ impl Resolved {
         let mut index: HashMap<&str, u32> = HashMap::new();
         if let Some(numbers) = numbers {
             let count = names.map_or_else(|| numbers.iter().max().map_or(0, |m| m.saturating_add(1)), |n| n.len() as u64);
-            let outside = numbers.iter().position(|&n| n >= count || n >= MOST_CLASSES);
+            let most = if names.is_some() { MOST_CLASSES } else { most_numbers(rows.len()) };
+            let outside = numbers.iter().position(|&n| n >= count || n >= most);
             if let Some(i) = outside {
-                return Err(wrong(&rows[i], format!("class {} of {}", numbers[i], count.min(MOST_CLASSES))));
+                return Err(wrong(&rows[i], format!("class {} of {}", numbers[i], count.min(most))));
             }
             let labels: Vec<u32> = numbers.iter().map(|&n| n as u32).collect();
             let by_wnid =

@@ -6,7 +6,7 @@
 //! (`huggingface`, ClassLabel) says, else by their numbers. Panics of the reader on damaged files are caught.
 
 use super::arrange::{Found, below_class, names_by_wnid};
-use super::labels::Names;
+use super::labels::{Names, most_numbers};
 use super::store::MAX_FILE;
 use super::{Kind, Listing, Place, Store};
 use crate::data::decode::quietly;
@@ -210,9 +210,9 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
     let rows = || tables.iter().enumerate().flat_map(|(t, table)| table.rows.iter().map(move |row| (t as u32, row)));
     let known = || rows().filter_map(|(_, r)| Some((u32::try_from(r.2?).ok()?, r.3.as_str())));
     let highest = known().map(|(label, _)| label).max().map_or(0, |l| u64::from(l) + 1);
-    let count = names.map_or(own.len(), Vec::len) as u64;
-    let count = if count == 0 { highest } else { count };
-    if highest > count || count > MOST_CLASSES {
+    let named = names.map_or(own.len(), Vec::len) as u64;
+    let (count, most) = if named == 0 { (highest, most_numbers(rows().count())) } else { (named, MOST_CLASSES) };
+    if highest > count || count > most {
         return Err(Error::data(format!("label {} of {count} classes", highest.saturating_sub(1)))
             .at(origin)
             .because("labels and class names of different data sets"));
