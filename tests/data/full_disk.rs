@@ -58,6 +58,7 @@ fn inside_packing() {
         let pid = Pid::from_child(&child);
         let halted = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|s| s.contains(") T "));
         while !halted() {
+            assert!(child.try_wait().unwrap().is_none(), "{mib}: it ended before it was halted");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         fill(&disk.join("ballast"));
