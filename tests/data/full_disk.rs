@@ -56,7 +56,8 @@ fn inside_packing() {
         command.env("IE_FAILPOINT", "stop:temp-created").stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
-        let halted = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|s| s.contains(") T "));
+        let status = format!("/proc/{}/stat", child.id());
+        let halted = || std::fs::read_to_string(&status).is_ok_and(|s| s.contains(") T "));
         while !halted() {
             assert!(child.try_wait().unwrap().is_none(), "{mib}: it ended before it was halted");
             std::thread::sleep(std::time::Duration::from_millis(1));
