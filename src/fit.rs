@@ -146,3 +146,34 @@ fn gib(bytes: usize) -> String {
         format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic::Synthetic;
+
+    /// ResNet-50 on 256 pictures: what is said to fit runs on a device with that memory, and one picture more does not.
+    #[test]
+    fn the_largest_batch_runs_and_the_next_does_not() {
+        let config = Config { lr: Some(0.1), ..Config::default() };
+        let pictures = Synthetic::new(5000, 256, 256, 1000, 1);
+        let model = Model::new("resnet50", 1000, false).unwrap();
+        let demand = Demand::new(&config, Precision::Bf16, model, &pictures, Some(&pictures)).unwrap();
+        let device = Properties { multiprocessors: 132, ..Properties::default() };
+        let whole = demand.bytes(256, &device).unwrap();
+        assert!((10 << 30..20 << 30).contains(&whole), "{whole}");
+        let free = whole / 2;
+        let largest = demand.largest_batch(256, free, &device).unwrap().unwrap();
+        let fits = |batch| {
+            let backend = Cuda::<_, bf16>::new(Paper::new(&device).with_memory(free)).unwrap();
+            let options = Plan::new(&config, 5000).unwrap().learner_options(&config, &demand.model);
+            demand.run(&backend, demand.model.clone(), options, batch)
+        };
+        fits(largest).unwrap();
+        assert!(fits(largest + 1).unwrap_err().to_string().contains("out of device memory"));
+        let said = demand.check(free, &device).unwrap_err().to_string();
+        assert!(said.contains(&format!("--batch-size {largest} fits")) && said.contains("makes the same updates"), "{said}");
+        assert!(demand.check(whole, &device).is_ok());
+        assert!(demand.check(1 << 20, &device).unwrap_err().to_string().contains("not even one picture"));
+    }
+}

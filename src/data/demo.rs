@@ -5,16 +5,11 @@
 //! frequent, everywhere), so a linear model fails while a small convolutional network learns it in minutes. Picture i is a pure
 //! function of (seed, i): the shards are the same on every machine.
 
-use super::format::{Encoding, hex};
-use super::manifest::{Class, Manifest, Split};
-use super::shard_writer::{Record, ShardPlan, ShardWriter};
-use super::sums::ChannelSums;
-use crate::error::{Error, Result};
+use super::made::Made;
+use super::manifest::Split;
+use crate::error::Result;
 use crate::rng::{Purpose, Stream};
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Side of a picture in pixels.
 pub const SIDE: u32 = 32;
@@ -28,67 +23,19 @@ const SAMPLES: u32 = 2;
 /// # Errors
 /// `Write` when `dir` holds a data set already or cannot be written.
 pub fn write(dir: &Path, split: Split, count: usize, seed: u64) -> Result<()> {
-    std::fs::create_dir_all(dir).map_err(|e| Error::writing(dir, e))?;
-    let options = serde_json::json!({ "source": "demo", "version": 1, "seed": seed, "count": count, "side": SIDE, "split": split });
-    let dataset_id: [u8; 32] = Sha256::digest(options.to_string()).into();
-    let classes = Arc::new(CLASSES.map(str::to_owned).to_vec());
-    let name = |i: usize| format!("{}/{i:06}.png", CLASSES[label(i)]);
-    let plan = ShardPlan {
-        split: split.name().to_owned(),
-        dataset_id,
-        index: 0,
-        count: 1,
-        first_global_id: 0,
-        capacity: count as u64,
-        names_capacity: (0..count).map(|i| name(i).len() as u64).sum(),
-        encoding: Encoding::RawFixed,
-        fixed: (SIDE as u16, SIDE as u16),
-        classes: classes.clone(),
-        options: options.clone(),
-    };
-    let mut writer = ShardWriter::create(dir, plan)?;
-    let mut per_class = [0u64; CLASSES.len()];
-    let side = SIDE as u16;
-    for chunk in (0..count).collect::<Vec<_>>().chunks(1024) {
-        let pictures: Vec<Vec<u8>> = chunk.par_iter().map(|&i| picture(seed, split, i)).collect();
-        for (&i, pixels) in chunk.iter().zip(pictures) {
-            let label = label(i) as u32;
-            per_class[label as usize] += 1;
-            let sums = ChannelSums::of(&pixels);
-            let (name, global_id) = (name(i), i as u64);
-            let record = Record {
-                payload: pixels,
-                width: side,
-                height: side,
-                original: (side, side),
-                flags: 0,
-                label,
-                global_id,
-                name,
-                source_sha: [0; 8],
-            };
-            writer.append(&record, &sums)?;
-        }
-    }
-    let (summary, sums) = writer.finish()?;
-    let (mean, std) = sums.mean_std();
-    let classes = classes.iter().zip(per_class).map(|(name, records)| Class { name: name.clone(), words: None, records }).collect();
-    let manifest = Manifest {
-        format_version: 1,
-        dataset_id: hex(&dataset_id),
+    Made {
         split,
-        source: Some("demo".to_owned()),
-        encoding: Encoding::RawFixed.name().to_owned(),
-        records: count as u64,
-        skipped: 0,
-        classes,
-        mean,
-        std,
-        sums,
-        shards: vec![summary],
-        options,
-    };
-    manifest.publish(dir)
+        source: "demo",
+        options: serde_json::json!({ "source": "demo", "version": 1, "seed": seed, "count": count, "side": SIDE, "split": split }),
+        classes: CLASSES.map(str::to_owned).to_vec(),
+        count,
+        side: SIDE as u16,
+        records_per_shard: count,
+        name: &|i| format!("{}/{i:06}.png", CLASSES[label(i)]),
+        label: &|i| label(i) as u32,
+        pixels: &|i| Ok(picture(seed, split, i)),
+    }
+    .write(dir)
 }
 
 /// The label of picture `i`: all classes equally often.

@@ -7,7 +7,7 @@ use crate::bench::host::Watch;
 use crate::bench::loading::{self, Options, Rate};
 use crate::data::Dataset;
 use crate::data::loader::Source;
-use crate::data::made::{Made, Scratch};
+use crate::data::made::{Scratch, write_noise};
 use crate::data::order::Shuffle;
 use crate::data::place::Place;
 use crate::error::{Error, Result};
@@ -104,6 +104,6 @@ fn make(text: &str) -> Result<Scratch> {
         return Err(Error::usage(format!("'{text}' is not COUNTxSIDE")).at("--made").next("--made 2048x256"));
     };
     let scratch = Scratch::new("bench-loader")?;
-    Made { count, side, classes: 1000, records_per_shard: 1 << 16 }.write(scratch.path())?;
+    write_noise(scratch.path(), count, side, 1000, 1 << 16)?;
     Ok(scratch)
 }

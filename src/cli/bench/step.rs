@@ -12,7 +12,7 @@ use crate::checkpoint::State;
 use crate::cuda::timed::Timed;
 use crate::data::Dataset;
 use crate::data::loader::{Loader, LoaderOptions, PictureInfo, Source};
-use crate::data::made::{Made, Scratch};
+use crate::data::made::{Scratch, write_noise};
 use crate::data::synthetic::Synthetic;
 use crate::error::{Error, Result};
 use crate::fit::Demand;
@@ -111,7 +111,7 @@ fn make(config: &Config) -> Result<Scratch> {
     let scratch = Scratch::new("bench-step")?;
     let side = (config.train_crop_size as u32 * 8).div_ceil(7) as u16;
     let count = MADE_BATCHES * config.batch_size;
-    Made { count, side, classes: 1000, records_per_shard: count.div_ceil(2) }.write(scratch.path())?;
+    write_noise(scratch.path(), count, side, 1000, count.div_ceil(2))?;
     Ok(scratch)
 }
 
