@@ -27,7 +27,7 @@ pub use memory::Memory;
 pub use norm::{Norm, NormProblem};
 pub use pixels::{Pixels, Spare};
 pub use pool::Pool;
-pub use replay::Replay;
+pub use replay::{Launched, Replay};
 pub use update::{Counters, Hyper, Measured, ParamGroup, ParamGroups, Report, Update, UpdateRule, UpdateTable};
 
 /// A device that can train: one short trait per subject.

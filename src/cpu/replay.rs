@@ -1,7 +1,7 @@
 //! The CPU has nothing to gain by recording: an op is a call.
 
 use super::{Cpu, Real};
-use crate::backend::Replay;
+use crate::backend::{Launched, Replay};
 use crate::error::{Error, Result};
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ impl<T: Real> Replay for Cpu<T> {
         Err(Error::internal("the CPU does not record").at("record"))
     }
 
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>> {
         work().map(|()| None)
     }
 

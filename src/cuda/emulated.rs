@@ -6,6 +6,7 @@ mod stream;
 
 use super::launch::{Dims, Driver, KernelInfo};
 use super::timed::{EMULATOR, Properties, Timed};
+use crate::backend::Launched;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
@@ -318,7 +319,7 @@ impl Timed for Emulator {
         Ok(None)
     }
 
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>> {
         work().map(|()| None)
     }
 }

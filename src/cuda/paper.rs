@@ -5,6 +5,7 @@ use super::account::Account;
 use super::launch::{Dims, Driver, KernelInfo};
 use super::stream::Stream;
 use super::timed::{Properties, Timed};
+use crate::backend::Launched;
 use crate::error::{Error, Result};
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -106,7 +107,7 @@ impl Timed for Paper {
         Ok(None)
     }
 
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>> {
         work().map(|()| None)
     }
 }

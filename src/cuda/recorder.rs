@@ -2,6 +2,7 @@
 
 use super::launch::{Dims, Driver, KernelInfo};
 use super::timed::{Properties, Timed};
+use crate::backend::Launched;
 use crate::error::Result;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,7 +83,7 @@ impl<D: Timed> Timed for Recorder<D> {
         self.inner.time(repeats, before, work)
     }
 
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>> {
         self.inner.time_launches(work)
     }
 }

@@ -1,6 +1,7 @@
 //! Drivers that can be measured: what their device is, and how long work on it took.
 
 use super::launch::Driver;
+use crate::backend::Launched;
 use crate::error::Result;
 
 /// What a driver says of its device.
@@ -44,10 +45,9 @@ pub trait Timed: Driver {
         before: &mut dyn FnMut() -> Result<()>,
         work: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Option<Vec<f64>>>;
-    /// Does `work`, and gives the kernel of each launch with the seconds that the device spent in it, in order; none where that would say
-    /// nothing about a GPU. What is recorded and replayed is no launch.
+    /// Does `work`, and gives its launches, in order; none where their time would say nothing about a GPU. What is recorded and replayed is no launch.
     ///
     /// # Errors
     /// As [`Timed::time`].
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>>;
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>>;
 }

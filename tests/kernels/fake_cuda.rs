@@ -149,6 +149,8 @@ fn a_step_is_taken_apart_and_the_doctor_looks_at_the_machine() {
     let (calls, ms) = of_fprop.fold((0.0, 0.0), |(c, m), k| (c + k["calls"].as_f64().unwrap(), m + k["ms_per_step"].as_f64().unwrap()));
     assert!((calls - 19.0).abs() < 1e-9 && (ms - calls).abs() < 1e-6, "{calls} calls, {ms} ms");
     assert!(kernels.iter().filter(|k| k["op"] != "other").all(|k| k["op_roofline_percent"].as_f64().unwrap() > 0.0), "{kernels:?}");
+    let alone = kernels.iter().filter(|k| ["conv_fprop", "conv_dgrad"].iter().any(|op| k["op"] == *op));
+    assert!(alone.clone().count() >= 2 && alone.clone().all(|k| k["roofline_percent"].as_f64().unwrap() > 0.0), "{kernels:?}");
 
     // an nvidia-smi of our own, first on the path
     let smi = place.path().join("nvidia-smi");

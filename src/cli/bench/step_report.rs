@@ -38,8 +38,10 @@ pub struct Kernel {
     pub ms: f64,
     /// Of the step.
     pub share: f64,
-    /// Percent of the roofline that the kernel's operation reaches as a whole.
+    /// Percent of the roofline that the kernel reaches; none where others share its work.
     pub of_roofline: Option<f64>,
+    /// That its operation reaches as a whole.
+    pub op_of_roofline: Option<f64>,
 }
 
 impl Kernel {
@@ -52,7 +54,8 @@ impl Kernel {
                 calls: k.launches,
                 ms: 1e3 * k.seconds,
                 share: k.seconds / step_s,
-                of_roofline: op.of_roofline(),
+                of_roofline: k.of_roofline(),
+                op_of_roofline: op.of_roofline(),
             });
             kernels.collect::<Vec<_>>()
         };
@@ -63,7 +66,7 @@ impl Kernel {
     pub fn of_profile(profile: &Profile, update_s: f64, steps: usize, step_s: f64) -> Vec<Self> {
         let of = |op: &str, direction: &str, calls: f64, seconds: f64| {
             let (seconds, name) = (seconds / steps as f64, format!("{op}{direction}"));
-            Self { name, op: op.to_owned(), calls, ms: 1e3 * seconds, share: seconds / step_s, of_roofline: None }
+            Self { name, op: op.to_owned(), calls, ms: 1e3 * seconds, share: seconds / step_s, of_roofline: None, op_of_roofline: None }
         };
         let rows = profile.rows().iter().map(|r| {
             let direction = if r.backward { ".backward" } else { ".forward" };
@@ -110,10 +113,19 @@ impl Report {
         }
         out!("{start_up_s:.2} s from the start to the end of the first step");
         let wide = self.kernels.iter().map(|k| k.name.len()).max().unwrap_or(0).max(6);
-        out!("{:<wide$} {:<22} {:>6} {:>10} {:>7} {:>9}", "kernel", "operation", "calls", "ms/step", "share", "roofline");
+        out!(
+            "{:<wide$} {:<22} {:>6} {:>10} {:>7} {:>9} {:>10}",
+            "kernel",
+            "operation",
+            "calls",
+            "ms/step",
+            "share",
+            "roofline",
+            "operation's"
+        );
         for k in &self.kernels {
-            let percent = k.of_roofline.map_or(String::new(), |p| format!("{p:.1}%"));
-            out!("{:<wide$} {:<22} {:>6.0} {:>10.3} {:>6.1}% {percent:>9}", k.name, k.op, k.calls, k.ms, 100.0 * k.share);
+            let [own, op] = [k.of_roofline, k.op_of_roofline].map(|p| p.map_or("-".to_owned(), |p| format!("{p:.1}%")));
+            out!("{:<wide$} {:<22} {:>6.0} {:>10.3} {:>6.1}% {own:>9} {op:>10}", k.name, k.op, k.calls, k.ms, 100.0 * k.share);
         }
     }
 
@@ -125,7 +137,7 @@ impl Report {
             .iter()
             .map(|k| {
                 json!({ "name": k.name, "op": k.op, "calls": k.calls, "ms_per_step": k.ms, "share": k.share,
-                    "op_roofline_percent": k.of_roofline })
+                    "roofline_percent": k.of_roofline, "op_roofline_percent": k.op_of_roofline })
             })
             .collect();
         if let Some(path) = json {
@@ -138,10 +150,10 @@ impl Report {
             files::write_atomically(path, &[format!("{out}\n").as_bytes()])?;
         }
         if let Some(path) = csv {
-            let mut text = String::from("name,op,calls,ms_per_step,share,op_roofline_percent\n");
+            let mut text = String::from("name,op,calls,ms_per_step,share,roofline_percent,op_roofline_percent\n");
             for k in &self.kernels {
-                let percent = k.of_roofline.map_or(String::new(), |p| p.to_string());
-                text.push_str(&format!("{},{},{},{},{},{percent}\n", k.name, k.op, k.calls, k.ms, k.share));
+                let [own, op] = [k.of_roofline, k.op_of_roofline].map(|p| p.map_or(String::new(), |p| p.to_string()));
+                text.push_str(&format!("{},{},{},{},{},{own},{op}\n", k.name, k.op, k.calls, k.ms, k.share));
             }
             files::write_atomically(path, &[text.as_bytes()])?;
         }

@@ -2,7 +2,7 @@
 
 use super::Cuda;
 use super::reserve::Lease;
-use crate::backend::Replay;
+use crate::backend::{Launched, Replay};
 use crate::cuda::Element;
 use crate::cuda::stream::Stream;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl<D: Stream, T: Element> Replay for Cuda<D, T> {
         Ok(Recording { graph, free, held })
     }
 
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>> {
         self.driver.time_launches(work)
     }
 

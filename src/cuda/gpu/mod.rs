@@ -15,6 +15,7 @@ use super::driver::{self, need_version};
 use super::images;
 use super::launch::{Dims, Driver, KernelInfo};
 use super::timed::{Properties, Timed};
+use crate::backend::Launched;
 use crate::error::{Error, Result};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUevent_flags, CUstream};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
@@ -41,7 +42,7 @@ struct Inner {
 }
 
 /// A launch, and the events around it.
-type Clocked = (&'static str, CudaEvent, CudaEvent);
+type Clocked = (&'static str, [u32; 3], CudaEvent, CudaEvent);
 
 /// What CUDA allows every launch.
 const MOST_THREADS: u32 = 1024;
@@ -118,11 +119,11 @@ impl Gpu {
         begin.map(Some).map_err(|e| self.failed("a launch cannot be timed", e))
     }
 
-    fn end_clock(&self, kernel: &'static str, begin: CudaEvent) -> Result<()> {
+    fn end_clock(&self, kernel: &'static str, grid: [u32; 3], begin: CudaEvent) -> Result<()> {
         let end = self.0.stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
         let end = end.map_err(|e| self.failed("a launch cannot be timed", e))?;
         if let Some(clocked) = &mut *self.clocked() {
-            clocked.push((kernel, begin, end));
+            clocked.push((kernel, grid, begin, end));
         }
         Ok(())
     }
@@ -239,7 +240,7 @@ impl Driver for Gpu {
             failure(format!("{} cannot be launched", kernel.name), e).at(format!("{}, {dims:?}{before}", self.0.properties.name))
         })?;
         self.modules().last = Some(kernel.name);
-        begin.map_or(Ok(()), |begin| self.end_clock(kernel.name, begin))
+        begin.map_or(Ok(()), |begin| self.end_clock(kernel.name, dims.grid, begin))
     }
 }
 
@@ -285,13 +286,14 @@ impl Timed for Gpu {
         elapsed.collect::<std::result::Result<_, _>>().map(Some).map_err(no_clock)
     }
 
-    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<(&'static str, f64)>>> {
+    fn time_launches(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Launched>>> {
         *self.clocked() = Some(Vec::new());
         let done = work();
         let clocked = self.clocked().take().unwrap_or_default();
         done?;
         self.synchronize()?;
-        let seconds = |(kernel, begin, end): Clocked| begin.elapsed_ms(&end).map(|ms| (kernel, f64::from(ms) * 1e-3));
+        let seconds =
+            |(kernel, grid, begin, end): Clocked| begin.elapsed_ms(&end).map(|ms| Launched { kernel, grid, seconds: f64::from(ms) * 1e-3 });
         let seconds: std::result::Result<Vec<_>, _> = clocked.into_iter().map(seconds).collect();
         seconds.map(Some).map_err(|e| self.failed("launches cannot be timed", e))
     }
