@@ -18,6 +18,11 @@ pub fn schedules() -> Vec<Schedule> {
     ]
 }
 
+/// One worker, so that the order in which blocks arrive is the seed's and not the operating system's.
+pub fn arrivals() -> Vec<Schedule> {
+    [0, 2, 5, 1_000_003].map(|seed| Schedule { landing: Landing::Eager, seed, workers: 1 }).into()
+}
+
 pub fn emulator() -> Emulator {
     Emulator::new(schedules()[0])
 }

@@ -6,11 +6,11 @@
 use crate::arrays;
 use crate::common::integers;
 use crate::common::tolerance::close;
-use crate::device::{Device, bits, emulator, on, schedules};
+use crate::device::{Device, arrivals, bits, emulator, on, schedules};
 use crate::loss_mixed;
 use crate::planted::{Edit, mutant};
 use half::bf16;
-use imagenet_engine::cuda::emulated::Emulator;
+use imagenet_engine::cuda::emulated::{Emulator, Schedule};
 use imagenet_engine::error::Result;
 use imagenet_engine::selftest::norm::Fused;
 use imagenet_engine::selftest::oracle::Pass;
@@ -31,6 +31,11 @@ pub enum Shows {
 }
 use Shows::{Conflicts, Fault, Unrepeatable, Wrong};
 
+/// What depends on who comes last shows for certain only where that is decided.
+fn under(shows: &Shows) -> Vec<Schedule> {
+    if matches!(shows, Unrepeatable) { arrivals() } else { schedules() }
+}
+
 /// Runs the checks of `cases` whose detail begins with `detail` on mutants. `(id, file, edits, how it shows)`.
 pub fn all_caught(cases: impl IntoIterator<Item = Case<Device>>, detail: &str, mutants: &[(&str, &str, &[Edit], Shows)]) {
     let good = on(emulator());
@@ -45,7 +50,7 @@ pub fn all_caught(cases: impl IntoIterator<Item = Case<Device>>, detail: &str, m
         let (mut faults, mut wrong, mut differs, mut conflicts) = (Vec::new(), Vec::new(), false, 0);
         for check in &checks {
             let mut results = Vec::new();
-            for schedule in schedules() {
+            for schedule in under(shows) {
                 let device = device.with(schedule);
                 match check.compute(&on(device.clone())) {
                     Err(e) => faults.push(e.to_string()),
@@ -80,7 +85,7 @@ pub fn all_caught_by(job: impl Fn(&Emulator) -> Checked, mutants: &[(&str, &str,
     for (id, file, edits, shows) in mutants {
         let device = mutant(id, file, edits);
         let (mut faults, mut wrong, mut results, mut conflicts) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for schedule in schedules() {
+        for schedule in under(shows) {
             let device = device.with(schedule);
             match job(&device) {
                 Err(e) => faults.push(e.to_string()),
