@@ -10,7 +10,7 @@ use crate::backend::Backend;
 use crate::checkpoint::{safetensors, weights};
 use crate::data::demo;
 use crate::data::loader::Source;
-use crate::data::order::Shuffle;
+use crate::data::order::Mixing;
 use crate::data::place::Place;
 use crate::data::synthetic::Synthetic;
 use crate::data::{Dataset, Split};
@@ -134,17 +134,16 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets>
             Datasets { train: Arc::new(synthetic(config.train_crop_size, config.seed)), val: None, resize: config.train_crop_size }
         }
         dir => {
-            let train = Dataset::open(Path::new(dir))?;
-            let place = Place::of(&train);
+            let (train, place) = Place::open(Path::new(dir), config.reading(), config.mixing())?;
             report.line(&format!("{place}"));
-            if let Some(advice) = place.advice(config.shuffle == Shuffle::Block) {
+            if let Some(advice) = place.advice(config.mixing()) {
                 report.line(&advice);
             }
             Datasets { resize: train.resize(), train: Arc::new(train), val: None }
         }
     };
     if let Some(val) = &config.val {
-        data.val = Some(Arc::new(Dataset::open(val)?));
+        data.val = Some(Arc::new(Place::open(val, config.reading(), Mixing::None)?.0));
     }
     let names = |s: &Arc<dyn Source>| s.classes().to_vec();
     match &data.val {

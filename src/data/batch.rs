@@ -1,10 +1,13 @@
 //! Making one batch: which pictures, their bytes one after the other, their rectangles; and, for who waits, what is being done.
 
+use super::ahead;
 use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
+use super::reading::{Ahead, Hint};
 use crate::backend::{PictureView, Spare};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -82,6 +85,10 @@ impl Maker {
         let last = (first + o.batch_size as u64).min(self.source.len() as u64);
         let chosen: Vec<usize> = (first..last).map(|position| order.at(position) as usize).collect();
         let infos = chosen.iter().map(|&i| self.source.info(i)).collect::<Result<Vec<_>>>()?;
+        let ahead = self.source.ahead();
+        if ahead != Ahead::Nothing {
+            chosen.iter().for_each(|&i| self.source.hint(i..i + 1, Hint::Need));
+        }
         let mut pixels = self.spare.take(infos.iter().map(bytes).sum());
         let mut rooms = Vec::with_capacity(chosen.len());
         let mut rest = &mut *pixels;
@@ -112,6 +119,13 @@ impl Maker {
             batch.views.push(PictureView { offset: at, width: info.width, height: info.height, crop });
             batch.labels.push(info.label);
             batch.ids.push(info.global_id);
+        }
+        if ahead == Ahead::Windows {
+            // After the batch: for the first one somebody waits.
+            let begins = (epoch, index) == (o.epochs.start, o.first_batch);
+            let this = if begins { ahead::window(&self.order, epoch, first) } else { Vec::new() };
+            let hints = this.into_iter().map(|block| (Hint::Need, block)).chain(ahead::hints(&self.order, epoch, first..last));
+            hints.for_each(|(hint, Range { start, end })| self.source.hint(start as usize..end as usize, hint));
         }
         Ok(batch)
     }

@@ -3,9 +3,11 @@
 use super::compressed::decode_record;
 use super::format::Encoding;
 use super::manifest::{Manifest, Split};
+use super::reading::{Hint, Reading};
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// One picture: HWC RGB u8.
@@ -87,6 +89,18 @@ impl Dataset {
             }
         }
         Ok(Self { dir: dir.to_owned(), manifest, shards, classes, starts })
+    }
+
+    /// The same, to be read so from now on.
+    #[must_use]
+    pub fn read_as(mut self, reading: Reading) -> Self {
+        self.shards.iter_mut().for_each(|shard| shard.set_reading(reading));
+        self
+    }
+
+    /// How it is read.
+    pub fn reading(&self) -> Reading {
+        self.shards.first().map_or_else(Reading::default, Shard::reading)
     }
 
     pub fn dir(&self) -> &Path {
@@ -184,8 +198,8 @@ impl Dataset {
         self.locate(i).map(|(shard, r)| self.without_pixels(shard, r))
     }
 
-    /// Reads the pixels of picture `i` into `out`, which has room for exactly them, by `pread`: a file cut while in use is an error and
-    /// never a signal, and the bytes are copied once, as they would be from a map. Decodes where the shard holds JPEG files.
+    /// Reads the pixels of picture `i` into `out`, which has room for exactly them, as [`Reading`] says: by `pread`, a file cut while in use
+    /// is an error and never a signal. Pixels are copied once by either way. Decodes where the shard holds JPEG files.
     ///
     /// # Errors
     /// As [`Dataset::record`].
@@ -210,6 +224,17 @@ impl Dataset {
     /// Shard, record, source and byte of picture `i`, for people.
     pub fn place(&self, i: usize) -> String {
         self.locate(i).map_or_else(|_| format!("picture {i}"), |(shard, r)| shard.describe(r))
+    }
+
+    /// Tells the kernel of neighbouring pictures.
+    pub fn hint(&self, mut pictures: Range<usize>, hint: Hint) {
+        pictures.end = pictures.end.min(self.len());
+        while pictures.start < pictures.end {
+            let shard = self.starts.partition_point(|&s| s <= pictures.start) - 1;
+            let end = pictures.end.min(self.starts[shard + 1]);
+            self.shards[shard].hint(pictures.start - self.starts[shard]..end - self.starts[shard], hint);
+            pictures.start = end;
+        }
     }
 
     fn without_pixels<'a>(&self, shard: &'a Shard, r: usize) -> Picture<'a> {

@@ -2,14 +2,15 @@
 //!
 //! What batch b of epoch e holds is a pure function of the source and [`LoaderOptions`]: the order gives the pictures, the crop policy
 //! their rectangles. So a loader started anywhere gives the same batches as one that ran there, and thread k of T simply makes the
-//! batches k, k + T, k + 2T...; the consumer takes them in turn. Each thread runs at most `prefetch` batches ahead, which bounds
-//! memory. Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
+//! batches k, k + T, k + 2T...; the consumer takes them in turn. They run `prefetch` batches ahead, at least one each, which bounds
+//! memory: of T threads max(prefetch, T) batches wait, T are being made and one is in use. Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
 
 use super::batch::{At, Doing, Maker};
 use super::crop::CropPolicy;
 use super::dataset::Dataset;
 use super::format::Encoding;
 use super::order::Mixing;
+use super::reading::{Ahead, Hint};
 use crate::backend::{PictureView, Pixels, Spare};
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -52,6 +53,12 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Data` when they are damaged.
     fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()>;
+    /// What [`Source::hint`] should be told.
+    fn ahead(&self) -> Ahead {
+        Ahead::Nothing
+    }
+    /// Tells the kernel what becomes of neighbouring pictures.
+    fn hint(&self, _pictures: Range<usize>, _hint: Hint) {}
     /// Where picture `i` lies, for people.
     fn place(&self, i: usize) -> String {
         format!("picture {i}")
@@ -83,6 +90,14 @@ impl Source for Dataset {
         Self::read_pixels(self, i, out)
     }
 
+    fn ahead(&self) -> Ahead {
+        self.reading().ahead
+    }
+
+    fn hint(&self, pictures: Range<usize>, hint: Hint) {
+        Self::hint(self, pictures, hint);
+    }
+
     fn place(&self, i: usize) -> String {
         Self::place(self, i)
     }
@@ -104,7 +119,7 @@ pub struct LoaderOptions {
     /// Start with this batch of the first epoch.
     pub first_batch: u64,
     pub epochs: Range<u32>,
-    /// Batches that each thread makes ahead, at least 1.
+    /// Batches that wait, by all threads together; of each thread at least one does.
     pub prefetch: usize,
     /// Threads, at least 1.
     pub threads: usize,
@@ -240,7 +255,7 @@ impl Loader {
         let (threads, spare) = (options.threads.max(1), Spare::default());
         let workers = (0..threads)
             .map(|k| {
-                let (send, batches) = sync_channel(options.prefetch.max(1));
+                let (send, batches) = sync_channel(options.prefetch.div_ceil(threads).max(1));
                 let (source, options) = (source.clone(), options.clone());
                 let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
                 let at = Arc::new(At::default());

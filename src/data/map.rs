@@ -21,11 +21,22 @@ impl Map {
         // SAFETY: a map is sound as long as nobody changes the file while its bytes are borrowed. Finished shards are never written
         // again by this program (they are created under another name and renamed); a foreign program that cuts one between the
         // length check of `Shard::payload` and the use of the bytes causes SIGBUS, one that overwrites bytes is found by CRC only
-        // before the first use. The loader does not borrow: it copies with pread.
+        // before the first use. The loader copies with pread, unless it was told to map.
         let map = unsafe { MmapOptions::new().offset(range.off).len(range.len as usize).map(file)? };
         // Advice may be refused; reading works without it.
         let _ = map.advise(memmap2::Advice::Random);
         Ok(Self(Some(map)))
+    }
+
+    /// Lets go of the pages of `len` bytes from `offset` on: the page cache cannot drop what is mapped.
+    #[allow(unsafe_code)]
+    pub fn release(&self, offset: u64, len: usize) {
+        let (Some(map), Ok(start)) = (self.0.as_ref(), usize::try_from(offset)) else { return };
+        if start.checked_add(len).is_some_and(|end| end <= map.len()) {
+            // SAFETY: the map is shared and read-only, so what is let go of is read from the file again, with the same bytes. Advice may
+            // be refused; then the pages stay.
+            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
+        }
     }
 
     /// `len` bytes from `offset` on, counted from the start of the range.

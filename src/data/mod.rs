@@ -3,6 +3,7 @@
 //! Packing: `source` lists, `plan` fixes what goes where, `decode` and `resize` make pixels, `shard_writer` writes, `manifest` commits.
 //! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` makes batches. `format` is the bytes.
 
+pub mod ahead;
 pub mod bad;
 mod batch;
 pub mod compressed;
@@ -22,9 +23,11 @@ pub mod pack;
 pub mod permutation;
 pub mod place;
 pub mod plan;
+pub mod reading;
 pub mod resize;
 mod resume;
 pub mod shard;
+mod shard_checks;
 pub mod shard_writer;
 pub mod sheet;
 pub mod source;

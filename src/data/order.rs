@@ -11,6 +11,7 @@
 
 use super::permutation::Permutation;
 use crate::rng::Purpose;
+use std::ops::Range;
 
 /// Goes into checkpoints: a run must not be resumed under another way of ordering.
 pub const ORDER_VERSION: u32 = 1;
@@ -134,14 +135,29 @@ impl BlockOrder {
         (place * self.block - if place > self.short_at { self.missing } else { 0 }).min(self.n)
     }
 
+    /// The window that holds `position`, which must be below n, and its positions.
+    pub fn window_at(&self, position: u64) -> (u64, Range<u64>) {
+        // Windows are as long as they look, or shorter by what the last block lacks: the guess is right or one too early.
+        let guess = position / (self.block * self.window);
+        let window = guess + u64::from(position >= self.start((guess + 1) * self.window));
+        (window, self.start(window * self.window)..self.start((window + 1) * self.window))
+    }
+
+    pub fn windows(&self) -> u64 {
+        self.n.div_ceil(self.block).div_ceil(self.window)
+    }
+
+    /// The records of each block of `window`, in the order in which it holds the blocks.
+    pub fn blocks_of(&self, window: u64) -> Vec<Range<u64>> {
+        let places = window * self.window..((window + 1) * self.window).min(self.n.div_ceil(self.block));
+        places.map(|place| self.blocks.at(place) * self.block).map(|first| first..(first + self.block).min(self.n)).collect()
+    }
+
     fn at(&self, position: u64) -> u64 {
         if position >= self.n {
             return position;
         }
-        // Windows are as long as they look, or shorter by what the last block lacks: the guess is right or one too early.
-        let guess = position / (self.block * self.window);
-        let window = guess + u64::from(position >= self.start((guess + 1) * self.window));
-        let (first, end) = (self.start(window * self.window), self.start((window + 1) * self.window));
+        let (window, Range { start: first, end }) = self.window_at(position);
         let mixed = Permutation::new(end - first, self.seed, Purpose::OrderWindow, self.epoch, window);
         let at = first + mixed.at(position - first);
         let guess = at / self.block;

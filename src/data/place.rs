@@ -1,6 +1,10 @@
 //! Where packed pictures lie: how large they are, what kind of file system holds them, and whether the page cache can.
 
+use super::ahead::HELD;
 use super::dataset::Dataset;
+use super::order::Mixing;
+use super::reading::{Ahead, Io, PageCache, ReadOptions, Reading};
+use crate::error::Result;
 use rustix::fs::{StatFs, statfs};
 use std::fmt;
 use std::path::Path;
@@ -13,67 +17,160 @@ pub struct Place {
     pub bytes: u64,
     /// ext4, nfs...; the number of an unknown one.
     pub file_system: String,
-    /// Over a network, where reads wait longer and mapped files can vanish.
-    pub remote: bool,
-    /// Bytes that the kernel says it could give, page cache included.
+    pub kind: Kind,
+    /// Bytes that the kernel says it could give, page cache included; no more than the limit of a container.
     pub memory: Option<u64>,
+    /// How they are read.
+    pub reading: Reading,
+}
+
+/// Of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Local,
+    /// Over a network or through another program: reads wait longer, and mapped files can vanish.
+    Remote,
+    /// Unknown, or a layer over others.
+    Other,
 }
 
 /// Of what could be given, so much is left to everything else.
 const LEFT_ALONE: f64 = 0.2;
 
-/// Names of `statfs`'s magic numbers (statfs(2)), and whether they lie behind a network.
-const FILE_SYSTEMS: [(u64, &str, bool); 16] = [
-    (0xEF53, "ext4", false),
-    (0x5846_5342, "xfs", false),
-    (0x9123_683E, "btrfs", false),
-    (0x2FC1_2FC1, "zfs", false),
-    (0xF2F5_2010, "f2fs", false),
-    (0x0102_1994, "tmpfs", false),
-    (0x794C_7630, "overlay", false),
-    (0x7371_7368, "squashfs", false),
-    (0x5346_544E, "ntfs", false),
-    (0x6969, "nfs", true),
-    (0xFF53_4D42, "cifs", true),
-    (0xFE53_4D42, "smb2", true),
-    (0x0BD0_0BD0, "lustre", true),
-    (0x6573_5546, "fuse", true),
-    (0x00C3_6400, "ceph", true),
-    (0x0102_1997, "9p", true),
+/// Names of `statfs`'s magic numbers (statfs(2)).
+const FILE_SYSTEMS: [(u64, &str, Kind); 16] = [
+    (0xEF53, "ext4", Kind::Local),
+    (0x5846_5342, "xfs", Kind::Local),
+    (0x9123_683E, "btrfs", Kind::Local),
+    (0x2FC1_2FC1, "zfs", Kind::Local),
+    (0xF2F5_2010, "f2fs", Kind::Local),
+    (0x0102_1994, "tmpfs", Kind::Local),
+    (0x794C_7630, "overlay", Kind::Other),
+    (0x7371_7368, "squashfs", Kind::Local),
+    (0x5346_544E, "ntfs", Kind::Local),
+    (0x6969, "nfs", Kind::Remote),
+    (0xFF53_4D42, "cifs", Kind::Remote),
+    (0xFE53_4D42, "smb2", Kind::Remote),
+    (0x0BD0_0BD0, "lustre", Kind::Remote),
+    (0x6573_5546, "fuse", Kind::Remote),
+    (0x00C3_6400, "ceph", Kind::Remote),
+    (0x0102_1997, "9p", Kind::Remote),
 ];
 
 impl Place {
     /// Of an opened folder.
     pub fn of(dataset: &Dataset) -> Self {
-        let (file_system, remote) =
-            statfs(dataset.dir()).map_or(("an unknown file system".to_owned(), false), |s: StatFs| name(s.f_type as u64));
+        let (file_system, kind) = of_folder(dataset.dir());
         let bytes = dataset.manifest().shards.iter().map(|s| s.bytes).sum();
-        let memory = std::fs::read_to_string(Path::new("/proc/meminfo")).ok().and_then(|text| available(&text));
-        Self { pictures: dataset.len(), shards: dataset.shards().len(), bytes, file_system, remote, memory }
+        let meminfo = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
+        let memory = match (meminfo, limit(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))) {
+            (Some(available), Some(limit)) => Some(available.min(limit)),
+            (available, limit) => available.or(limit),
+        };
+        Self { pictures: dataset.len(), shards: dataset.shards().len(), bytes, file_system, kind, memory, reading: dataset.reading() }
+    }
+
+    /// Opens `dir` to be read as asked, in an order of this kind.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`].
+    pub fn open(dir: &Path, options: ReadOptions, mixing: Mixing) -> Result<(Dataset, Self)> {
+        let dataset = Dataset::open(dir)?;
+        let ahead = Self::of(&dataset).ahead(options.page_cache, mixing);
+        let dataset = dataset.read_as(Reading { mapped: maps(options.io, dir), verify: options.verify, ahead });
+        let place = Self::of(&dataset);
+        Ok((dataset, place))
+    }
+
+    /// What to tell the page cache in an order of this kind.
+    pub fn ahead(&self, page_cache: PageCache, mixing: Mixing) -> Ahead {
+        let wanted = match page_cache {
+            PageCache::Keep => false,
+            PageCache::Stream => true,
+            PageCache::Auto => self.fits_memory() == Some(false),
+        };
+        match mixing {
+            // The kernel sees that files are read from end to end.
+            Mixing::None => Ahead::Nothing,
+            _ if !wanted => Ahead::Nothing,
+            Mixing::Full => Ahead::Batch,
+            Mixing::Block { block, window } => {
+                let fits = |memory| self.held(block, window) <= memory;
+                if page_cache == PageCache::Stream || self.usable().is_none_or(fits) { Ahead::Windows } else { Ahead::Batch }
+            }
+        }
+    }
+
+    /// Bytes that the page cache holds in a block shuffle.
+    fn held(&self, block: u64, window: u64) -> f64 {
+        let records = (block as f64 * window as f64).min(self.pictures as f64);
+        HELD * records * self.bytes as f64 / self.pictures.max(1) as f64
+    }
+
+    /// Bytes of memory for pictures.
+    fn usable(&self) -> Option<f64> {
+        self.memory.map(|memory| memory as f64 * (1.0 - LEFT_ALONE))
     }
 
     /// Whether every epoch after the first can come from memory; none where that is not known.
     pub fn fits_memory(&self) -> Option<bool> {
-        self.memory.map(|memory| self.bytes as f64 <= memory as f64 * (1.0 - LEFT_ALONE))
+        self.usable().map(|memory| self.bytes as f64 <= memory)
     }
 
-    /// What to do about it, if anything; `mixed_in_blocks` where that is done already.
-    pub fn advice(&self, mixed_in_blocks: bool) -> Option<String> {
-        if mixed_in_blocks || self.fits_memory() != Some(false) {
-            return None;
+    /// What to do about it, if anything, in an order of this kind.
+    pub fn advice(&self, mixing: Mixing) -> Option<String> {
+        let memory = self.usable().filter(|&memory| self.bytes as f64 > memory)?;
+        match mixing {
+            Mixing::Full => Some(format!(
+                "they do not fit memory, so every epoch reads them{} in random order: --shuffle block reads whole blocks, \
+                 and packing with --resize 224 or --encoding jpeg makes them smaller",
+                if self.kind == Kind::Remote { " over the network" } else { "" }
+            )),
+            Mixing::Block { block, window } if self.held(block, window) > memory => {
+                let fitting = (1..window).rev().find(|&w| self.held(block, w) <= memory).unwrap_or(1);
+                Some(format!(
+                    "windows of {:.2} GB do not fit memory either, so blocks are read in parts: --shuffle-window {fitting} fits",
+                    self.held(block, window) / HELD * 1e-9
+                ))
+            }
+            _ => None,
         }
-        let slow = if self.remote { " over the network" } else { "" };
-        Some(format!(
-            "they do not fit memory, so every epoch reads them{slow} in random order: --shuffle block reads whole blocks, \
-             and packing with --resize 224 or --encoding jpeg makes them smaller"
-        ))
     }
 }
 
-fn name(magic: u64) -> (String, bool) {
+/// Whether `--io` means the map for pictures in `dir`.
+fn maps(io: Io, dir: &Path) -> bool {
+    match io {
+        Io::Pread => false,
+        Io::Mmap => true,
+        Io::Auto => of_folder(dir).1 == Kind::Local,
+    }
+}
+
+fn of_folder(dir: &Path) -> (String, Kind) {
+    statfs(dir).map_or(("an unknown file system".to_owned(), Kind::Other), |s: StatFs| name(s.f_type as u64))
+}
+
+fn name(magic: u64) -> (String, Kind) {
     let magic = magic & 0xFFFF_FFFF;
     let known = FILE_SYSTEMS.iter().find(|(m, ..)| *m == magic);
-    known.map_or_else(|| (format!("file system {magic:#x}"), false), |(_, name, remote)| ((*name).to_owned(), *remote))
+    known.map_or_else(|| (format!("file system {magic:#x}"), Kind::Other), |(_, name, kind)| ((*name).to_owned(), *kind))
+}
+
+/// The least memory limit of the control groups (version 1 or 2) that `of_process` names, and of those above them.
+fn limit(of_process: &Path, groups: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(of_process).ok()?;
+    let files = text.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+        let v1 = controllers.split(',').any(|c| c == "memory");
+        let (root, file) = if v1 { (groups.join("memory"), "memory.limit_in_bytes") } else { (groups.to_owned(), "memory.max") };
+        (v1 || controllers.is_empty()).then(|| (root, path.to_owned(), file))
+    });
+    files
+        .flat_map(|(root, path, file)| Path::new(&path).ancestors().map(|p| root.join(p).join(file)).collect::<Vec<_>>())
+        .filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
+        .min()
 }
 
 /// `MemAvailable` of /proc/meminfo.
@@ -84,9 +181,10 @@ fn available(meminfo: &str) -> Option<u64> {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pictures, shards, bytes, file_system, memory, .. } = self;
+        let Self { pictures, shards, bytes, file_system, memory, reading, .. } = self;
         let gb = |bytes: u64| bytes as f64 * 1e-9;
-        write!(f, "{pictures} pictures, {:.2} GB in {shards} shards on {file_system}, read by pread", gb(*bytes))?;
+        write!(f, "{pictures} pictures, {:.2} GB in {shards} shards on {file_system}, {}", gb(*bytes), reading.describe())?;
+        write!(f, "{}", reading.ahead.describe())?;
         memory.map_or(Ok(()), |memory| write!(f, "; {:.1} GB of memory available", gb(memory)))
     }
 }
@@ -97,14 +195,45 @@ mod tests {
 
     #[test]
     fn numbers_become_names_and_advice() {
-        assert_eq!(name(0xEF53), ("ext4".into(), false));
-        assert_eq!(name(0xFFFF_FFFF_FF53_4D42), ("cifs".into(), true));
-        assert_eq!(name(7), ("file system 0x7".into(), false));
+        assert_eq!(name(0xEF53), ("ext4".into(), Kind::Local));
+        assert_eq!(name(0xFFFF_FFFF_FF53_4D42), ("cifs".into(), Kind::Remote));
+        assert_eq!(name(7), ("file system 0x7".into(), Kind::Other));
         assert_eq!(available("MemTotal: 9 kB\nMemAvailable:   1024 kB\n"), Some(1 << 20));
-        let place = Place { pictures: 5, shards: 2, bytes: 100, file_system: "ext4".into(), remote: false, memory: Some(200) };
-        assert!(place.fits_memory() == Some(true) && place.advice(false).is_none());
-        let large = Place { memory: Some(110), remote: true, ..place.clone() };
-        assert!(large.advice(false).unwrap().contains("over the network") && large.advice(true).is_none());
-        assert_eq!(Place { memory: None, ..place }.advice(false), None);
+        let reading = Reading::default();
+        let place = Place { pictures: 5, shards: 2, bytes: 100, file_system: "ext4".into(), kind: Kind::Local, memory: Some(200), reading };
+        let blocks = Mixing::Block { block: 1, window: 2 };
+        assert!(place.fits_memory() == Some(true) && place.advice(Mixing::Full).is_none());
+        let large = Place { memory: Some(120), kind: Kind::Remote, ..place.clone() };
+        assert!(large.advice(Mixing::Full).unwrap().contains("over the network"));
+        // Two windows and a quarter of 2 pictures of 20 bytes are 90 bytes, of 96 that may be used.
+        assert_eq!((large.advice(blocks), large.advice(Mixing::None)), (None, None));
+        let small = Place { memory: Some(110), ..large.clone() };
+        assert!(small.advice(blocks).unwrap().ends_with("--shuffle-window 1 fits"));
+        let ahead = |place: &Place, mixing| [PageCache::Auto, PageCache::Keep, PageCache::Stream].map(|how| place.ahead(how, mixing));
+        let [nothing, batch, windows] = [Ahead::Nothing, Ahead::Batch, Ahead::Windows];
+        assert_eq!(ahead(&place, blocks), [nothing, nothing, windows]);
+        assert_eq!(ahead(&large, blocks), [windows, nothing, windows]);
+        assert_eq!(ahead(&small, blocks), [batch, nothing, windows]);
+        assert_eq!((ahead(&large, Mixing::Full), ahead(&large, Mixing::None)), ([batch, nothing, batch], [nothing; 3]));
+        assert_eq!((place.memory, Place { memory: None, ..place.clone() }.advice(Mixing::Full)), (Some(200), None));
+    }
+
+    #[test]
+    fn the_limit_of_a_container_counts() {
+        let tmp = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            std::fs::create_dir_all(tmp.path().join(path).parent().unwrap()).unwrap();
+            std::fs::write(tmp.path().join(path), text).unwrap();
+        };
+        let of = |text: &str| {
+            write("of_process", text);
+            limit(&tmp.path().join("of_process"), tmp.path())
+        };
+        assert_eq!(of("0::/a/b\n"), None);
+        write("a/memory.max", "5000\n");
+        write("a/b/memory.max", "max\n");
+        assert_eq!(of("0::/a/b\n"), Some(5000), "the group above");
+        write("memory/c/memory.limit_in_bytes", "700\n");
+        assert_eq!((of("4:cpu,memory:/c\n1:cpuset:/a\n"), of("4:cpu:/c\n")), (Some(700), None));
     }
 }

@@ -5,6 +5,7 @@ use super::eval;
 use super::metrics::Event;
 use crate::data::loader::{Batch, LoaderOptions};
 use crate::data::order::Mixing;
+use crate::data::reading::ReadOptions;
 use crate::error::{Error, Result};
 
 /// Records that stay together on disk, and blocks of them that are mixed: 50 MB and 1.6 GB of 256x256 pictures.
@@ -14,6 +15,11 @@ const WINDOW: u64 = 32;
 const MOST_WORKERS: usize = 8;
 
 impl Config {
+    /// How pictures are read.
+    pub fn reading(&self) -> ReadOptions {
+        ReadOptions { io: self.io, verify: self.verify_reads, page_cache: self.page_cache }
+    }
+
     /// `--shuffle` with its numbers.
     pub fn mixing(&self) -> Mixing {
         self.shuffle.mixing(self.shuffle_block.unwrap_or(BLOCK), self.shuffle_window.unwrap_or(WINDOW))

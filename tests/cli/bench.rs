@@ -35,6 +35,18 @@ fn the_loader_is_measured_on_pictures_made_for_it() {
     refuses(&["bench", "loader", "--data", "no/such/folder"], 65, &["no/such/folder"]);
 }
 
+/// More pictures than the address space may hold: they are read and never mapped. (With control groups: tools/loader_limit.sh.)
+#[test]
+fn pictures_need_no_memory_of_their_size() {
+    let kib = 450_000;
+    let bench =
+        format!("ulimit -v {kib}; exec {} bench loader --made 2700x256 --batch-size 64 --repeats 1", env!("CARGO_BIN_EXE_imagenet-engine"));
+    let done = std::process::Command::new("sh").args(["-c", &bench]).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{said}{}", stderr(&done));
+    assert!(2700 * 256 * 256 * 3 > kib << 10 && said.contains("2700 pictures"), "{said}");
+}
+
 #[test]
 fn packing_is_measured_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();

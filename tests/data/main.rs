@@ -17,6 +17,7 @@ mod packing;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod power;
+mod reading;
 mod repair;
 mod resume;
 mod sources;

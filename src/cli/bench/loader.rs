@@ -5,11 +5,11 @@ use super::super::device::set_threads;
 use super::super::output::out;
 use crate::bench::host::Watch;
 use crate::bench::loading::{self, Options, Rate};
-use crate::data::Dataset;
 use crate::data::loader::Source;
 use crate::data::made::{Scratch, write_noise};
 use crate::data::order::Shuffle;
 use crate::data::place::Place;
+use crate::data::reading::{Io, PageCache, ReadOptions, VerifyReads};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::train::config::Config;
@@ -31,6 +31,16 @@ pub struct Args {
     train_crop_size: u32,
     #[arg(long, value_enum, default_value_t = Shuffle::Full)]
     shuffle: Shuffle,
+    #[arg(long, value_enum, default_value_t = Io::Pread)]
+    io: Io,
+    #[arg(long, value_enum, default_value_t = VerifyReads::First)]
+    verify_reads: VerifyReads,
+    #[arg(long, value_enum, default_value_t = PageCache::Auto)]
+    page_cache: PageCache,
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    shuffle_block: Option<u64>,
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    shuffle_window: Option<u64>,
     /// Threads that read
     #[arg(long, short = 'j', value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     workers: u64,
@@ -58,14 +68,16 @@ pub fn run(args: &Args) -> Result<Outcome> {
         return Err(Error::internal("no pictures").at("bench loader"));
     };
     let watch = Watch::start();
-    let dataset = Dataset::open(dir)?;
+    let Args { shuffle, shuffle_block, shuffle_window, io, verify_reads: verify, page_cache, .. } = *args;
+    let mixing = Config { shuffle, shuffle_block, shuffle_window, ..Config::default() }.mixing();
+    let (dataset, place) = Place::open(dir, ReadOptions { io, verify, page_cache }, mixing)?;
     let open_s = watch.spent().wall_s;
-    let (place, encoding) = (Place::of(&dataset), dataset.encoding().name());
+    let encoding = dataset.encoding().name();
     let source: Arc<dyn Source> = Arc::new(dataset);
     let options = Options {
         batch_size: args.batch_size as usize,
         crop_size: args.train_crop_size,
-        mixing: Config { shuffle: args.shuffle, ..Config::default() }.mixing(),
+        mixing,
         threads: args.workers as usize,
         repeats: args.repeats as usize,
         most_batches: args.limit_batches,

@@ -2,6 +2,7 @@
 
 use super::choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
 use crate::data::order::Shuffle;
+use crate::data::reading::{Io, PageCache, VerifyReads};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -38,6 +39,15 @@ pub struct Config {
     #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..=1 << 24), help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shuffle_window: Option<u64>,
+    /// How bytes are read: pread, mmap (a file cut while in use ends the process), auto (mmap on known local file systems)
+    #[arg(long, value_enum, default_value_t = Io::Pread, help_heading = "Data")]
+    pub io: Io,
+    /// When the CRC of a record is checked
+    #[arg(long, value_enum, default_value_t = VerifyReads::First, help_heading = "Data")]
+    pub verify_reads: VerifyReads,
+    /// What the page cache is told of coming pictures: auto steers it where they do not fit memory
+    #[arg(long, value_enum, default_value_t = PageCache::Auto, help_heading = "Data")]
+    pub page_cache: PageCache,
     /// What a damaged record does: stop (exit 65), or skip:N to put the next one in its place N times at most
     #[arg(long, value_name = "stop|skip:N", default_value_t = StopOrSkip::Stop, help_heading = "Data")]
     pub on_bad_record: StopOrSkip,
