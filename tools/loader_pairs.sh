@@ -2,7 +2,8 @@
 # Loading and packing against their rivals, in pairs on the same pictures and the same core: the medians of the ratios count, of pictures a
 # second of CPU time, which others on the machine disturb least.
 #   tools/loader_pairs.sh ENGINE PYTHON PICTURES [PAIRS]
-# PICTURES is an ImageFolder tree of some hundred pictures; PYTHON has torch, torchvision and Pillow. Prints CSV: what, ours, theirs, ratio, one line a pair.
+# PICTURES is an ImageFolder tree of some hundred pictures; PYTHON has torch, torchvision and
+# Pillow; webdataset and ffcv take part where it has them. Prints CSV: what, ours, theirs, ratio, one line a pair.
 set -euo pipefail
 engine=$(realpath "$1") python=$2 pictures=$(realpath "$3") pairs=${4:-5}
 rivals=$(cd "$(dirname "$0")/../benches/rivals" && pwd)
@@ -10,6 +11,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$engine" pack --input "$pictures" --output "$work/raw" --resize 256 >"$work/log" 2>&1
 "$engine" pack --input "$pictures" --output "$work/jpeg" --resize 0 --encoding jpeg >"$work/log" 2>&1
+"$engine" unpack "$work/raw" --output "$work/same" >"$work/log" 2>&1
+has() { "$python" -c "import $1" 2>"$work/log" || { echo "without $1: not installed" >&2 && false; }; }
+webdataset=$(has webdataset && echo yes || true)
+ffcv=$(has ffcv && echo yes || true)
 
 # field FILE KEY...: the number after the keys, one after the other.
 field() {
@@ -25,13 +30,24 @@ pair() {
 
 echo "what,ours,theirs,ratio"
 for _ in $(seq "$pairs"); do
-    "$engine" bench loader --data "$work/jpeg" --batch-size 32 --threads 1 --repeats 3 --json "$work/ours" >/dev/null
-    "$python" "$rivals/torch_loader.py" "$pictures" --repeat 1 --decode-only >"$work/theirs"
-    pair "jpeg decode" "$(field "$work/ours" again images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
-    "$engine" bench loader --data "$work/raw" --batch-size 32 --threads 1 --repeats 3 --json "$work/ours" >/dev/null
-    "$python" "$rivals/torch_loader.py" "$pictures" --repeat 1 >"$work/theirs"
-    pair "augmented to f32" "$(field "$work/ours" augmented images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
+    "$engine" bench loader --data "$work/jpeg" --batch-size 32 --threads 1 --repeats 3 --json "$work/jpegs" >/dev/null
+    "$engine" bench loader --data "$work/raw" --batch-size 32 --threads 1 --repeats 3 --json "$work/raws" >/dev/null
+    # rival NAME SCRIPT OUR_JSON OUR_KEY ARGS...
+    rival() {
+        "$python" "$rivals/$2" "${@:5}" --repeat 1 2>"$work/log" | tail -1 >"$work/theirs"
+        pair "$1" "$(field "$work/$3" "$4" images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
+    }
+    rival "jpeg decode against torchvision" torch_loader.py jpegs again "$pictures" --decode-only
+    rival "augmented to f32 against torchvision" torch_loader.py raws augmented "$pictures"
+    if [ "$webdataset" ]; then
+        rival "jpeg decode against webdataset" webdataset_loader.py jpegs again "$pictures" --decode-only
+        rival "augmented to f32 against webdataset" webdataset_loader.py raws augmented "$pictures"
+    fi
+    if [ "$ffcv" ]; then
+        rival "augmented to f32 against FFCV's raw records" ffcv_loader.py raws augmented "$work/same"
+        rival "jpeg augmented to f32 against FFCV's jpeg records" ffcv_loader.py jpegs augmented "$pictures" --jpeg
+    fi
     "$engine" bench pack --input "$pictures" --jobs 1 --repeats 1 --json "$work/ours" >/dev/null 2>&1
     "$python" "$rivals/pillow_pack.py" "$pictures" --repeat 1 >"$work/theirs"
-    pair "pack at 256" "$(field "$work/ours" images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
+    pair "pack at 256 against Pillow" "$(field "$work/ours" images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
 done
