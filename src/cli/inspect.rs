@@ -28,7 +28,7 @@ const FLAGS: [(u8, &str); 7] = [
     (4, "from PNG"),
     (8, "EXIF orientation not applied"),
     (16, "enlarged"),
-    (32, "decoder warned"),
+    (32, "broken EXIF"),
     (64, "long side cut"),
 ];
 

@@ -96,7 +96,8 @@ pub mod flags {
     /// The file carried an EXIF orientation; it was not applied (as torchvision's loader).
     pub const EXIF_ROTATED: u8 = 8;
     pub const UPSCALED: u8 = 16;
-    pub const DECODER_WARNED: u8 = 32;
+    /// The file's EXIF block cannot be read to its end; the picture can.
+    pub const EXIF_BROKEN: u8 = 32;
     /// Longer than 8:1; only the middle of the long side was kept.
     pub const LONG_SIDE_CROPPED: u8 = 64;
 }

@@ -103,3 +103,32 @@ fn a_small_file_takes_no_memory_for_a_huge_picture() {
     let report = std::fs::read_to_string(out.join("bad_images.jsonl")).unwrap();
     assert_eq!(report.matches("too short for the size that its header says").count(), 4, "{report}");
 }
+
+/// Each kind is packed, and counted by name.
+#[test]
+fn odd_pictures_are_counted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let class = tmp.path().join("in/odd");
+    std::fs::create_dir_all(&class).unwrap();
+    for (from, to) in
+        [("rgb.png", "png.JPEG"), ("cmyk.jpg", "cmyk.JPEG"), ("gray.jpg", "gray.JPEG"), ("rotated.jpg", "r.JPEG"), ("yuv420.jpg", "p.JPEG")]
+    {
+        std::fs::copy(golden(from), class.join(to)).unwrap();
+    }
+    // A directory of one entry whose value lies beyond the block, and no end of it.
+    let mut jpeg = std::fs::read(golden("yuv420.jpg")).unwrap();
+    let exif = [&b"Exif\0\0II*\0\x08\0\0\0\x01\0"[..], &[0x0F, 1, 2, 0, 100, 0, 0, 0, 8, 0, 0, 0]].concat();
+    jpeg.splice(2..2, [&[0xFF, 0xE1, 0, exif.len() as u8 + 2][..], &exif].concat());
+    std::fs::write(class.join("broken_exif.JPEG"), jpeg).unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    let sides = ["--resize", "32"];
+    let (code, said) = call(&[&["pack", "--input", input.to_str().unwrap(), "--output", out.to_str().unwrap()][..], &sides].concat());
+    assert_eq!(code, 0, "{said}");
+    for kind in ["1 EXIF orientation not applied", "1 broken EXIF", "1 from CMYK", "1 from PNG", "1 from gray"] {
+        assert!(said.contains(kind), "{kind}: {said}");
+    }
+    // The pixels are those of the same picture without it.
+    let dataset = Dataset::open(&out).unwrap();
+    let pixels = |name: &str| (0..6).map(|i| dataset.record(i).unwrap()).find(|p| p.name.ends_with(name)).unwrap().pixels.into_owned();
+    assert!(pixels("broken_exif.JPEG") == pixels("p.JPEG"));
+}

@@ -12,6 +12,7 @@
 //! place of coefficients of 2 bytes. So the limit of pixels is one of bytes.
 
 mod entropy;
+mod exif;
 mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
@@ -31,7 +32,7 @@ pub struct Layout {
     pub width: u16,
     pub height: u16,
     components: u8,
-    rotated: bool,
+    flags: u8,
     /// Byte offset of the first SOS marker.
     scan: usize,
 }
@@ -60,6 +61,7 @@ impl Layout {
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let cut = || "JPEG cut within its header".to_owned();
         let mut layout = Self::default();
+        let mut exif = Vec::new();
         let mut at = 2;
         loop {
             let (code, after) = marker(bytes, at).ok_or_else(cut)?;
@@ -73,6 +75,9 @@ impl Layout {
                 SOS if layout.components == 0 => return Err("JPEG without a frame header (SOF)".to_owned()),
                 SOS => {
                     layout.scan = after - 2;
+                    if !exif.is_empty() {
+                        layout.flags = exif_flags(&exif);
+                    }
                     return Ok(layout);
                 }
                 _ => {}
@@ -85,7 +90,8 @@ impl Layout {
                     layout.width = u16::from_be_bytes([w0, w1]);
                     layout.components = n;
                 }
-                0xE1 if payload.starts_with(b"Exif\0\0") => layout.rotated = orientation(&payload[6..]).is_some_and(|o| o > 1),
+                // A block may go on in the next segment.
+                0xE1 if payload.starts_with(b"Exif\0\0") => exif.extend_from_slice(if exif.is_empty() { payload } else { &payload[6..] }),
                 _ => {}
             }
             at = end;
@@ -108,19 +114,11 @@ impl Layout {
     }
 }
 
-/// The orientation tag of an EXIF block (TIFF), if it has one that can be read.
-fn orientation(tiff: &[u8]) -> Option<u16> {
-    let little = tiff.starts_with(b"II");
-    let u16_at = |at: usize| {
-        let b = [*tiff.get(at)?, *tiff.get(at + 1)?];
-        Some(if little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) })
-    };
-    let high_low = |at: usize| {
-        let (a, b) = (u32::from(u16_at(at)?), u32::from(u16_at(at + 2)?));
-        Some(if little { a | b << 16 } else { a << 16 | b })
-    };
-    let ifd = high_low(4)? as usize;
-    (0..usize::from(u16_at(ifd)?)).map(|i| ifd + 2 + 12 * i).find(|&e| u16_at(e) == Some(0x0112)).and_then(|e| u16_at(e + 8))
+/// Of a block with its `Exif\0\0`.
+fn exif_flags(block: &[u8]) -> u8 {
+    let exif = exif::read(&block[6..]);
+    let rotated = if exif.orientation.is_some_and(|o| o > 1) { flags::EXIF_ROTATED } else { 0 };
+    rotated | if exif.broken { flags::EXIF_BROKEN } else { 0 }
 }
 
 /// Memory that one picture after the other is decoded in.
@@ -161,13 +159,12 @@ pub fn decode(bytes: &[u8], simd: bool, buffers: &mut Buffers) -> Result<Rgb, St
     let layout = Layout::read(bytes)?;
     layout.check_end(bytes)?;
     let (pixels, space) = widest(bytes, simd, buffers).map_err(|e| format!("JPEG: {e}"))?;
-    let rotated = if layout.rotated { flags::EXIF_ROTATED } else { 0 };
     let kind = match space {
         Space::Gray => flags::WAS_GRAY,
         Space::Cmyk | Space::Ycck => flags::WAS_CMYK,
         Space::Rgb | Space::YCbCr => 0,
     };
-    Ok(Rgb { width: layout.width.into(), height: layout.height.into(), pixels, flags: rotated | kind })
+    Ok(Rgb { width: layout.width.into(), height: layout.height.into(), pixels, flags: layout.flags | kind })
 }
 
 type Pixels = Result<(Vec<u8>, Space), Fault>;
