@@ -4,6 +4,7 @@ use super::Outcome;
 use super::output::out;
 use crate::data::{Dataset, sheet};
 use crate::error::{Error, Result};
+use indicatif::DecimalBytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -60,13 +61,13 @@ pub fn run(args: &Args) -> Result<Outcome> {
         let three = |v: [f64; 3]| v.map(|x| format!("{x:.4}")).join(" ");
         out!("{}: {} split, {} pictures of {} classes", args.dir.display(), m.split.name(), m.records, m.classes.len());
         out!(
-            "  stored    {} of {}x{} to {}x{} pixels, {:.1} MB in {} shards",
+            "  stored    {} of {}x{} to {}x{} pixels, {} in {} shards",
             m.encoding,
             width.0,
             height.0,
             width.1,
             height.1,
-            bytes as f64 / 1e6,
+            DecimalBytes(bytes),
             m.shards.len()
         );
         out!("  per class {} to {} pictures", counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));

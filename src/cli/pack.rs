@@ -14,6 +14,7 @@ use crate::data::resize::Fit;
 use crate::data::source::{Kind, SourceOptions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use indicatif::DecimalBytes;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -134,12 +135,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let m = &report.manifest;
     let bytes: u64 = m.shards.iter().map(|s| s.bytes).sum();
     out!(
-        "{}: {} pictures of {} classes in {} shards, {:.1} MB, dataset {}",
+        "{}: {} pictures of {} classes in {} shards, {}, dataset {}",
         args.output.display(),
         m.records,
         m.classes.len(),
         m.shards.len(),
-        bytes as f64 / 1e6,
+        DecimalBytes(bytes),
         &m.dataset_id[..16]
     );
     if report.kept > 0 {
@@ -160,14 +161,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
 fn estimate(options: &PackOptions, stop: &AtomicBool) -> Result<Outcome> {
     let made = Estimate::make(&options.input, &options.source, &options.output, &options.plan, options.jobs, stop)?;
     let Some(e) = made else { return Ok(Outcome::Stopped) };
-    out!(
-        "{}: {}, {} pictures of {} classes, {:.2} GB",
-        options.input.display(),
-        e.kind,
-        e.pictures,
-        e.classes,
-        e.source_bytes as f64 / 1e9
-    );
+    out!("{}: {}, {} pictures of {} classes, {}", options.input.display(), e.kind, e.pictures, e.classes, DecimalBytes(e.source_bytes));
     e.notes.iter().for_each(|note| out!("  note: {note}"));
     out!(
         "  sizes and times: {} pictures, spread evenly over the names, were read, decoded and stored in memory here, and multiplied by {:.1};",
@@ -180,10 +174,10 @@ fn estimate(options: &PackOptions, stop: &AtomicBool) -> Result<Outcome> {
     }
     for c in &e.choices {
         let mark = if c.asked { "->" } else { "  " };
-        out!("  {mark} {:<36} {:>9.2} GB {:>8.1} minutes", c.name, c.bytes as f64 / 1e9, c.seconds / 60.0);
+        out!("  {mark} {:<36} {:>12} {:>8.1} minutes", c.name, DecimalBytes(c.bytes).to_string(), c.seconds / 60.0);
     }
     if let Some(free) = e.free {
-        out!("  {:.2} GB are free at {}", free as f64 / 1e9, options.output.display());
+        out!("  {} are free at {}", DecimalBytes(free), options.output.display());
     }
     e.check_space(&options.output)?;
     Ok(Outcome::Done)

@@ -6,6 +6,7 @@ use super::progress::{ProgressMode, Terminal};
 use crate::data::source::{Kind, SourceOptions};
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
+use indicatif::DecimalBytes;
 use std::path::PathBuf;
 
 /// Check a packed folder: structure, checksums of every record and file
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     if report.damage.is_empty() {
         let how = if depth == Depth::Quick { "structure" } else { "every byte" };
-        out!("ok: {} pictures in {} shards, {:.1} MB ({how})", report.records, report.shards, report.bytes as f64 / 1e6);
+        out!("ok: {} pictures in {} shards, {} ({how})", report.records, report.shards, DecimalBytes(report.bytes));
         return Ok(Outcome::Done);
     }
     let next = format!("imagenet-engine verify {} --repair-from PICTURES, or pack again", args.dir.display());

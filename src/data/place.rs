@@ -5,6 +5,7 @@ use super::dataset::Dataset;
 use super::order::Mixing;
 use super::reading::{Ahead, Io, PageCache, ReadOptions, Reading};
 use crate::error::Result;
+use indicatif::DecimalBytes;
 use rustix::fs::{StatFs, statfs};
 use std::fmt;
 use std::path::Path;
@@ -129,8 +130,8 @@ impl Place {
             Mixing::Block { block, window } if self.held(block, window) > memory => {
                 let fitting = (1..window).rev().find(|&w| self.held(block, w) <= memory).unwrap_or(1);
                 Some(format!(
-                    "windows of {:.2} GB do not fit memory either, so blocks are read in parts: --shuffle-window {fitting} fits",
-                    self.held(block, window) / HELD * 1e-9
+                    "windows of {} do not fit memory either, so blocks are read in parts: --shuffle-window {fitting} fits",
+                    DecimalBytes((self.held(block, window) / HELD) as u64)
                 ))
             }
             _ => None,
@@ -182,10 +183,9 @@ fn available(meminfo: &str) -> Option<u64> {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pictures, shards, bytes, file_system, memory, reading, .. } = self;
-        let gb = |bytes: u64| bytes as f64 * 1e-9;
-        write!(f, "{pictures} pictures, {:.2} GB in {shards} shards on {file_system}, {}", gb(*bytes), reading.describe())?;
+        write!(f, "{pictures} pictures, {} in {shards} shards on {file_system}, {}", DecimalBytes(*bytes), reading.describe())?;
         write!(f, "{}", reading.ahead.describe())?;
-        memory.map_or(Ok(()), |memory| write!(f, "; {:.1} GB of memory available", gb(memory)))
+        memory.map_or(Ok(()), |memory| write!(f, "; {} of memory available", DecimalBytes(memory)))
     }
 }
 
