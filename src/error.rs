@@ -58,6 +58,14 @@ impl Error {
 
     /// Reading `path` failed.
     pub fn reading(path: &Path, source: std::io::Error) -> Self {
+        const TOO_MANY_OPEN: [i32; 2] = [23, 24]; // ENFILE, EMFILE
+        if source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN.contains(&code)) {
+            return Self::data("cannot read")
+                .at(path.display().to_string())
+                .because("too many files are open: each shard of a data set is one")
+                .next("ulimit -n 65536 (or the limit of the service), or pack with larger --records-per-shard")
+                .source(source);
+        }
         let cause = match source.kind() {
             std::io::ErrorKind::NotFound => "no such file or folder",
             std::io::ErrorKind::PermissionDenied => "no permission to read it",

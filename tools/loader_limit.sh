@@ -3,9 +3,8 @@
 #
 #   tools/loader_limit.sh target/release/imagenet-engine [COUNT] [LIMIT_MB]      as root; TMPDIR says on which disk
 #
-# Each line is one way of reading: a control group of its own with LIMIT_MB of memory (page cache included), COUNT pictures of 256x256
-# made in it, then epochs over them. `dd` reads as many bytes around the page cache, before and
-# after each.
+# Each block is one way of reading: a control group of its own with LIMIT_MB of memory (page cache included), COUNT pictures of 256x256
+# made in it, then epochs over them. benches/rivals/disk.py reads as many bytes around the page cache, before, between and after.
 set -eu
 engine=$1
 count=${2:-20000}
@@ -21,10 +20,17 @@ else
     limit=memory.max
     most=memory.peak
 fi
+mkdir "$group" || { echo "error: no control group can be made here: run as root" >&2; exit 1; }
+[ -f "$group/$limit" ] && [ -f "$group/$most" ] || {
+    rmdir "$group"
+    echo "error: the memory controller is not handed down (echo +memory >/sys/fs/cgroup/cgroup.subtree_control), or Linux before 5.19" >&2
+    exit 1
+}
+rmdir "$group"
 trap 'rm -rf "$scratch"; rmdir "$group" 2>/dev/null || true' EXIT
 
 disk() {
-    dd if="$scratch/plain" of=/dev/null bs=8M iflag=direct 2>&1 | tail -1 | sed 's/.*, /disk, 8 MB at a time around the page cache: /'
+    python3 "$(dirname "$0")/../benches/rivals/disk.py" "$scratch/plain" --threads 1 4
 }
 
 dd if=/dev/urandom of="$scratch/plain" bs=8M count=$((count * 196608 / 8388608)) oflag=direct 2>/dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Loading and packing against their rivals, in pairs on the same pictures and the same core: the medians of the ratios count, of pictures a
-# second of CPU time, which others on the machine disturb least.
+# Loading and packing against their rivals, in pairs on the same pictures, one thread each: the medians of the ratios count (last lines),
+# of pictures a second of CPU time, which others on the machine disturb least.
 #   tools/loader_pairs.sh ENGINE PYTHON PICTURES [PAIRS]
 # PICTURES is an ImageFolder tree of some hundred pictures; PYTHON has torch, torchvision and
 # Pillow; webdataset and ffcv take part where it has them. Prints CSV: what, ours, theirs, ratio, one line a pair.
@@ -9,6 +9,7 @@ engine=$(realpath "$1") python=$2 pictures=$(realpath "$3") pairs=${4:-5}
 rivals=$(cd "$(dirname "$0")/../benches/rivals" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'echo "failed in line $LINENO; what was said last:" >&2; tail -n 20 "$work/log" >&2' ERR
 "$engine" pack --input "$pictures" --output "$work/raw" --resize 256 >"$work/log" 2>&1
 "$engine" pack --input "$pictures" --output "$work/jpeg" --resize 0 --encoding jpeg >"$work/log" 2>&1
 "$engine" unpack "$work/raw" --output "$work/same" >"$work/log" 2>&1
@@ -25,7 +26,7 @@ field() {
     echo "${text%%[,\}]*}"
 }
 pair() {
-    awk -v what="$1" -v ours="$2" -v theirs="$3" 'BEGIN { printf "%s,%.1f,%.1f,%.3f\n", what, ours, theirs, ours / theirs }'
+    awk -v what="$1" -v ours="$2" -v theirs="$3" 'BEGIN { printf "%s,%.1f,%.1f,%.3f\n", what, ours, theirs, ours / theirs }' | tee -a "$work/pairs"
 }
 
 echo "what,ours,theirs,ratio"
@@ -51,3 +52,10 @@ for _ in $(seq "$pairs"); do
     "$python" "$rivals/pillow_pack.py" "$pictures" --repeat 1 >"$work/theirs"
     pair "pack at 256 against Pillow" "$(field "$work/ours" images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
 done
+
+# The middle ratio of each.
+sort -t, -k1,1 -k4,4n "$work/pairs" | awk -F, '
+    function tell() { if (n) printf "median,%s,%.3f\n", what, n % 2 ? r[(n + 1) / 2] : (r[n / 2] + r[n / 2 + 1]) / 2 }
+    $1 != what { tell(); what = $1; n = 0 }
+    { r[++n] = $4 }
+    END { tell() }'

@@ -43,10 +43,11 @@ fn of_status(status: &str, key: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
-/// The middle of several figures.
+/// The middle of several figures, or between the two of an even number.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    let (low, high) = (figures.len().saturating_sub(1) / 2, figures.len() / 2);
+    figures.get(low).zip(figures.get(high)).map_or(f64::NAN, |(a, b)| (a + b) / 2.0)
 }
 
 #[cfg(test)]
@@ -62,6 +63,7 @@ mod tests {
         assert!(spent.cpu_s > 0.0 && spent.wall_s > 0.0);
         assert!(anonymous_bytes().is_none_or(|bytes| bytes > 64 << 20));
         assert_eq!(of_status("VmRSS: 3 kB\nRssAnon:\t  12 kB\n", "RssAnon:"), Some(12 << 10));
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 9.0])), (2.0, 3.0));
+        assert!(median(Vec::new()).is_nan());
     }
 }

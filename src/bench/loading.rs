@@ -17,7 +17,7 @@ pub struct Options {
     pub crop_size: u32,
     pub mixing: Mixing,
     pub threads: usize,
-    /// Passes over the pictures, or over the first so many batches of them, after the one that checks them.
+    /// Passes over the same pictures, or the first so many batches of them, after the one that checks them.
     pub repeats: usize,
     pub most_batches: u64,
 }
@@ -59,22 +59,21 @@ pub fn measure(source: &Arc<dyn Source>, options: &Options) -> Result<Report> {
     let mut most = anonymous_bytes();
     let checked = pass(source, &base, &mut most, |_| Ok(()))?;
     let mut again = Vec::new();
-    for epoch in 1..=options.repeats.max(1) as u32 {
-        again.push(pass(source, &LoaderOptions { epochs: epoch..epoch + 1, ..base.clone() }, &mut most, |_| Ok(()))?);
+    for _ in 0..options.repeats.max(1) {
+        again.push(pass(source, &base, &mut most, |_| Ok(()))?);
     }
     let first_batch_s = first_batch(source, &base)?;
     let while_reading = most;
     let cpu = Cpu::<f32>::new();
     let size = options.crop_size as usize;
     let mut augmented = Vec::new();
-    for epoch in 1..=options.repeats.max(1) as u32 {
-        let of_epoch = LoaderOptions { epochs: epoch..epoch + 1, ..base.clone() };
+    for _ in 0..options.repeats.max(1) {
         let augment = |batch: Batch| {
             let mut out = cpu.empty(batch.len() * size * size * 3)?;
             let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
             cpu.augment(&stored, size, MEAN, STD, Cpu::<f32>::all_mut(&mut out))
         };
-        augmented.push(pass(source, &of_epoch, &mut most, augment)?);
+        augmented.push(pass(source, &base, &mut most, augment)?);
     }
     Ok(Report {
         pictures: source.len(),

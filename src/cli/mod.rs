@@ -98,6 +98,7 @@ enum Command {
 /// # Errors
 /// Those of the command; a wrong flag ends the process in clap, with code 2.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
+    crate::files::raise_open_files();
     let matches = Cli::command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let typed = |id: &str| {

@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
+use crate::data::manifest::MAKE_ANEW;
 use crate::data::source::{Kind, SourceOptions};
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
@@ -73,7 +74,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("ok: {} pictures in {} shards, {} ({how})", report.records, report.shards, DecimalBytes(report.bytes));
         return Ok(Outcome::Done);
     }
-    let next = format!("imagenet-engine verify {} --repair-from PICTURES, or pack again", args.dir.display());
+    let next = if report.damaged_shards.is_empty() {
+        MAKE_ANEW.to_owned()
+    } else {
+        format!("imagenet-engine verify {} --repair-from PICTURES, or pack again into a new folder", args.dir.display())
+    };
     Err(Error::data(format!(
         "{} damages in {} of {} shards (listed above)",
         report.damage.len(),

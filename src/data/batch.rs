@@ -1,6 +1,6 @@
 //! Making one batch: which pictures, their bytes one after the other, their rectangles; and, for who waits, what is being done.
 
-use super::ahead;
+use super::ahead::Windows;
 use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
 use super::reading::{Ahead, Hint};
@@ -8,48 +8,67 @@ use crate::backend::{PictureView, Spare};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Records looked at in the place of a damaged one: more damage in a row is no accident.
 const MOST_REPLACED: usize = 16;
 
-/// What a loading thread does.
+/// What a loading thread does when it reads no picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// Picture `of` is read, and decoded where that is needed.
-    Reading,
-    /// Batch `of` is done, and not taken yet.
-    Waiting,
+    /// Tells the kernel which pictures it wants around this batch.
+    Asking(u64),
+    /// This batch is done, and not taken yet.
+    Waiting(u64),
 }
 
 /// What a loading thread is at, written by it and read by who waits for it.
 #[derive(Debug)]
-pub struct At {
-    of: AtomicU64,
-    doing: Mutex<(Doing, Instant)>,
+pub struct At(Mutex<Now>);
+
+#[derive(Debug)]
+struct Now {
+    doing: Doing,
+    since: Instant,
+    /// Pictures that are being read, several where they are decoded.
+    reading: Vec<(usize, Instant)>,
 }
 
 impl Default for At {
     fn default() -> Self {
-        Self { of: AtomicU64::new(0), doing: Mutex::new((Doing::Waiting, Instant::now())) }
+        Self(Mutex::new(Now { doing: Doing::Waiting(0), since: Instant::now(), reading: Vec::new() }))
     }
 }
 
 impl At {
-    pub fn set(&self, doing: Doing, of: u64) {
-        self.of.store(of, Ordering::Relaxed);
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = (doing, Instant::now());
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For people.
+    pub fn set(&self, doing: Doing) {
+        let mut now = self.now();
+        (now.doing, now.since) = (doing, Instant::now());
+    }
+
+    /// Reads picture `i` by `read`.
+    fn reading<T>(&self, i: usize, read: impl FnOnce() -> T) -> T {
+        self.now().reading.push((i, Instant::now()));
+        let done = read();
+        self.now().reading.retain(|(of, _)| *of != i);
+        done
+    }
+
+    /// For people. Of several pictures, the one that is read longest.
     pub fn describe(&self, source: &dyn Source) -> String {
-        let (doing, since) = *self.doing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, seconds) = (self.of.load(Ordering::Relaxed), since.elapsed().as_secs_f64());
-        match doing {
-            Doing::Reading => format!("has been reading {} for {seconds:.0} s", source.place(of as usize)),
-            Doing::Waiting => format!("finished batch {of} {seconds:.0} s ago and waits for its turn"),
+        let now = self.now();
+        let seconds = |since: &Instant| since.elapsed().as_secs_f64();
+        match (now.reading.iter().min_by_key(|(_, since)| *since), now.doing) {
+            (Some((i, since)), _) => format!("has been reading {} for {:.0} s", source.place(*i), seconds(since)),
+            (None, Doing::Asking(batch)) => {
+                format!("has been asking the disk for pictures of batch {batch} for {:.0} s", seconds(&now.since))
+            }
+            (None, Doing::Waiting(batch)) => format!("finished batch {batch} {:.0} s ago and waits for its turn", seconds(&now.since)),
         }
     }
 }
@@ -59,6 +78,7 @@ pub struct Maker {
     source: Arc<dyn Source>,
     options: LoaderOptions,
     order: Order,
+    windows: Option<Windows>,
     of_epoch: Option<(u32, EpochOrder)>,
     at: Arc<At>,
     spare: Spare,
@@ -68,7 +88,9 @@ impl Maker {
     /// `at` is kept up to date; the bytes of batches come from `spare`.
     pub fn new(source: Arc<dyn Source>, options: LoaderOptions, at: Arc<At>, spare: Spare) -> Self {
         let order = Order::new(source.len() as u64, options.seed, options.mixing);
-        Self { source, options, order, of_epoch: None, at, spare }
+        let used = options.batches_per_epoch(source.len()) * (options.batch_size * options.rank.world) as u64;
+        let windows = (source.ahead() == Ahead::Windows).then(|| Windows::new(order.clone(), used));
+        Self { source, options, order, windows, of_epoch: None, at, spare }
     }
 
     /// Batch `index` of this device in `epoch`.
@@ -76,17 +98,15 @@ impl Maker {
     /// # Errors
     /// Those of the pictures, unless damaged ones are to be replaced and the next one is whole.
     pub fn batch(&mut self, epoch: u32, index: u64) -> Result<Batch> {
-        let o = &self.options;
+        let (o, positions) = (&self.options, self.positions(index));
         let order = match &mut self.of_epoch {
             Some((of, order)) if *of == epoch => order,
             other => &other.insert((epoch, self.order.epoch(epoch))).1,
         };
-        let first = (index * o.rank.world as u64 + o.rank.index as u64) * o.batch_size as u64;
-        let last = (first + o.batch_size as u64).min(self.source.len() as u64);
-        let chosen: Vec<usize> = (first..last).map(|position| order.at(position) as usize).collect();
+        let chosen: Vec<usize> = positions.map(|position| order.at(position) as usize).collect();
         let infos = chosen.iter().map(|&i| self.source.info(i)).collect::<Result<Vec<_>>>()?;
-        let ahead = self.source.ahead();
-        if ahead != Ahead::Nothing {
+        if self.source.ahead() != Ahead::Nothing {
+            self.at.set(Doing::Asking(index));
             chosen.iter().for_each(|&i| self.source.hint(i..i + 1, Hint::Need));
         }
         let mut pixels = self.spare.take(infos.iter().map(bytes).sum());
@@ -97,10 +117,7 @@ impl Maker {
             rooms.push(room);
             rest = after;
         }
-        let read = |(&i, room): (&usize, &mut [u8])| {
-            self.at.set(Doing::Reading, i as u64);
-            self.source.read_pixels(i, room)
-        };
+        let read = |(&i, room): (&usize, &mut [u8])| self.at.reading(i, || self.source.read_pixels(i, room));
         // Pictures to be decoded are decoded side by side.
         let read: Vec<Result<()>> = if self.source.decodes() {
             chosen.par_iter().zip(rooms).map(read).collect()
@@ -120,14 +137,26 @@ impl Maker {
             batch.labels.push(info.label);
             batch.ids.push(info.global_id);
         }
-        if ahead == Ahead::Windows {
-            // After the batch: for the first one somebody waits.
-            let begins = (epoch, index) == (o.epochs.start, o.first_batch);
-            let this = if begins { ahead::window(&self.order, epoch, first) } else { Vec::new() };
-            let hints = this.into_iter().map(|block| (Hint::Need, block)).chain(ahead::hints(&self.order, epoch, first..last));
-            hints.for_each(|(hint, Range { start, end })| self.source.hint(start as usize..end as usize, hint));
-        }
         Ok(batch)
+    }
+
+    /// Tells the page cache what becomes of the windows around batch `index`. `begins`: nothing was asked for before it. Takes as long as
+    /// the disk makes it, so it comes after the batch was handed over.
+    pub fn steer(&self, epoch: u32, index: u64, begins: bool) {
+        let Some(windows) = &self.windows else { return };
+        self.at.set(Doing::Asking(index));
+        let positions = self.positions(index);
+        let this = if begins { windows.window(epoch, positions.start) } else { Vec::new() };
+        let hints = this.into_iter().map(|block| (Hint::Need, block)).chain(windows.hints(epoch, positions));
+        hints.for_each(|(hint, Range { start, end })| self.source.hint(start as usize..end as usize, hint));
+        self.at.set(Doing::Waiting(index));
+    }
+
+    /// Positions of the epoch that make batch `index` of this device.
+    fn positions(&self, index: u64) -> Range<u64> {
+        let o = &self.options;
+        let first = (index * o.rank.world as u64 + o.rank.index as u64) * o.batch_size as u64;
+        first..(first + o.batch_size as u64).min(self.source.len() as u64)
     }
 
     /// Puts the next whole record behind all others and says what and where it is: in the place of the damaged `i` always the same one.

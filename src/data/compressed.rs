@@ -43,9 +43,9 @@ impl JpegOptions {
     /// that follow from FFCV's table of sizes (docs/benchmarks.rst: quality 50, 90, 100 at a longest side of 256).
     pub fn estimated_bytes(&self, original: u64, kept: bool, width: u32, height: u32) -> u64 {
         if kept && self.quality.is_none() {
-            return original;
+            return original; // of a PNG too, which takes no more at quality 100
         }
-        let q = f64::from(self.quality.unwrap_or(if kept { KEPT_QUALITY } else { DEFAULT_QUALITY }));
+        let q = f64::from(self.quality.unwrap_or(DEFAULT_QUALITY));
         let line = |(q0, v0): (f64, f64), (q1, v1): (f64, f64)| v0 + (v1 - v0) * (q - q0) / (q1 - q0);
         let per_pixel = if q <= 90.0 { line((50.0, 0.14), (90.0, 0.34)).max(0.05) } else { line((90.0, 0.34), (100.0, 0.9)) };
         (f64::from(width) * f64::from(height) * per_pixel) as u64 + 700

@@ -1,6 +1,7 @@
 //! What a pack would take, before it is begun: a sample of the pictures is read, decoded and stored in memory, and multiplied.
 
 use super::compressed::JpegOptions;
+use super::pack::check_jobs;
 use super::plan::{Item, Plan, PlanOptions};
 use super::resize::Fit;
 use super::source::{self, SourceOptions};
@@ -58,6 +59,7 @@ impl Estimate {
         stop: &AtomicBool,
     ) -> Result<Option<Self>> {
         options.check()?;
+        check_jobs(jobs)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|e| Error::internal(e.to_string()))?;
         let listing = source::open(input, source, options.split)?;
         let (kind, pictures, classes) = (listing.kind.name(), listing.files.len(), listing.classes.len());

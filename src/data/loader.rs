@@ -3,7 +3,8 @@
 //! What batch b of epoch e holds is a pure function of the source and [`LoaderOptions`]: the order gives the pictures, the crop policy
 //! their rectangles. So a loader started anywhere gives the same batches as one that ran there, and thread k of T simply makes the
 //! batches k, k + T, k + 2T...; the consumer takes them in turn. They run `prefetch` batches ahead, at least one each, which bounds
-//! memory: of T threads max(prefetch, T) batches wait, T are being made and one is in use. Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
+//! memory: of T threads T * ceil(prefetch / T) batches wait, T are being made and one is in use. Errors travel with the batches and end the
+//! iteration. Dropping the loader stops and joins the threads.
 
 use super::batch::{At, Doing, Maker};
 use super::crop::CropPolicy;
@@ -267,11 +268,12 @@ impl Loader {
                         let (epoch, index) = ((start + number) / per_epoch, (start + number) % per_epoch);
                         let result = maker.batch(epoch as u32, index);
                         let failed = result.is_err();
-                        seen.set(Doing::Waiting, index);
+                        seen.set(Doing::Waiting(index));
                         // The receiver is gone when the loader was dropped: then this thread ends too.
                         if send.send(result).is_err() || failed {
                             return;
                         }
+                        maker.steer(epoch as u32, index, number == 0);
                     }
                 };
                 let thread = std::thread::Builder::new().name(format!("loader-{k}")).spawn(work);

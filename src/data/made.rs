@@ -136,9 +136,17 @@ impl Scratch {
     /// # Errors
     /// `Write`.
     pub fn new(purpose: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("imagenet-engine-{purpose}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).map_err(|e| Error::writing(&path, e))?;
-        Ok(Self(path))
+        let name = |k: u32| format!("imagenet-engine-{purpose}-{}-{k}", std::process::id());
+        // In containers every process may bear the same number, and another's folder is never taken.
+        for path in (0..1000).map(|k| std::env::temp_dir().join(name(k))) {
+            match std::fs::create_dir(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(path.clone())).map_err(|e| Error::writing(&path, e)),
+            }
+        }
+        Err(Error::write("a thousand folders of earlier runs are in the way")
+            .at(std::env::temp_dir().join(name(0)).display().to_string())
+            .next("remove them"))
     }
 
     pub fn path(&self) -> &Path {

@@ -5,12 +5,16 @@ use super::format::shard_name;
 use super::shard_writer::ShardSummary;
 use super::sums::ChannelSums;
 use crate::error::{Error, Result};
-use crate::files::{failpoint, write_whole};
+use crate::files::{failpoint, open_file, write_whole};
 use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::path::Path;
 
 pub const MANIFEST: &str = "dataset.json";
 pub const SUMS: &str = "SHA256SUMS";
+/// What to do where one of the two is damaged and the shards are not.
+pub const MAKE_ANEW: &str =
+    "remove dataset.json and run the same pack command again: whole shards are kept, and both lists are written anew";
 /// A manifest is text of a few hundred bytes per shard and class; anything above this is not one.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -81,16 +85,18 @@ impl Manifest {
     /// `Data` when it is missing (naming the folders below that have one), unreadable, or contradicts itself.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(MANIFEST);
-        let metadata = std::fs::metadata(&path).map_err(|e| missing(dir, e))?;
+        std::fs::metadata(&path).map_err(|e| missing(dir, e))?;
+        let (file, metadata) = open_file(&path)?;
         if metadata.len() > MAX_BYTES {
             return Err(Error::data(format!("{} bytes are too many for a {MANIFEST}", metadata.len())).at(path.display().to_string()));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        let mut text = String::new();
+        file.take(MAX_BYTES).read_to_string(&mut text).map_err(|e| Error::reading(&path, e))?;
         let damaged = |what: String| {
             Error::data(what)
                 .at(path.display().to_string())
                 .because("the file was changed or damaged after packing")
-                .next("sha256sum -c SHA256SUMS in that folder, then pack again")
+                .next(format!("sha256sum -c SHA256SUMS in that folder; {MAKE_ANEW}"))
         };
         let manifest: Self = serde_json::from_str(&text).map_err(|e| damaged(format!("{MANIFEST} cannot be understood: {e}")))?;
         if manifest.format_version != 1 {

@@ -9,12 +9,13 @@ use std::fs::File;
 pub struct Map(Option<Mmap>);
 
 impl Map {
-    /// Maps `range` of `file`. An empty range maps nothing.
+    /// Maps `range` of `file`. An empty range maps nothing. `asked`: what is wanted is asked for by name, so that the kernel need not guess
+    /// what comes next and reads single pages where nobody asked.
     ///
     /// # Errors
     /// Those of the operating system.
     #[allow(unsafe_code)]
-    pub fn new(file: &File, range: Range) -> std::io::Result<Self> {
+    pub fn new(file: &File, range: Range, asked: bool) -> std::io::Result<Self> {
         if range.len == 0 {
             return Ok(Self(None));
         }
@@ -23,8 +24,9 @@ impl Map {
         // length check of `Shard::payload` and the use of the bytes causes SIGBUS, one that overwrites bytes is found by CRC only
         // before the first use. The loader copies with pread, unless it was told to map.
         let map = unsafe { MmapOptions::new().offset(range.off).len(range.len as usize).map(file)? };
-        // Advice may be refused; reading works without it.
-        let _ = map.advise(memmap2::Advice::Random);
+        if asked {
+            let _ = map.advise(memmap2::Advice::Random); // it may be refused; reading works without it
+        }
         Ok(Self(Some(map)))
     }
 

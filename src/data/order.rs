@@ -143,14 +143,20 @@ impl BlockOrder {
         (window, self.start(window * self.window)..self.start((window + 1) * self.window))
     }
 
-    pub fn windows(&self) -> u64 {
-        self.n.div_ceil(self.block).div_ceil(self.window)
+    /// The window that holds `record`, which must be below n.
+    pub fn window_holding(&self, record: u64) -> u64 {
+        self.blocks.position_of(record / self.block) / self.window
     }
 
-    /// The records of each block of `window`, in the order in which it holds the blocks.
-    pub fn blocks_of(&self, window: u64) -> Vec<Range<u64>> {
-        let places = window * self.window..((window + 1) * self.window).min(self.n.div_ceil(self.block));
-        places.map(|place| self.blocks.at(place) * self.block).map(|first| first..(first + self.block).min(self.n)).collect()
+    /// How many blocks `window` holds.
+    pub fn blocks_in(&self, window: u64) -> u64 {
+        self.n.div_ceil(self.block).saturating_sub(window * self.window).min(self.window)
+    }
+
+    /// The records of block `k` of `window`, in the order in which it holds them.
+    pub fn block_of(&self, window: u64, k: u64) -> Range<u64> {
+        let first = self.blocks.at(window * self.window + k) * self.block;
+        first..(first + self.block).min(self.n)
     }
 
     fn at(&self, position: u64) -> u64 {

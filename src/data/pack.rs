@@ -16,7 +16,7 @@ use super::source::SourceOptions;
 use super::sums::ChannelSums;
 use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
-use crate::files::{Lock, free_bytes, make_dirs, remove_empty, remove_temporaries};
+use crate::files::{Lock, free_bytes, make_dirs, most_open_files, remove_empty, remove_temporaries};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,15 @@ pub struct PackReport {
     pub notes: Vec<String>,
 }
 
+/// # Errors
+/// `Usage` for more threads than make sense.
+pub fn check_jobs(jobs: usize) -> Result<()> {
+    if jobs > MOST_JOBS {
+        return Err(Error::usage(format!("--jobs {jobs}: at most {MOST_JOBS}")).next("leave --jobs out: one per core"));
+    }
+    Ok(())
+}
+
 /// Packs. `stop` may be set at any time from another thread.
 ///
 /// # Errors
@@ -61,9 +70,7 @@ pub struct PackReport {
 /// source or too many bad pictures, which are then listed in `bad_images.jsonl`, and no `dataset.json` is left.
 pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<PackEnd> {
     options.plan.check()?;
-    if options.jobs > MOST_JOBS {
-        return Err(Error::usage(format!("--jobs {}: at most {MOST_JOBS}", options.jobs)).next("leave --jobs out: one per core"));
-    }
+    check_jobs(options.jobs)?;
     let dir = &options.output;
     refuse_existing(dir)?;
     if !options.input.exists() {
@@ -79,7 +86,8 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     let Some(plan) = pool.install(|| Plan::make(&options.input, &source, &options.plan, progress, stop))? else {
         return Ok(PackEnd::Stopped);
     };
-    let notes: Vec<String> = plan.notes.iter().cloned().chain(other_classes_beside(dir, &plan)).collect();
+    let notes: Vec<String> =
+        plan.notes.iter().cloned().chain(other_classes_beside(dir, &plan)).chain(many_shards(plan.shard_count())).collect();
     for note in &notes {
         progress.note(&format!("note: {note}"));
     }
@@ -243,6 +251,13 @@ impl Run<'_> {
         }
         Ok(Some((writer, per_class)))
     }
+}
+
+/// Whoever reads them has each of them open.
+fn many_shards(count: u32) -> Option<String> {
+    const OTHERS: u64 = 100;
+    let most = most_open_files().filter(|most| u64::from(count) + OTHERS > *most)?;
+    Some(format!("{count} shards are more files than a process may have open here ({most}): larger --records-per-shard, or ulimit -n"))
 }
 
 /// The output would be listed as a class of its own, and every label behind it would move.

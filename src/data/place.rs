@@ -2,6 +2,7 @@
 
 use super::ahead::HELD;
 use super::dataset::Dataset;
+use super::format::Encoding;
 use super::order::Mixing;
 use super::reading::{Ahead, Io, PageCache, ReadOptions, Reading};
 use crate::error::Result;
@@ -16,6 +17,8 @@ pub struct Place {
     pub pictures: usize,
     pub shards: usize,
     pub bytes: u64,
+    /// They are JPEG files.
+    pub compressed: bool,
     /// ext4, nfs...; the number of an unknown one.
     pub file_system: String,
     pub kind: Kind,
@@ -68,7 +71,16 @@ impl Place {
             (Some(available), Some(limit)) => Some(available.min(limit)),
             (available, limit) => available.or(limit),
         };
-        Self { pictures: dataset.len(), shards: dataset.shards().len(), bytes, file_system, kind, memory, reading: dataset.reading() }
+        Self {
+            pictures: dataset.len(),
+            shards: dataset.shards().len(),
+            bytes,
+            compressed: dataset.encoding() == Encoding::Jpeg,
+            file_system,
+            kind,
+            memory,
+            reading: dataset.reading(),
+        }
     }
 
     /// Opens `dir` to be read as asked, in an order of this kind.
@@ -124,15 +136,18 @@ impl Place {
         match mixing {
             Mixing::Full => Some(format!(
                 "they do not fit memory, so every epoch reads them{} in random order: --shuffle block reads whole blocks, \
-                 and packing with --resize 224 or --encoding jpeg makes them smaller",
-                if self.kind == Kind::Remote { " over the network" } else { "" }
+                 and packing with {} makes them smaller",
+                if self.kind == Kind::Remote { " over the network" } else { "" },
+                if self.compressed { "--max-side 400" } else { "--resize 224 or --encoding jpeg" }
             )),
             Mixing::Block { block, window } if self.held(block, window) > memory => {
-                let fitting = (1..window).rev().find(|&w| self.held(block, w) <= memory).unwrap_or(1);
-                Some(format!(
-                    "windows of {} do not fit memory either, so blocks are read in parts: --shuffle-window {fitting} fits",
-                    DecimalBytes((self.held(block, window) / HELD) as u64)
-                ))
+                let fits = match (memory / self.held(block, 1)) as u64 {
+                    0 => format!("--shuffle-block {} with --shuffle-window 1", ((memory / self.held(1, 1)) as u64).max(1)),
+                    windows => format!("--shuffle-window {windows}"),
+                };
+                let so = if self.reading.ahead == Ahead::Batch { ", so blocks are read in parts" } else { "" };
+                let size = DecimalBytes((self.held(block, window) / HELD) as u64);
+                Some(format!("windows of {size} do not fit memory either{so}: {fits} fits"))
             }
             _ => None,
         }
@@ -200,7 +215,16 @@ mod tests {
         assert_eq!(name(7), ("file system 0x7".into(), Kind::Other));
         assert_eq!(available("MemTotal: 9 kB\nMemAvailable:   1024 kB\n"), Some(1 << 20));
         let reading = Reading::default();
-        let place = Place { pictures: 5, shards: 2, bytes: 100, file_system: "ext4".into(), kind: Kind::Local, memory: Some(200), reading };
+        let place = Place {
+            pictures: 5,
+            shards: 2,
+            bytes: 100,
+            compressed: false,
+            file_system: "ext4".into(),
+            kind: Kind::Local,
+            memory: Some(200),
+            reading,
+        };
         let blocks = Mixing::Block { block: 1, window: 2 };
         assert!(place.fits_memory() == Some(true) && place.advice(Mixing::Full).is_none());
         let large = Place { memory: Some(120), kind: Kind::Remote, ..place.clone() };
@@ -208,7 +232,10 @@ mod tests {
         // Two windows and a quarter of 2 pictures of 20 bytes are 90 bytes, of 96 that may be used.
         assert_eq!((large.advice(blocks), large.advice(Mixing::None)), (None, None));
         let small = Place { memory: Some(110), ..large.clone() };
-        assert!(small.advice(blocks).unwrap().ends_with("--shuffle-window 1 fits"));
+        assert_eq!(small.advice(blocks).unwrap(), "windows of 40 B do not fit memory either: --shuffle-window 1 fits");
+        let tiny = Place { memory: Some(100), reading: Reading { ahead: Ahead::Batch, ..reading }, ..large.clone() };
+        let said = tiny.advice(Mixing::Block { block: 2, window: 1 }).unwrap();
+        assert!(said.ends_with("memory either, so blocks are read in parts: --shuffle-block 1 with --shuffle-window 1 fits"), "{said}");
         let ahead = |place: &Place, mixing| [PageCache::Auto, PageCache::Keep, PageCache::Stream].map(|how| place.ahead(how, mixing));
         let [nothing, batch, windows] = [Ahead::Nothing, Ahead::Batch, Ahead::Windows];
         assert_eq!(ahead(&place, blocks), [nothing, nothing, windows]);

@@ -11,6 +11,7 @@ use super::map::Map;
 use super::reading::{Ahead, Hint, Reading, VerifyReads};
 use super::shard_checks::{check_entries, check_header, check_names, read_classes};
 use crate::error::{Error, Result};
+use crate::files::open_file;
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
@@ -54,11 +55,7 @@ impl Shard {
     /// # Errors
     /// `Data`: file, section, offset, what was expected and what was found.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::reading(path, e))?;
-        let metadata = file.metadata().map_err(|e| Error::reading(path, e))?;
-        if !metadata.is_file() {
-            return Err(Error::data("not a file").at(path.display().to_string()));
-        }
+        let (file, metadata) = open_file(path)?;
         let len = metadata.len();
         let read = |range: Range| -> Result<Vec<u8>> {
             let mut bytes = vec![0; range.len as usize];
@@ -181,7 +178,8 @@ impl Shard {
         if let Some(map) = self.map.get() {
             return Ok(map);
         }
-        let map = Map::new(&self.file, self.header.data).map_err(|e| Error::reading(&self.path, e))?;
+        let map =
+            Map::new(&self.file, self.header.data, self.reading.ahead != Ahead::Nothing).map_err(|e| Error::reading(&self.path, e))?;
         Ok(self.map.get_or_init(|| map))
     }
 

@@ -7,9 +7,10 @@ use super::manifest::{MANIFEST, Manifest, SUMS};
 use super::pack::pack_shard;
 use super::plan::{Plan, PlanOptions};
 use super::shard::Shard;
+use super::shard_writer::ShardSummary;
 use super::source::SourceOptions;
 use crate::error::{Error, Result};
-use crate::files::{Lock, remove, rename};
+use crate::files::{Lock, make_dirs, remove, remove_empty, remove_temporaries, rename};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -69,8 +70,11 @@ pub fn verify(dir: &Path, depth: Depth, progress: &dyn Progress) -> Result<Verif
     }
     if report.damage.is_empty() {
         // What only the whole shows: classes, totals, mixed folders.
-        if let Err(e) = super::dataset::Dataset::open(dir) {
-            report.damage.push(e.to_string());
+        match super::dataset::Dataset::open(dir) {
+            // The operating system refused: that is no damage.
+            Err(e) if e.report().source.is_some() => return Err(e),
+            Err(e) => report.damage.push(e.to_string()),
+            Ok(_) => {}
         }
     }
     Ok(report)
@@ -205,33 +209,38 @@ pub fn repair(
             .next("give the unchanged source, or pack into a new folder"));
     }
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
-    for listed in manifest.shards.iter().filter(|s| damaged.contains(&s.name)) {
-        let path = dir.join(&listed.name);
-        let aside = dir.join(format!("{}.damaged", listed.name));
-        if path.exists() {
-            if aside.exists() {
-                return Err(Error::write("an earlier repair left the damaged shard aside")
-                    .at(aside.display().to_string())
-                    .next("look at both, and remove one"));
-            }
-            rename(&path, &aside)?;
-        }
-        let index = manifest.shards.iter().position(|s| s.name == listed.name).unwrap_or(0) as u32;
-        if !pack_shard(dir, &plan, index, progress, stop)? {
-            return Err(stopped());
-        }
-        let sha = hash_shard(&Shard::open(&path)?)?;
-        if sha != listed.sha256 {
-            // The original holds more of the truth than this does.
-            rename(&aside, &path)?;
-            return Err(Error::data(format!("the shard came out different: expected sha256 {}, found {sha}", listed.sha256))
-                .at(path.display().to_string())
-                .because("another version of this program packed it"));
-        }
-        // The replaced file has no further use; a failure to remove it harms nothing.
-        let _ = remove(&aside);
+    // Beside them and not in their place: what is damaged stays until something better is there, however this ends.
+    let bench = dir.join(".repair");
+    make_dirs(&bench)?;
+    remove_temporaries(&bench)?;
+    let each = manifest.shards.iter().enumerate().filter(|(_, s)| damaged.contains(&s.name));
+    let done = each.map(|(index, listed)| {
+        let made = bench.join(&listed.name);
+        remove(&made)?;
+        let result = remake(&bench, &plan, (index as u32, listed), progress, stop)
+            .and_then(|whole| if whole { rename(&made, &dir.join(&listed.name)) } else { Err(stopped()) });
+        remove(&made)?;
+        result
+    });
+    let done: Result<()> = done.collect();
+    remove_empty(&bench);
+    done.map(|()| damaged.len())
+}
+
+/// Makes one shard in `bench`; whether it was not stopped.
+fn remake(bench: &Path, plan: &Plan, (index, listed): (u32, &ShardSummary), progress: &dyn Progress, stop: &AtomicBool) -> Result<bool> {
+    if !pack_shard(bench, plan, index, progress, stop)? {
+        return Ok(false);
     }
-    Ok(damaged.len())
+    let sha = hash_shard(&Shard::open(&bench.join(&listed.name))?)?;
+    if sha != listed.sha256 {
+        // The original holds more of the truth than this does.
+        return Err(Error::data(format!("the shard came out different: expected sha256 {}, found {sha}", listed.sha256))
+            .at(listed.name.clone())
+            .because("another version of this program packed it")
+            .next("repair with that version, or pack again into a new folder"));
+    }
+    Ok(true)
 }
 
 /// The options a data set was packed with, from its manifest.

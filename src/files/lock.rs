@@ -25,7 +25,14 @@ impl Lock {
     pub fn take(path: &Path, passing: bool, doing: &str) -> Result<Self> {
         let fail = |e| super::refused(path, 0, 0, e);
         let mut file = calls::create(path, false).map_err(fail)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if e != rustix::io::Errno::WOULDBLOCK {
+                return Err(Error::write("cannot lock a file here")
+                    .at(path.display().to_string())
+                    .because("this file system has no locks (Lustre mounted without flock, NFS without lockd)")
+                    .next("mount it with locks, or choose an --output on another file system")
+                    .source(std::io::Error::from(e)));
+            }
             let mut pid = String::new();
             let _ = file.read_to_string(&mut pid);
             return Err(Error::write(format!("another process {doing} here (process {})", pid.trim()))

@@ -7,9 +7,11 @@
 pub mod calls;
 mod failpoint;
 mod lock;
+mod opened;
 
 pub use failpoint::{POINTS, failpoint};
 pub use lock::Lock;
+pub use opened::{most_open_files, open_file, raise_open_files};
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};

@@ -58,7 +58,9 @@ pub fn run<B: Backend>(
     let loader = LoaderOptions { limit: options.limit_batches, ..LoaderOptions::eval(options.batch_size, options.crop_size as u32) };
     let total = loader.batches_per_epoch(source.len());
     let mut sum = BatchMetrics::default();
-    for (done, batch) in (0..total).zip(Loader::new(source.clone(), &loader)?) {
+    let mut batches = Loader::new(source.clone(), &loader)?;
+    for done in 0..total {
+        let Some(batch) = batches.wait(&mut |line| notice(Notice::Line(line))) else { break };
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }

@@ -42,6 +42,13 @@ fn wrong_usage_is_code_2_and_names_the_flag() {
     refuses(&["train", "--list-params"], 2, &["--dry-run"]);
     refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["ONNX"]);
     refuses(&["nonsense"], 2, &["nonsense"]);
+    // A file of settings has the same limits as flags.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    for (key, value) in [("shuffle-block", "4611686018427387904"), ("shuffle-window", "0"), ("workers", "1000000")] {
+        std::fs::write(&file, format!("{key} = {value}\n")).unwrap();
+        refuses(&["train", "--config", file.to_str().unwrap()], 2, &[key, "must lie between 1 and"]);
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn a_shard_cut_while_in_use_is_an_error() {
 }
 
 /// A source that stops for a while at one picture.
-struct Stuck(Synthetic);
+struct Stuck(Synthetic, bool);
 
 impl Source for Stuck {
     fn len(&self) -> usize {
@@ -193,6 +193,9 @@ impl Source for Stuck {
     fn info(&self, i: usize) -> imagenet_engine::error::Result<PictureInfo> {
         self.0.info(i)
     }
+    fn decodes(&self) -> bool {
+        self.1
+    }
     fn read_pixels(&self, i: usize, out: &mut [u8]) -> imagenet_engine::error::Result<()> {
         if i == 13 {
             std::thread::sleep(Duration::from_millis(400));
@@ -203,16 +206,19 @@ impl Source for Stuck {
 
 #[test]
 fn a_loader_that_is_stuck_says_where() {
-    let source: Arc<dyn Source> = Arc::new(Stuck(Synthetic::new(40, 2, 2, 3, 1)));
-    let options = LoaderOptions { patience: Duration::from_millis(50), threads: 2, ..LoaderOptions::eval(8, 2) };
-    let mut loader = Loader::new(source, &options).unwrap();
-    let mut said = Vec::new();
-    while let Some(batch) = loader.wait(&mut |line| said.push(line)) {
-        batch.unwrap();
+    // Where pictures are decoded side by side too: others of the batch are begun later and done sooner.
+    for decodes in [false, true] {
+        let source: Arc<dyn Source> = Arc::new(Stuck(Synthetic::new(40, 2, 2, 3, 1), decodes));
+        let options = LoaderOptions { patience: Duration::from_millis(50), threads: 2, ..LoaderOptions::eval(8, 2) };
+        let mut loader = Loader::new(source, &options).unwrap();
+        let mut said = Vec::new();
+        while let Some(batch) = loader.wait(&mut |line| said.push(line)) {
+            batch.unwrap();
+        }
+        assert!(said.len() >= 3, "again and again: {said:?}");
+        let last = said.last().unwrap();
+        assert!(last.contains("thread 1 has been reading picture 13") && last.contains("thread 0 finished batch"), "{last}");
     }
-    assert!(said.len() >= 3, "again and again: {said:?}");
-    let last = said.last().unwrap();
-    assert!(last.contains("thread 1 has been reading picture 13") && last.contains("thread 0 finished batch"), "{last}");
 }
 
 #[test]

@@ -147,3 +147,22 @@ fn hints_fill_and_empty_the_page_cache() {
         }
     }
 }
+
+/// A shard is an open file: the limit that can be raised is raised, the one that cannot is named.
+#[test]
+fn many_shards_need_many_open_files() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    tree(&input, 2, 30, 32, 3);
+    let mut options = options(&input, &out);
+    options.plan.records_per_shard = 1;
+    run(&options).unwrap();
+    let (engine, dir) = (env!("CARGO_BIN_EXE_imagenet-engine"), out.to_str().unwrap());
+    let under = |limit: &str| {
+        let done = std::process::Command::new("sh").args(["-c", &format!("{limit}; exec {engine} inspect {dir}")]).output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    assert_eq!(under("ulimit -S -n 40"), (Some(0), String::new()));
+    let (code, said) = under("ulimit -n 40");
+    assert!(code == Some(65) && said.contains("too many files are open") && said.contains("ulimit -n"), "{said}");
+}

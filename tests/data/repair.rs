@@ -51,3 +51,61 @@ fn every_kind_of_damage_is_repaired_to_the_packed_bytes() {
         }
     }
 }
+
+/// What is damaged stays until something better is there.
+#[test]
+fn a_repair_that_cannot_be_done_changes_nothing() {
+    let tmp = tempfile::tempdir().unwrap();
+    let bed = Bed::new(tmp.path(), KINDS[0], 1);
+    let mut damaged = bed.bytes.clone();
+    damaged[bed.records[2].start] ^= 4;
+    std::fs::write(&bed.shard, &damaged).unwrap();
+    let before = files(&bed.dir);
+    let (d, i) = (bed.dir.to_str().unwrap(), bed.input.to_str().unwrap());
+    let manifest = bed.dir.join("dataset.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    // The list says that the shard has another sum: what is made cannot be it. With the damaged shard there, and with none.
+    let sha = text.split("\"sha256\": \"").nth(1).unwrap()[..64].to_owned();
+    std::fs::write(&manifest, text.replace(&sha, &sha.chars().rev().collect::<String>())).unwrap();
+    let (code, said) = call(&["verify", d, "--repair-from", i]);
+    assert!(code == 65 && said.contains("the shard came out different"), "{said}");
+    assert!(std::fs::read(&bed.shard).unwrap() == damaged);
+    std::fs::remove_file(&bed.shard).unwrap();
+    let (code, said) = call(&["verify", d, "--repair-from", i]);
+    assert!(code == 65 && said.contains("the shard came out different") && !bed.shard.exists(), "{said}");
+    std::fs::write(&manifest, text).unwrap();
+    std::fs::write(&bed.shard, &damaged).unwrap();
+    // Killed where the new shard is about to be renamed, and within it: the next repair is the same as the first.
+    for point in ["before-fsync", "after-rename"] {
+        let killed = program(&["verify", d, "--repair-from", i]).env("IE_FAILPOINT", point).output().unwrap();
+        assert!(killed.status.code().is_none(), "{point}: {killed:?}");
+        assert!(std::fs::read(&bed.shard).unwrap() == damaged, "{point}");
+    }
+    let (code, said) = call(&["verify", d, "--repair-from", i]);
+    assert!(code == 0 && std::fs::read(&bed.shard).unwrap() == bed.bytes, "{said}");
+    let whole = files(&bed.dir);
+    assert!(whole.keys().eq(before.keys()) && std::fs::read_dir(&bed.dir).unwrap().count() == whole.len(), "something was left");
+}
+
+/// Where only a list is damaged, what the error says to do helps.
+#[test]
+fn damaged_lists_are_made_anew_by_the_same_pack() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (input, out) = (tmp.path().join("in"), tmp.path().join("out"));
+    tree(&input, 3, 8, 40, 1);
+    let (i, o) = (input.to_str().unwrap(), out.to_str().unwrap());
+    let pack = ["pack", "--input", i, "--output", o, "--resize", "32", "--records-per-shard", "8"];
+    assert_eq!(call(&pack).0, 0);
+    let before = files(&out);
+    for list in ["SHA256SUMS", "dataset.json"] {
+        let mut bytes = before[list].clone();
+        bytes[20] ^= 1;
+        std::fs::write(out.join(list), bytes).unwrap();
+        let (code, said) = call(&["verify", o]);
+        assert!(code == 65 && said.contains("remove dataset.json and run the same pack command again"), "{list}: {said}");
+        std::fs::remove_file(out.join("dataset.json")).unwrap();
+        let (code, said) = call(&pack);
+        assert!(code == 0 && said.contains("3 shards of an earlier run were kept"), "{list}: {said}");
+        assert!(files(&out) == before, "{list}");
+    }
+}

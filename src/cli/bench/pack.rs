@@ -42,7 +42,7 @@ pub struct Args {
 /// Those of the pack; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
     let scratch = Scratch::new("bench-pack")?;
-    let (mut rates, mut per_core, mut pictures) = (Vec::new(), Vec::new(), 0);
+    let (mut rates, mut per_core, mut busy, mut pictures) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for repeat in 0..=args.repeats {
         let output = scratch.path().join(repeat.to_string());
         let options = PackOptions {
@@ -63,11 +63,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
         if repeat > 0 {
             rates.push(pictures as f64 / spent.wall_s);
             per_core.push(pictures as f64 / spent.cpu_s);
+            busy.push(spent.cpu_s / spent.wall_s);
         }
         std::fs::remove_dir_all(&output).map_err(|e| Error::writing(&output, e))?;
     }
-    let (rate, per_core) = (median(rates), median(per_core));
-    let busy = rate / per_core;
+    let (rate, per_core, busy) = (median(rates), median(per_core), median(busy));
     out!("{pictures} pictures at --resize {}: {rate:.0} a second, {per_core:.0} a core's second, {busy:.2} cores busy", args.resize);
     if let Some(path) = &args.json {
         let text = json!({ "pictures": pictures, "resize": args.resize, "images_per_s": rate, "images_per_s_per_core": per_core,

@@ -61,6 +61,12 @@ impl Found {
         if self.classes.len() as u64 > MOST_CLASSES {
             return Err(Error::data(format!("{} classes, above {MOST_CLASSES}", self.classes.len())).at(origin));
         }
+        if let Some(class) = self.classes.iter().find(|class| !is_folder(class)) {
+            return Err(Error::data(format!("a class named {class:?}"))
+                .at(origin)
+                .because("names of classes become folders: their parts are neither empty nor . nor .., and hold no zero byte")
+                .next("rename it, or look for a wrong column"));
+        }
         if self.files.is_empty() {
             let classes = if self.classes.is_empty() { String::new() } else { format!(" in {} classes", self.classes.len()) };
             return Err(Error::data(format!("no pictures (.jpg, .jpeg, .png){classes}")).at(origin).next(next));
@@ -98,6 +104,11 @@ impl Found {
         }
         Ok(Listing { kind, store, classes: self.classes, words: Vec::new(), files: self.files, notes: self.notes })
     }
+}
+
+/// Whether `class` is a folder, or several, below the one it is put in.
+pub fn is_folder(class: &str) -> bool {
+    class.split('/').all(|part| !matches!(part, "" | "." | "..")) && !class.contains('\0')
 }
 
 /// The rest of `path` behind the folder named as its class, or behind the folder of a split, or all of it: so that lists and archives

@@ -3,7 +3,7 @@
 //!
 //! The inner tars are not copied out: their members are byte ranges of the outer file.
 
-use super::arrange::{Found, below_class};
+use super::arrange::{Found, below_class, is_folder};
 use super::tar::{Archive, Member};
 use super::{Kind, Listing, Place, Store, is_picture, stem};
 use crate::error::Result;
@@ -37,8 +37,16 @@ pub fn list(archives: Vec<PathBuf>) -> Result<Listing> {
                     add(&mut found, class, member, index);
                 }
                 (Some(_), None) if is_picture(&member.name) => {
-                    let class = found.class(folder_class(&member.name));
-                    add(&mut found, class, member, index);
+                    let class = folder_class(&member.name);
+                    if is_folder(class) {
+                        let class = found.class(class);
+                        add(&mut found, class, member, index);
+                    } else {
+                        // Its name leads out of the archive, and must not make a class.
+                        let place = Place::Range { archive: index, offset: member.offset, len: member.len };
+                        let trouble = member.trouble.unwrap_or_else(|| format!("in a folder named {class:?}"));
+                        found.add_without_class(&member.name, place, trouble);
+                    }
                 }
                 _ => found.ignored += u64::from(!hidden(&member.name)),
             }

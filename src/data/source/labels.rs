@@ -8,8 +8,8 @@ use super::arrange::below_class;
 use super::{devkit, stem};
 use crate::data::format::MOST_CLASSES;
 use crate::error::{Error, Result};
+use crate::files::open_file;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -233,12 +233,8 @@ fn cut(text: &str) -> String {
 /// A whole file of at most `most` bytes.
 pub fn read_limited(path: &Path, most: u64) -> Result<Vec<u8>> {
     let fail = |e| Error::reading(path, e);
-    let file = File::open(path).map_err(fail)?;
-    if !file.metadata().map_err(fail)?.is_file() {
-        return Err(Error::data("not a file").at(path.display().to_string()));
-    }
     let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
+    open_file(path)?.0.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > most {
         return Err(Error::data(format!("more than {most} bytes, too many for labels")).at(path.display().to_string()));
     }

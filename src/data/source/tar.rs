@@ -5,6 +5,7 @@
 //! member unusable (a link, a name that leads out) is a [`Member::trouble`], so that `--on-bad` decides.
 
 use crate::error::{Error, Result};
+use crate::files::open_file;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -39,11 +40,7 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// `Data` when the file cannot be opened, or is a compressed archive.
     pub fn open(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::reading(path, e))?;
-        let metadata = file.metadata().map_err(|e| Error::reading(path, e))?;
-        if !metadata.is_file() {
-            return Err(Error::data("not a file").at(path.display().to_string()));
-        }
+        let (file, metadata) = open_file(path)?;
         let archive = Self { path, file, start: 0, len: metadata.len() };
         let first = archive.bytes(0, archive.len.min(6))?;
         let packed = [(&b"\x1f\x8b"[..], "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")];
@@ -232,7 +229,7 @@ pub fn small_files(path: &Path, most: u64) -> Result<Vec<(String, Vec<u8>)>> {
     use std::io::Read;
     let fail = |e| Error::reading(path, e);
     let mut raw = Vec::new();
-    File::open(path).and_then(|f| f.take(most + 1).read_to_end(&mut raw)).map_err(fail)?;
+    open_file(path)?.0.take(most + 1).read_to_end(&mut raw).map_err(fail)?;
     let bytes = if raw.starts_with(b"\x1f\x8b") {
         let mut unpacked = Vec::new();
         let read = flate2::read::MultiGzDecoder::new(&raw[..]).take(most + 1).read_to_end(&mut unpacked);

@@ -29,6 +29,16 @@ impl Config {
         if let Some((flag, _)) = positive.iter().find(|(_, v)| *v == 0) {
             return bad(flag, "must be at least 1");
         }
+        // As their flags: a file of settings has no flags.
+        for (flag, value, most) in [
+            ("--shuffle-block", self.shuffle_block, 1 << 32),
+            ("--shuffle-window", self.shuffle_window, 1 << 24),
+            ("--workers", self.workers, 256),
+        ] {
+            if value.is_some_and(|value| !(1..=most).contains(&value)) {
+                return bad(flag, &format!("must lie between 1 and {most}"));
+            }
+        }
         for (flag, side) in [("--train-crop-size", self.train_crop_size), ("--val-crop-size", self.val_crop_size)] {
             if !(1..=4096).contains(&side) {
                 return bad(flag, "must lie between 1 and 4096");
