@@ -66,13 +66,17 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let opened = if demo { None } else { Some(open(&config, &output, &report)?) };
     let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
     let (model, _) = settle(&config, classes, pictures)?;
-    if let Some(Datasets { train, val, .. }) = &opened {
-        device.check_room(&Demand::new(&config, precision, model, &**train, val.as_deref())?)?;
-    }
+    let check_room =
+        |data: &Datasets| device.check_room(&Demand::new(&config, precision, model.clone(), &*data.train, data.val.as_deref())?);
+    opened.as_ref().map_or(Ok(()), check_room)?;
     let dir = RunDir::open(&output, config.resume.is_some())?;
     let datasets = match opened {
         Some(datasets) => datasets,
-        None => open(&config, &output, &report)?,
+        None => {
+            let made = open(&config, &output, &report)?;
+            check_room(&made)?;
+            made
+        }
     };
     let stop = signals::stop_on_signal()?;
     let run = Training { config: &config, datasets: &datasets, dir: &dir, stop: &stop, report: &report };
