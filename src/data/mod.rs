@@ -1,7 +1,8 @@
 //! Pictures on disk and on their way into a batch.
 //!
 //! Packing: `source` lists, `plan` fixes what goes where, `decode` and `resize` make pixels, `shard_writer` writes, `manifest` commits.
-//! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` makes batches. `format` is the bytes.
+//! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` and `batch` make batches; `reading` and `place` choose by
+//! which calls, `ahead` what the page cache is told. `format` is the bytes.
 
 pub mod ahead;
 pub mod bad;

@@ -124,19 +124,25 @@ fn cached(dataset: &Dataset) -> Option<Vec<bool>> {
 fn hints_fill_and_empty_the_page_cache() {
     // Beside the build and not in a temporary folder, which may lie in memory.
     let tmp = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let dir = packed(tmp.path());
+    // Pictures larger than what the kernel keeps or drops at once.
+    let (input, dir) = (tmp.path().join("in"), tmp.path().join("out"));
+    tree(&input, 5, 11, 40, 3);
+    let mut large = options(&input, &dir);
+    large.plan.size = 256;
+    run(&large).unwrap();
     for io in [Io::Pread, Io::Mmap] {
-        let (dataset, _) = open(&dir, ReadOptions { io, page_cache: PageCache::Stream, ..ReadOptions::default() }, BLOCKS);
+        let (dataset, place) = open(&dir, ReadOptions { io, page_cache: PageCache::Stream, ..ReadOptions::default() }, BLOCKS);
         let all = dataset.len();
         (0..all).for_each(|i| dataset.read_pixels(i, &mut vec![0; room(&dataset, i)]).unwrap());
         dataset.shards().iter().for_each(|s| File::open(s.path()).unwrap().sync_all().unwrap());
         dataset.hint(0..all, Hint::Done);
         let Some(after) = cached(&dataset) else { return };
-        if after.iter().all(|&held| held) {
-            eprintln!("skipped: this file system lies in memory");
+        if matches!(place.file_system.as_str(), "tmpfs" | "overlay") {
+            eprintln!("skipped: {} keeps what it holds, or does not say", place.file_system);
             return;
         }
-        assert!(after.iter().filter(|&&held| held).count() <= dataset.shards().len(), "{io:?}: pages at the ends of shards may stay");
+        let stayed = after.iter().filter(|&&held| held).count();
+        assert!(stayed <= all / 2, "{io:?}: {stayed} of {all} stayed; pages at the ends of shards may");
         // Two shards, the second in part; and beyond the end, which means nothing.
         dataset.hint(4..13, Hint::Need);
         dataset.hint(all..all + 9, Hint::Need);
