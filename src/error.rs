@@ -58,8 +58,8 @@ impl Error {
 
     /// Reading `path` failed.
     pub fn reading(path: &Path, source: std::io::Error) -> Self {
-        const TOO_MANY_OPEN: [i32; 2] = [23, 24]; // ENFILE, EMFILE
-        if source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN.contains(&code)) {
+        let too_many_open = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+        if source.raw_os_error().is_some_and(|code| too_many_open.contains(&code)) {
             return Self::data("cannot read")
                 .at(path.display().to_string())
                 .because("too many files are open: each shard of a data set is one")

@@ -8,14 +8,10 @@ import argparse
 import mmap
 import os
 import random
-import resource
 import threading
 import time
 
-
-def cpu_seconds():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+from measure import cpu_seconds
 
 
 def measure(path, size, offsets, threads):

@@ -64,7 +64,8 @@ const FILE_SYSTEMS: [(u64, &str, Kind); 16] = [
 impl Place {
     /// Of an opened folder.
     pub fn of(dataset: &Dataset) -> Self {
-        let (file_system, kind) = of_folder(dataset.dir());
+        let unknown = || ("an unknown file system".to_owned(), Kind::Other);
+        let (file_system, kind) = statfs(dataset.dir()).map_or_else(|_| unknown(), |s: StatFs| name(s.f_type as u64));
         let bytes = dataset.manifest().shards.iter().map(|s| s.bytes).sum();
         let meminfo = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
         let memory = match (meminfo, limit(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))) {
@@ -89,10 +90,14 @@ impl Place {
     /// Those of [`Dataset::open`].
     pub fn open(dir: &Path, options: ReadOptions, mixing: Mixing) -> Result<(Dataset, Self)> {
         let dataset = Dataset::open(dir)?;
-        let ahead = Self::of(&dataset).ahead(options.page_cache, mixing);
-        let dataset = dataset.read_as(Reading { mapped: maps(options.io, dir), verify: options.verify, ahead });
-        let place = Self::of(&dataset);
-        Ok((dataset, place))
+        let mut place = Self::of(&dataset);
+        let mapped = match options.io {
+            Io::Pread => false,
+            Io::Mmap => true,
+            Io::Auto => place.kind == Kind::Local,
+        };
+        place.reading = Reading { mapped, verify: options.verify, ahead: place.ahead(options.page_cache, mixing) };
+        Ok((dataset.read_as(place.reading), place))
     }
 
     /// What to tell the page cache in an order of this kind.
@@ -152,19 +157,6 @@ impl Place {
             _ => None,
         }
     }
-}
-
-/// Whether `--io` means the map for pictures in `dir`.
-fn maps(io: Io, dir: &Path) -> bool {
-    match io {
-        Io::Pread => false,
-        Io::Mmap => true,
-        Io::Auto => of_folder(dir).1 == Kind::Local,
-    }
-}
-
-fn of_folder(dir: &Path) -> (String, Kind) {
-    statfs(dir).map_or(("an unknown file system".to_owned(), Kind::Other), |s: StatFs| name(s.f_type as u64))
 }
 
 fn name(magic: u64) -> (String, Kind) {
