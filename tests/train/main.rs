@@ -3,6 +3,7 @@
 mod average;
 mod bad_record;
 mod engine;
+mod folders;
 mod full_disk;
 mod learner;
 mod nonfinite;
@@ -10,3 +11,5 @@ mod parity;
 mod power;
 mod resume;
 mod run;
+mod signals;
+mod versions;
