@@ -1,72 +1,172 @@
-//! Tars whose pictures lie in classes: `ILSVRC2012_img_train.tar`, which holds one `nXXXXXXXX.tar` per class; a folder of those class
-//! tars; or a tar of class folders.
+//! Archives whose images lie in classes: `ILSVRC2012_img_train.tar`, which holds one `nXXXXXXXX.tar` per class; a folder of class
+//! archives; or an archive of class folders (of several, parts of one dataset). Tars and zips alike, see [`super::container`].
 //!
-//! The inner tars are not copied out: their members are byte ranges of the outer file.
+//! The inner tars are not copied out: their members are byte ranges of the outer file. What could hold images and is not read is an
+//! error or a note, never dropped. [`super::class_tar_names`] decides between the names of several archives and the folders in them.
 
 use super::arrange::{Found, below_class, is_folder};
-use super::tar::{Archive, Member};
-use super::{Kind, Listing, Place, Store, is_picture, stem};
-use crate::error::Result;
+use super::class_tar_names::{Contents, named_by_archives};
+use super::container::{Archive, Member, hidden};
+use super::{Kind, Listing, Store, is_picture, stem};
+use crate::error::{Error, Result};
 use std::path::PathBuf;
 
-const NEXT: &str = "give ILSVRC2012_img_train.tar, a folder of class tars, or a tar of class folders";
+const NEXT: &str = "give ILSVRC2012_img_train.tar, a folder of class archives, or an archive of class folders";
+/// Notes of archives that are alike are not repeated for each of them.
+const MOST_NOTES: usize = 8;
 
-/// Lists the pictures of `archives`, in that order. Of several, each one without class tars or folders in it is a class of its own.
+/// An image, and the inner tar that it lies in.
+struct Image {
+    archive: u32,
+    tar: Option<u32>,
+    member: Member,
+}
+
+/// What was met so far.
+#[derive(Default)]
+struct Seen {
+    images: Vec<Image>,
+    /// Names of inner tars, and whether images are in them.
+    tars: Vec<(String, bool)>,
+    notes: Vec<String>,
+    ignored: u64,
+    /// Archives that are members and are not read, and their bytes.
+    unread: Vec<String>,
+    unread_bytes: u64,
+}
+
+/// Lists the images of `archives`, in that order. Of several, each one without class tars or folders in it is a class of its own.
 ///
 /// # Errors
-/// `Data` when an archive is damaged, naming file and byte, or holds no pictures in classes.
+/// `Data` when an archive is damaged, naming file and byte, or holds no images in classes.
 pub fn list(archives: Vec<PathBuf>) -> Result<Listing> {
-    let mut found = Found::default();
-    let mut stray = 0u64;
+    let mut seen = Seen::default();
     for (index, path) in archives.iter().enumerate() {
-        let outer = Archive::open(path)?;
-        let own_class = (archives.len() > 1).then(|| stem(&path.to_string_lossy()).to_owned());
-        outer.members(&mut |member| {
-            let index = index as u32;
-            if member.name.to_ascii_lowercase().ends_with(".tar") && member.trouble.is_none() {
-                let class = found.class(stem(&member.name));
-                return outer.nested(&member)?.members(&mut |inner| {
-                    add(&mut found, class, inner, index);
-                    Ok(())
-                });
-            }
-            match (member.name.split_once('/'), &own_class) {
-                (None, None) if is_picture(&member.name) => stray += 1,
-                (_, Some(class)) => {
-                    let class = found.class(class);
-                    add(&mut found, class, member, index);
-                }
-                (Some(_), None) if is_picture(&member.name) => {
-                    let class = folder_class(&member.name);
-                    if is_folder(class) {
-                        let class = found.class(class);
-                        add(&mut found, class, member, index);
-                    } else {
-                        // Its name leads out of the archive, and must not make a class.
-                        let place = Place::Range { archive: index, offset: member.offset, len: member.len };
-                        let trouble = member.trouble.unwrap_or_else(|| format!("in a folder named {class:?}"));
-                        found.add_without_class(&member.name, place, trouble);
-                    }
-                }
-                _ => found.ignored += u64::from(!hidden(&member.name)),
-            }
-            Ok(())
-        })?;
-    }
-    if stray > 0 {
-        found.notes.push(format!("{stray} pictures outside class tars and class folders are ignored"));
+        seen.archive(&Archive::open(path)?, index as u32)?;
     }
     let origin = archives.first().map_or_else(String::new, |p| p.display().to_string());
+    let bytes: u64 = seen.images.iter().map(|i| i.member.len).sum();
+    if let Some(first) = seen.unread.first() {
+        let what = format!("{} archives inside that are not read, such as {first}", seen.unread.len());
+        if seen.unread_bytes > bytes {
+            return Err(Error::data(format!("{what}: {} bytes, and {bytes} in images outside them", seen.unread_bytes))
+                .at(origin)
+                .because("of archives in archives, only tars in a tar can be read in place")
+                .next("unpack the outer archive and give the folder that it makes"));
+        }
+        seen.notes.push(what);
+    }
+    let own = if archives.len() > 1 { named_by_archives(&seen.contents(&archives), &archives)? } else { false };
+    let in_tars = seen.images.iter().filter(|i| i.tar.is_some()).count();
+    let mut found = Found::default();
+    found.ignored = seen.ignored;
+    // An inner tar without images is a class as an empty folder is one, but not beside class folders: there it is something else.
+    let only_tars = in_tars == seen.images.len();
+    let empty: Vec<&str> = seen.tars.iter().filter(|(_, images)| !images).map(|(name, _)| name.as_str()).collect();
+    if only_tars {
+        seen.tars.iter().for_each(|(name, _)| {
+            found.class(stem(name));
+        });
+    } else if let Some(first) = empty.first() {
+        seen.notes.push(format!("{} tars inside hold no images and are no classes, such as {first}", empty.len()));
+    }
+    let stems: Vec<String> = archives.iter().map(|p| stem(&p.to_string_lossy()).to_owned()).collect();
+    let mut stray: Vec<&Image> = Vec::new();
+    for image in &seen.images {
+        let class = match image.tar {
+            Some(tar) => stem(&seen.tars[tar as usize].0),
+            None if own => &stems[image.archive as usize],
+            None if image.member.name.contains('/') => folder_class(&image.member.name),
+            None => {
+                stray.push(image);
+                continue;
+            }
+        };
+        let (member, place) = (&image.member, image.member.place(image.archive));
+        if is_folder(class) {
+            let class = found.class(class);
+            let name = below_class(&member.name, found.name(class));
+            found.add(class, &name, place, member.trouble.clone());
+        } else {
+            // Its name leads out of the archive, and must not make a class.
+            let trouble = member.trouble.clone().unwrap_or_else(|| format!("in a folder named {class:?}"));
+            found.add_without_class(&member.name, place, trouble);
+        }
+    }
+    if let Some(image) = stray.iter().find(|i| i.member.after_zeros.is_some()) {
+        return Err(Error::data(format!("{} lies in no class, after zeros that do not end the archive", image.member.name))
+            .at(format!("{}, byte {}", archives[image.archive as usize].display(), image.member.after_zeros.unwrap_or(0)))
+            .because("the zeros lie over the header of the class tar that holds it: the download did not finish")
+            .next("compare its size and md5sum with those of where it came from, and fetch it again"));
+    }
+    if !stray.is_empty() {
+        found.notes.push(format!("{} images outside class tars and class folders are ignored", stray.len()));
+    }
+    let more = seen.notes.len().saturating_sub(MOST_NOTES);
+    found.notes.extend(seen.notes.into_iter().take(MOST_NOTES));
+    if more > 0 {
+        found.notes.push(format!("and {more} more notes of this kind"));
+    }
     found.arrange(Kind::TrainTar, Store::new(PathBuf::new(), archives), false, &origin, NEXT)
 }
 
-fn add(found: &mut Found, class: u32, member: Member, archive: u32) {
-    if !is_picture(&member.name) || hidden(&member.name) {
-        found.ignored += u64::from(!hidden(&member.name));
-        return;
+impl Seen {
+    /// Takes up the members of an archive.
+    fn archive(&mut self, archive: &Archive, index: u32) -> Result<()> {
+        let in_tar = matches!(archive, Archive::Tar(_));
+        let notes = archive.members(&mut |member| {
+            if in_tar && member.name.to_ascii_lowercase().ends_with(".tar") && !hidden(&member.name) {
+                if let Some(trouble) = &member.trouble {
+                    return Err(Error::data(format!("a tar inside that cannot be read: {}: {trouble}", member.name))
+                        .at(archive.place(&member))
+                        .next("unpack the outer archive and give the folder that it makes"));
+                }
+                let tar = self.tars.len() as u32;
+                self.tars.push((member.name.clone(), false));
+                let inner = archive.nested(&member)?.members(&mut |inner| {
+                    self.member(inner, index, Some(tar));
+                    Ok(())
+                })?;
+                self.notes.extend(inner);
+                return Ok(());
+            }
+            self.member(member, index, None);
+            Ok(())
+        })?;
+        self.notes.extend(notes);
+        Ok(())
     }
-    let name = below_class(&member.name, found.name(class));
-    found.add(class, &name, Place::Range { archive, offset: member.offset, len: member.len }, member.trouble);
+
+    fn member(&mut self, member: Member, archive: u32, tar: Option<u32>) {
+        if hidden(&member.name) {
+            return;
+        }
+        if member.is_archive() {
+            self.unread_bytes += member.len;
+            self.unread.push(member.name);
+        } else if is_picture(&member.name) {
+            if let Some(tar) = tar {
+                self.tars[tar as usize].1 = true;
+            }
+            self.images.push(Image { archive, tar, member });
+        } else {
+            self.ignored += 1;
+        }
+    }
+
+    /// What each archive holds beside inner tars.
+    fn contents(&self, archives: &[PathBuf]) -> Vec<Contents> {
+        let mut all: Vec<Contents> = archives.iter().map(|_| Contents::default()).collect();
+        for Image { archive, tar, member } in &self.images {
+            let contents = &mut all[*archive as usize];
+            match tar {
+                Some(_) => contents.tars = true,
+                None if member.name.contains('/') => contents.folder(folder_class(&member.name), &member.name),
+                None => contents.flat = true,
+            }
+        }
+        all
+    }
 }
 
 /// `train/n01440764/x.JPEG`: the folder behind that of the split; otherwise the first one.
@@ -75,9 +175,4 @@ fn folder_class(name: &str) -> &str {
     let folders = &parts[..parts.len() - 1];
     let split = folders.iter().position(|p| matches!(*p, "train" | "val" | "validation"));
     split.and_then(|i| folders.get(i + 1)).or(folders.first()).copied().unwrap_or(name)
-}
-
-/// `._x.JPEG` and the like, as archivers of some systems add them.
-pub fn hidden(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|n| n.starts_with('.'))
 }

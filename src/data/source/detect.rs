@@ -1,8 +1,8 @@
 //! Which layout an input is, by looking; and the label files and class names that lie beside it.
 
+use super::container::Archive;
 use super::image_folder::{self, children};
 use super::labels::{self, Names};
-use super::tar::Archive;
 use super::{Listing, class_tar, flat, is_picture, list, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
@@ -168,7 +168,7 @@ impl Looked {
         if original.is_file() {
             return Self::tars(vec![original]);
         }
-        let tables = files(input, "parquet", split)?;
+        let tables = files(input, &["parquet"], split)?;
         if !tables.is_empty() {
             return Ok(Self::Tables(tables));
         }
@@ -181,7 +181,7 @@ impl Looked {
             folders |= is_dir;
             pictures |= !is_dir && is_picture(&name);
         }
-        let tars = files(input, "tar", split)?;
+        let tars = files(input, &["tar", "zip"], split)?;
         if !tars.is_empty() && !pictures {
             return Self::tars(tars);
         }
@@ -201,7 +201,7 @@ impl Looked {
         let original = root.join(format!("ILSVRC2012_img_{}.tar", split.name()));
         let archives = || match () {
             () if original.is_file() => Ok(vec![original.clone()]),
-            () if root.is_dir() => some(files(&root, "tar", split)?, &root, "no .tar files in it"),
+            () if root.is_dir() => some(files(&root, &["tar", "zip"], split)?, &root, "no .tar or .zip files in it"),
             () => Ok(vec![root.clone()]),
         };
         match kind {
@@ -216,7 +216,7 @@ impl Looked {
             },
             Kind::Webdataset => archives().map(Self::Samples),
             Kind::List => Ok(Self::List(root)),
-            Kind::Parquet if root.is_dir() => some(files(&root, "parquet", split)?, &root, "no .parquet files in it").map(Self::Tables),
+            Kind::Parquet if root.is_dir() => some(files(&root, &["parquet"], split)?, &root, "no .parquet files in it").map(Self::Tables),
             Kind::Parquet => Ok(Self::Tables(vec![root])),
             Kind::Kaggle => kaggle(input, split).unwrap_or_else(|| {
                 Err(Error::data("not Kaggle's tree (no ILSVRC/Data/CLS-LOC)")
@@ -258,19 +258,15 @@ fn kaggle(input: &Path, split: Split) -> Option<Result<Looked>> {
     })
 }
 
-/// The files of an extension in `dir`, its folder `data` or that of the split, sorted; if some bear the name of a split, those of this one.
-fn files(dir: &Path, extension: &str, split: Split) -> Result<Vec<PathBuf>> {
+/// The files of some extensions in `dir`, its folder `data` or that of the split, sorted; if some bear the name of a split, those of this one.
+fn files(dir: &Path, extensions: &[&str], split: Split) -> Result<Vec<PathBuf>> {
     let words: &[&str] = if split == Split::Train { &["train"] } else { &["val", "validation", "valid"] };
     let mut folders = vec![dir.to_owned()];
     folders.extend(words.iter().chain(&["data"]).map(|w| dir.join(w)).filter(|d| d.is_dir()));
     for folder in folders {
         let of_split = |name: &str, words: &[&str]| words.iter().any(|w| name.split(|c: char| !c.is_ascii_alphabetic()).any(|p| p == *w));
-        let ending = format!(".{extension}");
-        let mut names: Vec<String> = children(&folder)?
-            .into_iter()
-            .filter(|(n, is_dir)| !is_dir && n.to_ascii_lowercase().ends_with(&ending))
-            .map(|(n, _)| n)
-            .collect();
+        let ends = |name: &str| name.rsplit_once('.').is_some_and(|(_, end)| extensions.iter().any(|e| end.eq_ignore_ascii_case(e)));
+        let mut names: Vec<String> = children(&folder)?.into_iter().filter(|(n, is_dir)| !is_dir && ends(n)).map(|(n, _)| n).collect();
         names.retain(|n| !n.contains("devkit"));
         if names.iter().any(|n| of_split(n, &["train", "val", "validation", "valid", "test"])) {
             names.retain(|n| of_split(n, words));

@@ -1,10 +1,9 @@
 //! Pictures that do not lie in classes: `ILSVRC2012_img_val.tar`, or a folder such as Kaggle's `val`. Their labels are read beside them.
 
 use super::arrange::Found;
-use super::class_tar::hidden;
+use super::container::{Archive, hidden};
 use super::image_folder::children;
 use super::labels::Labels;
-use super::tar::Archive;
 use super::{Kind, Listing, Place, Store, is_picture};
 use crate::error::Result;
 use std::path::Path;
@@ -25,18 +24,24 @@ pub fn folder(folder: &Path, labels: &Labels) -> Result<Listing> {
     flat.finish(Kind::Flat, Store::new(folder.to_owned(), Vec::new()), folder)
 }
 
-/// Lists the pictures in a tar, at any depth.
+/// Lists the images in an archive, at any depth.
 ///
 /// # Errors
 /// `Data` when it is damaged, naming file and byte, or holds no pictures.
 pub fn tar(path: &Path, labels: &Labels) -> Result<Listing> {
     let mut flat = Flat::new(labels);
-    Archive::open(path)?.members(&mut |m| {
+    let mut archives = 0u64;
+    let notes = Archive::open(path)?.members(&mut |m| {
         if !hidden(&m.name) {
-            flat.add(&m.name, |_| Place::Range { archive: 0, offset: m.offset, len: m.len }, m.trouble);
+            archives += u64::from(m.is_archive());
+            flat.add(&m.name, |_| m.place(0), m.trouble.clone());
         }
         Ok(())
     })?;
+    flat.found.notes.extend(notes);
+    if archives > 0 {
+        flat.found.notes.push(format!("{archives} archives inside {} are not read", path.display()));
+    }
     flat.finish(Kind::ValTar, Store::new(Default::default(), vec![path.to_owned()]), path)
 }
 

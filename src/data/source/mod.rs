@@ -6,6 +6,8 @@
 
 mod arrange;
 mod class_tar;
+mod class_tar_names;
+mod container;
 pub mod detect;
 mod devkit;
 mod flat;
@@ -15,11 +17,16 @@ mod list;
 mod matlab;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod span;
 #[cfg(feature = "parquet")]
 mod spill;
 mod store;
 mod tar;
+mod tar_header;
+mod tar_zeros;
 mod webdataset;
+mod zip;
+mod zip_name;
 
 pub use detect::{Kind, SourceOptions, open};
 pub use store::{Place, Store};

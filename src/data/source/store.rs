@@ -19,6 +19,8 @@ pub enum Place {
     File(Box<str>),
     /// Bytes of an archive: its index in the store, from where, how many.
     Range { archive: u32, offset: u64, len: u64 },
+    /// A member of a zip: the byte of its header, its stored and real length, its CRC-32.
+    Zip { archive: u32, offset: u64, packed: u32, len: u32, crc: u32, deflated: bool },
     /// A row of a Parquet file: its index in the store, row group, row within the group.
     Row { archive: u32, group: u32, row: u32 },
 }
@@ -82,10 +84,12 @@ impl Store {
                 }
                 let file = File::open(path).map_err(|e| format!("the archive cannot be read: {e}"))?;
                 bytes.resize(*len as usize, 0);
-                file.read_exact_at(bytes, *offset).map_err(|e| match e.kind() {
-                    std::io::ErrorKind::UnexpectedEof => "the archive was cut".to_owned(),
-                    _ => format!("the archive cannot be read: {e}"),
-                })
+                file.read_exact_at(bytes, *offset).map_err(|e| of_archive(&e))
+            }
+            Place::Zip { archive, offset, packed, len, crc, deflated } => {
+                let file = File::open(self.archive(*archive)?).map_err(|e| format!("the archive cannot be read: {e}"))?;
+                let mut fill = |at, into: &mut [u8]| file.read_exact_at(into, at).map_err(|e| of_archive(&e));
+                super::zip::read(&mut fill, *offset, *packed, *len, *crc, *deflated, bytes)
             }
             #[cfg(feature = "parquet")]
             Place::Row { archive, group, row } => {
@@ -110,7 +114,9 @@ impl Store {
         match place {
             Place::Own => self.root.join(name).display().to_string(),
             Place::File(file) => self.root.join(&**file).display().to_string(),
-            Place::Range { archive: a, offset, .. } => format!("{}, byte {offset} ({name})", archive(a)),
+            Place::Range { archive: a, offset, .. } | Place::Zip { archive: a, offset, .. } => {
+                format!("{}, byte {offset} ({name})", archive(a))
+            }
             Place::Row { archive: a, group, row } => format!("{}, row group {group}, row {row} ({name})", archive(a)),
         }
     }
@@ -121,9 +127,18 @@ impl Store {
         match place {
             Place::Own => None,
             Place::File(file) => Some(file.to_string()),
-            Place::Range { archive: a, offset, .. } => Some(format!("{}, byte {offset}", archive(a))),
+            Place::Range { archive: a, offset, .. } | Place::Zip { archive: a, offset, .. } => {
+                Some(format!("{}, byte {offset}", archive(a)))
+            }
             Place::Row { archive: a, group, row } => Some(format!("{}, row group {group}, row {row}", archive(a))),
         }
+    }
+}
+
+fn of_archive(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the archive was cut".to_owned(),
+        _ => format!("the archive cannot be read: {e}"),
     }
 }
 

@@ -4,10 +4,9 @@
 //! label is missing or makes no sense is a bad picture; so is a second one of the same key.
 
 use super::arrange::{Found, below_class};
-use super::class_tar::hidden;
+use super::container::{Archive, Member, hidden};
 use super::labels::{Names, Resolved, Row};
-use super::tar::{Archive, Member};
-use super::{Kind, Listing, Place, Store, is_picture};
+use super::{Kind, Listing, Store, is_picture};
 use crate::error::Result;
 use std::path::PathBuf;
 
@@ -30,6 +29,7 @@ struct Sample {
 /// `Data` when an archive is damaged, naming file and byte, a class number is not among the names, or there are no pictures.
 pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
     let (mut rows, mut pictures, mut unlabelled, mut ignored) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut notes = Vec::new();
     for (index, path) in archives.iter().enumerate() {
         let archive = Archive::open(path)?;
         let mut sample = Sample::default();
@@ -49,7 +49,7 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
                 }
             }
         };
-        archive.members(&mut |member| {
+        let seen = archive.members(&mut |member| {
             if hidden(&member.name) {
                 return Ok(());
             }
@@ -76,19 +76,20 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
             }
             Ok(())
         })?;
+        notes.extend(seen);
         close(sample);
     }
     let origin = archives.first().cloned().unwrap_or_default();
     let resolved = Resolved::new(&rows, names, &origin)?;
     let mut found = Found::with_classes(&resolved.classes);
-    found.ignored = ignored;
+    (found.ignored, found.notes) = (ignored, notes);
     for ((member, archive), &class) in pictures.into_iter().zip(&resolved.labels) {
         let name = below_class(&member.name, &resolved.classes[class as usize]);
-        found.add(class, &name, Place::Range { archive, offset: member.offset, len: member.len }, member.trouble);
+        found.add(class, &name, member.place(archive), member.trouble);
     }
     for (member, archive) in unlabelled {
-        let trouble = member.trouble.unwrap_or_else(|| "no label: KEY.cls or \"label\" in KEY.json".to_owned());
-        found.add_without_class(&member.name, Place::Range { archive, offset: member.offset, len: member.len }, trouble);
+        let trouble = member.trouble.clone().unwrap_or_else(|| "no label: KEY.cls or \"label\" in KEY.json".to_owned());
+        found.add_without_class(&member.name, member.place(archive), trouble);
     }
     found.arrange(Kind::Webdataset, Store::new(PathBuf::new(), archives), resolved.numbered, &origin.display().to_string(), NEXT)
 }
