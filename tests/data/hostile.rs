@@ -10,13 +10,13 @@ use imagenet_engine::error::Error;
 use imagenet_engine::rng::{Purpose, Stream};
 use std::path::Path;
 
-fn fails(input: &Path, split: Split, source: SourceOptions) -> Error {
+pub fn fails(input: &Path, split: Split, source: SourceOptions) -> Error {
     let out = tempfile::tempdir().unwrap();
     let base = options(input, &out.path().join("out"));
     run(&PackOptions { plan: plan(split), source, on_bad: OnBad::Skip, ..base }).expect_err("it was packed")
 }
 
-fn kind(kind: Kind) -> SourceOptions {
+pub fn kind(kind: Kind) -> SourceOptions {
     SourceOptions { kind: Some(kind), ..SourceOptions::default() }
 }
 

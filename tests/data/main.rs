@@ -1,5 +1,6 @@
 //! Tests of the data side through the public API and the program itself.
 
+mod archives;
 mod awkward;
 mod common;
 mod damage;
@@ -23,3 +24,4 @@ mod repair;
 mod resume;
 mod sources;
 mod threads;
+mod zips;

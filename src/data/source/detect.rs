@@ -52,6 +52,9 @@ pub struct SourceOptions {
     pub labels: Option<PathBuf>,
     /// Lines of a class name and the words for it.
     pub class_names: Option<PathBuf>,
+    /// The column of a table that holds the images, and the one of their labels.
+    pub image_column: Option<String>,
+    pub label_column: Option<String>,
     /// A folder of the disk that may be used while packing, for sources that are slow to read in any order but their own.
     pub scratch: Option<PathBuf>,
 }
@@ -89,6 +92,11 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         Some(kind) => Looked::as_kind(input, kind, split)?,
         None => Looked::at(input, split, options.labels.is_some())?,
     };
+    if !matches!(found, Looked::Tables(_)) && (options.image_column.is_some() || options.label_column.is_some()) {
+        return Err(Error::usage("--image-column and --label-column are for tables (Parquet files)")
+            .at(input.display().to_string())
+            .next("leave them out, or give .parquet files"));
+    }
     let read_labels = |at: &Path| -> Result<labels::Labels> {
         let path =
             options.labels.clone().or_else(|| find(&beside, &LABELS)).or_else(|| find(&[at.parent().unwrap_or(at).to_owned()], &LABELS));
@@ -107,7 +115,7 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         Looked::FlatTar(path) => flat::tar(&path, &read_labels(&path)?),
         Looked::Samples(archives) => webdataset::list(archives, names.as_ref()),
         Looked::List(path) => list::list(&path, names.as_ref()),
-        Looked::Tables(tables) => parquet(tables, names.as_ref(), options.scratch.as_deref()),
+        Looked::Tables(tables) => parquet(tables, names.as_ref(), options),
     }?;
     if let Some(names) = names {
         let words: std::collections::HashMap<String, String> = names.into_iter().collect();
@@ -119,16 +127,17 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(tables: Vec<PathBuf>, names: Option<&Names>, scratch: Option<&Path>) -> Result<Listing> {
-    let mut listing = super::parquet::list(tables, names)?;
-    if let Some(dir) = scratch {
+fn parquet(tables: Vec<PathBuf>, names: Option<&Names>, options: &SourceOptions) -> Result<Listing> {
+    let asked = super::parquet::ColumnNames { images: options.image_column.clone(), labels: options.label_column.clone() };
+    let mut listing = super::parquet::list(tables, names, &asked)?;
+    if let Some(dir) = &options.scratch {
         listing.store.spill_into(dir);
     }
     Ok(listing)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: Option<&Path>) -> Result<Listing> {
+fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: &SourceOptions) -> Result<Listing> {
     Err(Error::usage("this build reads no Parquet")
         .at(tables.first().map_or_else(String::new, |p| p.display().to_string()))
         .because("it was built without the cargo feature `parquet`")

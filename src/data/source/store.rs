@@ -49,6 +49,12 @@ impl Store {
         }
     }
 
+    /// The tables that the archives are.
+    #[cfg(feature = "parquet")]
+    pub fn set_tables(&mut self, tables: super::parquet::Tables) {
+        self.tables = tables;
+    }
+
     /// Puts pictures of Parquet files by in `dir` when they are first read, so that no order of reading decodes a row group again.
     #[cfg(feature = "parquet")]
     pub fn spill_into(&mut self, dir: &Path) {

@@ -72,12 +72,15 @@ impl Zip {
     /// `Data`, naming file and byte, where the archive is damaged; those of `each`.
     pub fn members(&self, each: &mut dyn FnMut(Member) -> Result<()>) -> Result<Vec<String>> {
         let (mut parts, mut notes, mut len) = (Vec::new(), Vec::new(), self.0.len());
-        while len > 0 {
+        loop {
             let part = Self(self.0.part(0, len));
             let directory = part.directory()?;
             len = directory.base;
             parts.push((part, directory));
-            if len > 0 && !begins(&self.0.read(0, len.min(4))?) {
+            if len == 0 {
+                break;
+            }
+            if !begins(&self.0.read(0, len.min(4))?) {
                 notes.push(format!("{}: {len} bytes before the zip are ignored", self.0.path().display()));
                 break;
             }

@@ -1,0 +1,244 @@
+//! Which columns of a table hold the images, their labels and their names: as asked for, or by looking at types, names and first values.
+//!
+//! Images are in the one column whose values begin like image files. Labels are in the one column of a usual name, or else in the only
+//! column of whole numbers or strings whose values repeat. More than one is an error that lists the columns with types and examples.
+
+use super::values::{Value, image_type, rows, values};
+use super::{ColumnNames, text};
+use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::data_type::AsBytes;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescriptor;
+use std::collections::HashSet;
+use std::fs::File;
+
+/// Names that columns of labels have.
+const LABELS: [&str; 22] = [
+    "label",
+    "labels",
+    "fine_label",
+    "coarse_label",
+    "cls",
+    "class",
+    "classes",
+    "class_id",
+    "class_idx",
+    "class_label",
+    "class_name",
+    "target",
+    "targets",
+    "y",
+    "category",
+    "category_id",
+    "label_id",
+    "label_idx",
+    "wnid",
+    "synset",
+    "species",
+    "genus",
+];
+/// Names that columns of file names have, for records without a path of their own.
+const NAMES: [&str; 6] = ["path", "file_name", "filename", "image_path", "file", "__key__"];
+/// Rows that are looked at to tell what a column holds, in this many row groups at most.
+const LOOKED_AT: usize = 8;
+const GROUPS: usize = 4;
+
+/// Paths of the leaf columns that are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    pub images: String,
+    pub labels: String,
+    /// What an image is called.
+    pub names: Option<String>,
+}
+
+/// What cannot be decided, and what to do about it.
+pub struct Undecided {
+    pub what: String,
+    pub next: String,
+}
+
+struct Leaf {
+    path: String,
+    index: usize,
+    kind: String,
+    physical: Physical,
+    string: bool,
+    /// Numbers that are dates or times or money.
+    dated: bool,
+    list: bool,
+    examples: Vec<Value>,
+    /// Of the rows that were looked at, those with a value.
+    some: usize,
+}
+
+impl Leaf {
+    fn is_bytes(&self) -> bool {
+        matches!(self.physical, Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY) && !self.string && !self.dated && !self.list
+    }
+
+    fn holds_images(&self) -> bool {
+        let image = |v: &Value| matches!(v, Value::Bytes(b) if image_type(b.as_bytes()).is_some());
+        self.is_bytes() && self.examples.iter().any(image)
+    }
+
+    fn is_label(&self) -> bool {
+        let number = matches!(self.physical, Physical::INT32 | Physical::INT64 | Physical::FLOAT | Physical::DOUBLE);
+        !self.list && !self.dated && (number || self.string)
+    }
+
+    fn shown(&self) -> String {
+        let examples: Vec<String> = self.examples.iter().take(2).map(Value::shown).collect();
+        let list = if self.list { "list of " } else { "" };
+        let examples = if examples.is_empty() { "no values seen".to_owned() } else { examples.join(", ") };
+        format!("{} ({list}{}: {examples})", self.path, self.kind)
+    }
+}
+
+fn leaf(index: usize, c: &ColumnDescriptor) -> Leaf {
+    use ConvertedType as C;
+    let logical = c.logical_type_ref();
+    let string =
+        matches!(c.converted_type(), C::UTF8 | C::ENUM | C::JSON) || matches!(logical, Some(LogicalType::String | LogicalType::Enum));
+    let plain = matches!(
+        c.converted_type(),
+        C::NONE
+            | C::UTF8
+            | C::ENUM
+            | C::JSON
+            | C::INT_8
+            | C::INT_16
+            | C::INT_32
+            | C::INT_64
+            | C::UINT_8
+            | C::UINT_16
+            | C::UINT_32
+            | C::UINT_64
+    );
+    let plain = plain
+        && !matches!(logical, Some(LogicalType::Timestamp { .. } | LogicalType::Time { .. } | LogicalType::Float16 | LogicalType::Uuid));
+    let kind = match c.physical_type() {
+        _ if string => "string".to_owned(),
+        _ if !plain => logical.map_or_else(|| format!("{:?}", c.converted_type()), |l| format!("{l:?}")).to_lowercase(),
+        Physical::BYTE_ARRAY => "binary".to_owned(),
+        Physical::FIXED_LEN_BYTE_ARRAY => format!("binary of {}", c.type_length()),
+        Physical::BOOLEAN => "bool".to_owned(),
+        other => other.to_string().to_lowercase(),
+    };
+    let (list, dated) = (c.max_rep_level() > 0, !plain || c.physical_type() == Physical::INT96);
+    Leaf { path: c.path().string(), index, kind, physical: c.physical_type(), string, dated, list, examples: Vec::new(), some: 0 }
+}
+
+/// Which leaf column bears this path.
+pub fn position(reader: &SerializedFileReader<File>, path: &str) -> Option<usize> {
+    reader.metadata().file_metadata().schema_descr().columns().iter().position(|c| c.path().string() == path)
+}
+
+/// Decides, given what the user asked for.
+///
+/// # Errors
+/// Damage, in words.
+pub fn choose(reader: &SerializedFileReader<File>, asked: &ColumnNames) -> Result<Result<Columns, Undecided>, String> {
+    let mut leaves: Vec<Leaf> =
+        reader.metadata().file_metadata().schema_descr().columns().iter().enumerate().map(|(i, c)| leaf(i, c)).collect();
+    for g in 0..reader.num_row_groups().min(GROUPS) {
+        let group = reader.get_row_group(g).map_err(text)?;
+        leaves.iter_mut().try_for_each(|leaf| look(leaf, &*group))?;
+    }
+    Ok(images(&leaves, asked).and_then(|images| {
+        let labels = labels(&leaves, images, asked, reader)?;
+        let below = images.path.rsplit_once('.').map(|(folder, _)| format!("{folder}.path"));
+        let own = below.and_then(|p| leaves.iter().find(|l| l.path == p && l.string));
+        let beside =
+            || NAMES.iter().find_map(|n| leaves.iter().find(|l| l.path.eq_ignore_ascii_case(n) && l.string && l.path != labels.path));
+        let names = own.or_else(beside).map(|l| l.path.clone());
+        Ok(Columns { images: images.path.clone(), labels: labels.path.clone(), names })
+    }))
+}
+
+/// Takes up first values. Columns that cannot be labels, names or images are not read.
+fn look(leaf: &mut Leaf, group: &dyn RowGroupReader) -> Result<(), String> {
+    if leaf.list || leaf.physical == Physical::INT96 || leaf.some >= LOOKED_AT || rows(group)? == 0 {
+        return Ok(());
+    }
+    let first = values(group, leaf.index, LOOKED_AT)?;
+    leaf.some += first.iter().flatten().count();
+    leaf.examples.extend(first.into_iter().flatten());
+    leaf.examples.truncate(LOOKED_AT);
+    Ok(())
+}
+
+fn listed(leaves: &[Leaf]) -> String {
+    let shown: Vec<String> = leaves.iter().take(30).map(Leaf::shown).collect();
+    let more = if leaves.len() > 30 { format!(" and {} more", leaves.len() - 30) } else { String::new() };
+    format!("the columns are {}{more}", shown.join("; "))
+}
+
+/// The column of that name: a leaf, or a struct with one leaf of the kind.
+fn named<'a>(leaves: &'a [Leaf], name: &str, fits: impl Fn(&Leaf) -> bool) -> Option<&'a Leaf> {
+    let exact = leaves.iter().find(|l| l.path == name);
+    let below: Vec<&Leaf> = leaves.iter().filter(|l| l.path.strip_prefix(name).is_some_and(|r| r.starts_with('.')) && fits(l)).collect();
+    exact.or(if let [one] = below[..] { Some(one) } else { None })
+}
+
+fn images<'a>(leaves: &'a [Leaf], asked: &ColumnNames) -> Result<&'a Leaf, Undecided> {
+    let undecided = |what: String| Undecided { what: format!("{what}; {}", listed(leaves)), next: "--image-column NAME".to_owned() };
+    if let Some(name) = &asked.images {
+        let found = named(leaves, name, Leaf::is_bytes).ok_or_else(|| undecided(format!("no column {name} of images")))?;
+        return if found.is_bytes() { Ok(found) } else { Err(undecided(format!("column {name} holds no bytes of images"))) };
+    }
+    let mut candidates: Vec<&Leaf> = leaves.iter().filter(|l| l.holds_images()).collect();
+    if candidates.is_empty() {
+        // Where no image is seen, the usual place and the only one of bytes are taken: each row is told as a bad image then.
+        candidates = leaves.iter().filter(|l| l.path == "image.bytes" && l.is_bytes()).collect();
+        if candidates.is_empty() {
+            candidates = leaves.iter().filter(|l| l.is_bytes()).collect();
+        }
+    }
+    match candidates[..] {
+        [one] => Ok(one),
+        [] => Err(undecided("no column of images (bytes of image files)".to_owned())),
+        _ => Err(undecided(format!("{} columns that may hold the images", candidates.len()))),
+    }
+}
+
+fn labels<'a>(leaves: &'a [Leaf], images: &Leaf, asked: &ColumnNames, reader: &SerializedFileReader<File>) -> Result<&'a Leaf, Undecided> {
+    let undecided = |what: String| Undecided { what: format!("{what}; {}", listed(leaves)), next: "--label-column NAME".to_owned() };
+    let own = images.path.rsplit_once('.').map(|(folder, _)| format!("{folder}."));
+    let outside = |l: &&Leaf| own.as_ref().is_none_or(|own| !l.path.starts_with(own));
+    if let Some(name) = &asked.labels {
+        // Bytes that are text serve too, where they are asked for.
+        let found = named(leaves, name, Leaf::is_label).ok_or_else(|| undecided(format!("no column {name}")))?;
+        return match found {
+            l if l.is_label() || l.is_bytes() => Ok(found),
+            _ => Err(undecided(format!("column {name} holds no labels (whole numbers or names)"))),
+        };
+    }
+    let usual = |l: &&Leaf| LABELS.iter().any(|n| l.path.eq_ignore_ascii_case(n));
+    let by_name: Vec<&Leaf> = leaves.iter().filter(usual).filter(outside).collect();
+    match by_name[..] {
+        [one] if one.is_label() => return Ok(one),
+        [one] => return Err(undecided(format!("column {} holds no labels (whole numbers or names)", one.path))),
+        [] => {}
+        _ => return Err(undecided(format!("{} columns that may hold the labels", by_name.len()))),
+    }
+    let named_so = |l: &&Leaf| NAMES.iter().any(|n| l.path.eq_ignore_ascii_case(n)) || l.path.starts_with("__");
+    let plausible: Vec<&Leaf> = leaves.iter().filter(|l| l.is_label() && !named_so(l)).filter(outside).collect();
+    match plausible[..] {
+        [one] if repeats(reader, one) => Ok(one),
+        [] => Err(undecided("no column of labels (whole numbers or names)".to_owned())),
+        _ => Err(undecided("no column that is surely the labels".to_owned())),
+    }
+}
+
+/// Whether values come back, as those of classes do and those of a running number do not.
+fn repeats(reader: &SerializedFileReader<File>, leaf: &Leaf) -> bool {
+    let (mut seen, mut all) = (HashSet::new(), 0);
+    for g in 0..reader.num_row_groups().min(64) {
+        let read = reader.get_row_group(g).map_err(text).and_then(|group| values(&*group, leaf.index, usize::MAX));
+        let Ok(read) = read else { return false };
+        all += read.len();
+        seen.extend(read.into_iter().flatten().map(|v| v.shown()));
+    }
+    2 * seen.len() <= all
+}
