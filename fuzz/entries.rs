@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The name of each target and its function.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("shard", shard),
     ("shard_fields", shard_fields),
     ("manifest", manifest),
     ("tar", tar),
+    ("zip", zip),
+    ("parquet", parquet),
     ("devkit", devkit),
     ("meta_mat", meta_mat),
     ("list", list),
@@ -169,13 +171,27 @@ fn read_all(input: &Path, kind: Kind, labels: Option<PathBuf>, split: Split) {
     }
 }
 
-/// A tar, taken for each thing that one can be.
-pub fn tar(bytes: &[u8]) {
-    let path = file("tars/train.tar", bytes);
-    read_all(&path, Kind::TrainTar, None, Split::Train);
-    read_all(&path, Kind::Webdataset, None, Split::Train);
+/// An archive, taken for each thing that one can be.
+fn archive(path: &Path) {
+    read_all(path, Kind::TrainTar, None, Split::Train);
+    read_all(path, Kind::Webdataset, None, Split::Train);
     let labels = file("labels.txt", b"ILSVRC2012_val_00000001.JPEG 0\nILSVRC2012_val_00000002.JPEG 1\n");
-    read_all(&path, Kind::ValTar, Some(labels), Split::Val);
+    read_all(path, Kind::ValTar, Some(labels), Split::Val);
+}
+
+/// A tar.
+pub fn tar(bytes: &[u8]) {
+    archive(&file("tars/train.tar", bytes));
+}
+
+/// A zip.
+pub fn zip(bytes: &[u8]) {
+    archive(&file("tars/train.zip", bytes));
+}
+
+/// A table of images; without the cargo feature `parquet` nothing reads it.
+pub fn parquet(bytes: &[u8]) {
+    read_all(&file("tables/train.parquet", bytes), Kind::Parquet, None, Split::Train);
 }
 
 /// The development kit, not compressed.

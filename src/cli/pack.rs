@@ -44,11 +44,11 @@ pub struct Args {
     /// Lines of a class name and words for it, as LOC_synset_mapping.txt [default: that or synset_words.txt beside the pictures]
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
-    /// column of the images in Parquet files [default: the one that holds images]
-    #[arg(long, value_name = "NAME")]
+    /// Column that holds the images (Parquet) or names their files (lists, --labels): its name, or its number from 1 [default: by looking]
+    #[arg(long, value_name = "NAME|N")]
     pub image_column: Option<String>,
-    /// column of the labels in Parquet files [default: the one named so, or the only one that can be]
-    #[arg(long, value_name = "NAME")]
+    /// Column that holds the class, likewise [default: by looking]
+    #[arg(long, value_name = "NAME|N")]
     pub label_column: Option<String>,
     /// Folder for the shards of this split; made if missing, never overwritten
     #[arg(long, value_name = "DIR")]

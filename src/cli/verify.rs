@@ -40,11 +40,11 @@ pub struct Args {
     /// With --repair-from: class names, as for pack
     #[arg(long, value_name = "FILE", requires = "repair_from")]
     pub class_names: Option<PathBuf>,
-    /// With --repair-from: column of the images in Parquet files, as for pack
-    #[arg(long, value_name = "NAME", requires = "repair_from")]
+    /// With --repair-from: column of the images, as for pack
+    #[arg(long, value_name = "NAME|N", requires = "repair_from")]
     pub image_column: Option<String>,
-    /// With --repair-from: column of the labels in Parquet files, as for pack
-    #[arg(long, value_name = "NAME", requires = "repair_from")]
+    /// With --repair-from: column of the class, as for pack
+    #[arg(long, value_name = "NAME|N", requires = "repair_from")]
     pub label_column: Option<String>,
     /// What to show meanwhile
     #[arg(long, value_enum, default_value = "auto")]

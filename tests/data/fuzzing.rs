@@ -6,6 +6,7 @@ mod entries;
 use super::common::*;
 use super::damage_bed::Bed;
 use super::sources::{devkit, pictures, tar_of, train_tar};
+use super::zips::zip_of;
 use entries::TARGETS;
 use imagenet_engine::data::Split;
 use imagenet_engine::rng::{Purpose, Stream};
@@ -117,6 +118,17 @@ fn write_seeds() {
         few.iter().flat_map(|p| [(p.1.clone(), &p.2[..]), (p.1.replace("JPEG", "cls"), b"1".as_slice())]).collect();
     seed("tar", "webdataset", &tar_of(&samples));
     seed("tar", "val", &tar_of(&few.iter().map(|p| (p.1.clone(), &p.2[..])).collect::<Vec<_>>()));
+    let folders: Vec<(String, &[u8])> = few.iter().map(|p| (format!("train/n0{}/{}", p.0, p.1), &p.2[..])).collect();
+    seed("zip", "train", &zip_of(&folders));
+    seed("zip", "webdataset", &zip_of(&samples));
+    for (target, folder, names) in [
+        ("tar", "archives", &["gnutar_posix.tar", "label_gnu.tar", "joined.tar"][..]),
+        ("zip", "archives", &["python_zip64.zip", "infozip_streamed.zip", "infozip_links.zip", "stub.zip"]),
+        ("parquet", "tables", &["codec_zstd.parquet", "codec_brotli.parquet", "codec_lz4.parquet", "pages_v2.parquet", "delta.parquet"]),
+        ("parquet", "tables", &["by_looking.parquet", "label_dictionary.parquet", "class_label_fine.parquet", "label_float.parquet"]),
+    ] {
+        names.iter().for_each(|name| seed(target, name, &std::fs::read(golden(folder).join(name)).unwrap()));
+    }
     let unzip = |gz: &[u8]| {
         let mut out = Vec::new();
         std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(gz), &mut out).map(|_| out).unwrap()

@@ -23,5 +23,7 @@ mod reading;
 mod repair;
 mod resume;
 mod sources;
+#[cfg(feature = "parquet")]
+mod tables;
 mod threads;
 mod zips;

@@ -52,8 +52,9 @@ pub struct SourceOptions {
     pub labels: Option<PathBuf>,
     /// Lines of a class name and the words for it.
     pub class_names: Option<PathBuf>,
-    /// The column of a table that holds the images, and the one of their labels.
+    /// Column of the images, by name or 1-based number: of a table, a list or a label file.
     pub image_column: Option<String>,
+    /// Column of the labels, likewise.
     pub label_column: Option<String>,
     /// A folder of the disk that may be used while packing, for sources that are slow to read in any order but their own.
     pub scratch: Option<PathBuf>,

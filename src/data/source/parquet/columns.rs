@@ -39,6 +39,11 @@ const LABELS: [&str; 22] = [
 ];
 /// Names that columns of file names have, for records without a path of their own.
 const NAMES: [&str; 6] = ["path", "file_name", "filename", "image_path", "file", "__key__"];
+/// Names of columns that are about an image without being its class.
+const ABOUT: [&str; 28] = [
+    "id", "idx", "index", "uid", "uuid", "image_id", "width", "height", "size", "length", "channels", "mode", "format", "split", "fold",
+    "url", "source", "caption", "text", "prompt", "license", "hash", "md5", "sha256", "date", "year", "score", "language",
+];
 /// Rows that are looked at to tell what a column holds, in this many row groups at most.
 const LOOKED_AT: usize = 8;
 const GROUPS: usize = 4;
@@ -174,8 +179,17 @@ fn listed(leaves: &[Leaf]) -> String {
     format!("the columns are {}{more}", shown.join("; "))
 }
 
-/// The column of that name: a leaf, or a struct with one leaf of the kind.
+/// The column of that name or, where none has it, of that number from 1: a leaf, or a struct with one leaf of the kind.
 fn named<'a>(leaves: &'a [Leaf], name: &str, fits: impl Fn(&Leaf) -> bool) -> Option<&'a Leaf> {
+    let top = |l: &'a Leaf| l.path.split('.').next().unwrap_or(&l.path);
+    let name = match name.parse::<usize>() {
+        Ok(n) if leaves.iter().all(|l| top(l) != name) => {
+            let mut tops: Vec<&str> = leaves.iter().map(top).collect();
+            tops.dedup();
+            tops.get(n.checked_sub(1)?).copied()?
+        }
+        _ => name,
+    };
     let exact = leaves.iter().find(|l| l.path == name);
     let below: Vec<&Leaf> = leaves.iter().filter(|l| l.path.strip_prefix(name).is_some_and(|r| r.starts_with('.')) && fits(l)).collect();
     exact.or(if let [one] = below[..] { Some(one) } else { None })
@@ -222,10 +236,11 @@ fn labels<'a>(leaves: &'a [Leaf], images: &Leaf, asked: &ColumnNames, reader: &S
         [] => {}
         _ => return Err(undecided(format!("{} columns that may hold the labels", by_name.len()))),
     }
-    let named_so = |l: &&Leaf| NAMES.iter().any(|n| l.path.eq_ignore_ascii_case(n)) || l.path.starts_with("__");
-    let plausible: Vec<&Leaf> = leaves.iter().filter(|l| l.is_label() && !named_so(l)).filter(outside).collect();
-    match plausible[..] {
-        [one] if repeats(reader, one) => Ok(one),
+    let other = |l: &&Leaf| NAMES.iter().chain(&ABOUT).any(|n| l.path.eq_ignore_ascii_case(n)) || l.path.starts_with("__");
+    let plausible: Vec<&Leaf> = leaves.iter().filter(|l| l.is_label() && !other(l)).filter(outside).collect();
+    match plausible.iter().filter(|l| repeats(reader, l)).copied().collect::<Vec<_>>()[..] {
+        [one] => Ok(one),
+        [] if !plausible.is_empty() => Err(undecided("no column whose values come back as those of labels do".to_owned())),
         [] => Err(undecided("no column of labels (whole numbers or names)".to_owned())),
         _ => Err(undecided("no column that is surely the labels".to_owned())),
     }

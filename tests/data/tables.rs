@@ -1,0 +1,113 @@
+//! Parquet files of every codec, page, column type and name that pyarrow writes give the rows that were put into them; those that cannot
+//! be decided are errors that list the columns.
+
+use super::archives::read_all;
+use super::common::*;
+use super::hostile::fails;
+use super::sources::write;
+use imagenet_engine::data::Split;
+use imagenet_engine::data::source::{Listing, SourceOptions, open};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Class, name, start of the SHA-256 of the content.
+type Row = (String, Option<String>, String);
+
+fn table(name: &str) -> PathBuf {
+    golden("tables").join(format!("{name}.parquet"))
+}
+
+fn columns(image: Option<&str>, label: Option<&str>) -> SourceOptions {
+    SourceOptions { image_column: image.map(str::to_owned), label_column: label.map(str::to_owned), ..SourceOptions::default() }
+}
+
+fn listed(name: &str, options: &SourceOptions) -> Listing {
+    open(&table(name), options, Split::Train).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// Rows that can be read, without names that only number them; and how many cannot.
+fn rows(listing: &Listing) -> (Vec<Row>, usize) {
+    let (read, bad) = read_all(listing);
+    let row = |(path, sha): (String, String)| {
+        let (class, name) = path.split_once('/').unwrap();
+        (class.to_owned(), (!name.starts_with("00000-")).then(|| name.to_owned()), sha)
+    };
+    let mut rows: Vec<Row> = read.into_iter().map(row).collect();
+    rows.sort();
+    (rows, bad.len())
+}
+
+#[test]
+fn every_layout_of_pyarrow_is_read() {
+    let text = std::fs::read_to_string(golden("tables/listing.json")).unwrap();
+    let all: BTreeMap<String, Vec<Row>> = serde_json::from_str(&text).unwrap();
+    assert!(all.len() > 40);
+    for (name, mut expected) in all.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        let listing = listed(&name, &SourceOptions::default());
+        let (rows, bad) = rows(&listing);
+        expected.sort();
+        assert_eq!(rows, expected, "{name}");
+        assert_eq!(bad, 6 - expected.len(), "{name}");
+        // Numbers keep their order, names are sorted, ClassLabels keep theirs.
+        let classes: Vec<&str> = listing.classes.iter().map(String::as_str).collect();
+        match expected[0].0.as_str() {
+            _ if name.starts_with("class_label") => assert_eq!(classes, ["zebra", "ant", "cat"]),
+            "ant" => assert_eq!(classes, ["ant", "cat", "dog"], "{name}"),
+            _ => assert_eq!(classes, (0..11).map(|n| n.to_string()).collect::<Vec<_>>(), "{name}"),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_decided_lists_the_columns() {
+    for (name, words, next) in [
+        ("cifar100", "2 columns that may hold the labels", "--label-column"),
+        ("cifar100", "fine_label (int64: 2, 0); coarse_label (int64: 0, 1)", "--label-column"),
+        ("two_images", "2 columns that may hold the images", "--image-column"),
+        ("two_images", "mask.bytes (binary: PNG of ", "--image-column"),
+        ("no_images", "no column of images", "text (string: \"cat\", \"ant\")"),
+        ("no_labels", "no column of labels", "id (int64: 0, 1)"),
+        ("label_bool", "label holds no labels", "label (bool: true, false)"),
+        ("label_fractions", "column label, row group 0, row 0: label 0.5 is no whole number", "another table"),
+        ("label_dates", "label holds no labels", "date"),
+        ("label_lists", "no column", "list of int64"),
+    ] {
+        let error = fails(&table(name), Split::Train, SourceOptions::default());
+        let text = error.to_string();
+        assert!(error.exit_code() == 65 && text.contains(words) && text.contains(next), "{name}: {text}");
+        assert!(!text.contains("a damaged file"), "{text}");
+    }
+    // The flags decide.
+    let coarse = listed("cifar100", &columns(None, Some("coarse_label")));
+    assert_eq!((coarse.classes.len(), rows(&coarse)), (3, rows(&listed("cifar100", &columns(Some("img"), Some("coarse_label"))))));
+    assert_eq!(rows(&listed("cifar100", &columns(None, Some("fine_label")))).0, rows(&listed("cifar10", &SourceOptions::default())).0);
+    for image in ["image", "image.bytes", "1"] {
+        assert_eq!(rows(&listed("two_images", &columns(Some(image), None))).0, rows(&listed("codec_zstd", &SourceOptions::default())).0);
+    }
+    for (options, words) in [
+        (columns(Some("label"), None), "column label holds no bytes of images; the columns are image.bytes"),
+        (columns(Some("nothing"), None), "no column nothing of images"),
+        (columns(None, Some("nothing")), "no column nothing; the columns are"),
+    ] {
+        let text = fails(&table("codec_zstd"), Split::Train, options).to_string();
+        assert!(text.contains(words), "{text}");
+    }
+    // With any other source the flags are refused.
+    let tmp = tempfile::tempdir().unwrap();
+    write(&tmp.path().join("a/0.jpg"), &std::fs::read(golden("gray.jpg")).unwrap());
+    let error = fails(tmp.path(), Split::Train, columns(None, Some("label")));
+    assert!(error.exit_code() == 2 && error.to_string().contains("--label-column are for tables"), "{error}");
+}
+
+#[test]
+fn several_files_need_the_same_columns() {
+    let tmp = tempfile::tempdir().unwrap();
+    for (i, name) in ["codec_zstd", "codec_gzip"].into_iter().enumerate() {
+        std::fs::copy(table(name), tmp.path().join(format!("train-{i}.parquet"))).unwrap();
+    }
+    let listing = open(tmp.path(), &SourceOptions::default(), Split::Train).unwrap();
+    assert_eq!(listing.files.len(), 12);
+    std::fs::copy(table("cifar10"), tmp.path().join("train-2.parquet")).unwrap();
+    let text = fails(tmp.path(), Split::Train, SourceOptions::default()).to_string();
+    assert!(text.contains("no column image.bytes, which the files before it have") && text.contains("train-2.parquet"), "{text}");
+}
