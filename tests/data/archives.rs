@@ -113,7 +113,7 @@ fn holes_are_never_silent() {
                 continue; // over the end marker
             }
             write(&file, &bytes);
-            let (read, told) = match open(&file, &kind(Kind::TrainTar), Split::Train) {
+            let ((read, bad), told) = match open(&file, &kind(Kind::TrainTar), Split::Train) {
                 Err(e) => {
                     assert!(e.exit_code() == 65);
                     kinds[0] += 1;
@@ -121,16 +121,15 @@ fn holes_are_never_silent() {
                 }
                 Ok(l) => (read_all(&l), l.notes.iter().any(|n| n.contains("zeros") || n.contains("end of the archive"))),
             };
-            let ((read, bad), after) = (read, told);
-            // Holes inside an image change its content, which decoding sees; the others must be told, but where whole members at the end
-            // are gone there is nothing to see in so small an archive.
-            let to_the_end = bytes[(at + len) * 512..].iter().all(|&b| b == 0);
+            // Holes inside an image change its content, which decoding sees. One from a header to an end marker looks like padding.
+            let zero = |block: usize| whole.get(block * 512..(block + 1) * 512).is_none_or(|b| b.iter().all(|&b| b == 0));
+            let to_an_end = zero(at + len - 1) || zero(at + len);
             assert!(
-                read.len() == expected.len() || !bad.is_empty() || after || to_the_end,
+                read.len() == expected.len() || !bad.is_empty() || told || to_an_end,
                 "{name}: {len} blocks at {at}: {} images",
                 read.len()
             );
-            kinds[if after { 1 } else { 2 }] += 1;
+            kinds[if told { 1 } else { 2 }] += 1;
         }
     }
     assert!(kinds.iter().all(|&k| k > 0), "{kinds:?}");

@@ -15,7 +15,7 @@ const CHUNK: u64 = 1 << 20;
 /// Zeros at the end of an image that are no accident.
 const MANY: usize = 16;
 /// Padding that archivers write is shorter.
-const MOST_PADDING: u64 = 1 << 20;
+const MOST_PADDING: u64 = 1 << 16;
 
 /// The member before the zeros.
 #[derive(Default)]

@@ -289,12 +289,15 @@ fn method_name(method: u64) -> &'static str {
     }
 }
 
+/// Fills a buffer with the bytes of the archive at a place.
+type Fill<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> std::result::Result<(), String>;
+
 /// Reads a member into `bytes`, which are empty: `fill` gives the bytes of the archive at a place, `at` is that of the local header.
 ///
 /// # Errors
 /// Why it cannot be read, in words for `bad_images.jsonl`.
 pub fn read(
-    fill: &mut dyn FnMut(u64, &mut [u8]) -> std::result::Result<(), String>,
+    fill: Fill<'_>,
     at: u64,
     packed: u32,
     len: u32,

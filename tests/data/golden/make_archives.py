@@ -180,8 +180,11 @@ for path in sorted(out.glob("*")):
         with zipfile.ZipFile(path) as z:
             for info in z.infolist():
                 usable = info.compress_type in (0, 8) and not info.flag_bits & 1 and not stat.S_ISLNK(info.external_attr >> 16)
-                if image(info.filename) and usable:
-                    found.append(listed(info.filename, z.read(info)))
+                name = info.filename
+                if info.create_system == 3 and not info.flag_bits & 0x800:  # Python takes it for code page 437, unzip does not
+                    name = name.encode("cp437").decode()
+                if image(name) and usable:
+                    found.append(listed(name, z.read(info)))
     listing[path.name] = sorted(found)
 (out / "listing.json").write_text(json.dumps(listing, indent=0, ensure_ascii=False) + "\n")
 print({k: len(v) for k, v in listing.items()}, sum(p.stat().st_size for p in out.glob("*")))
