@@ -93,6 +93,9 @@ lists = pa.array([[1, 2]] * N, pa.list_(pa.int64()))
 write("lists_beside", {"image": struct(), "boxes": lists, "label": numbers, "when": pa.array([0] * N, pa.timestamp("s"))}, INTS, PATHS)
 fixed = [b + b"\0" * (200 - len(b)) for b in PNGS]
 write("fixed_size", {"image": pa.array(fixed, pa.binary(200)), "label": numbers}, INTS, images=fixed)
+same = pa.array([{"bytes": b, "path": "image.png"} for b in PNGS], type=pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+write("same_paths", {"image": same, "label": numbers}, INTS)
+write("file_names_repeat", {"data": plain, "file_name": pa.array(["a.png"] * N), "label": numbers}, INTS)
 # Those that cannot be decided or used.
 none = [None] * N
 write("cifar100", {"img": struct(), "fine_label": numbers, "coarse_label": pa.array(few)}, none)

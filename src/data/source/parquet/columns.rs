@@ -166,7 +166,8 @@ fn look(leaf: &mut Leaf, group: &dyn RowGroupReader) -> Result<(), String> {
     if leaf.list || leaf.physical == Physical::INT96 || leaf.some >= LOOKED_AT || rows(group)? == 0 {
         return Ok(());
     }
-    let first = values(group, leaf.index, LOOKED_AT)?;
+    // What cannot be read has no examples; where it is needed, reading it says why.
+    let Ok(first) = values(group, leaf.index, LOOKED_AT) else { return Ok(()) };
     leaf.some += first.iter().flatten().count();
     leaf.examples.extend(first.into_iter().flatten());
     leaf.examples.truncate(LOOKED_AT);
@@ -253,7 +254,10 @@ fn repeats(reader: &SerializedFileReader<File>, leaf: &Leaf) -> bool {
         let read = reader.get_row_group(g).map_err(text).and_then(|group| values(&*group, leaf.index, usize::MAX));
         let Ok(read) = read else { return false };
         all += read.len();
-        seen.extend(read.into_iter().flatten().map(|v| v.shown()));
+        seen.extend(read.into_iter().flatten().map(|v| match v {
+            Value::Bytes(bytes) => String::from_utf8_lossy(bytes.as_bytes()).into_owned(),
+            other => other.shown(),
+        }));
     }
     2 * seen.len() <= all
 }

@@ -7,7 +7,7 @@ use super::values::Value;
 use parquet::data_type::AsBytes;
 
 /// What a row says of its class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Label {
     None,
     Number(u32),

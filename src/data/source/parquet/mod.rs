@@ -204,20 +204,20 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, asked: &ColumnNames) 
     for path in &archives {
         tables.push(quietly(|| read_table(path, &columns)).map_err(|e| damaged(path, e))?);
     }
-    // Names from a column beside the images are taken where they tell them apart.
-    if columns.names.as_ref().is_some_and(|n| !n.ends_with(".path")) {
-        let names: HashSet<&str> = all_rows(&tables).map(|(_, r)| r.3.as_str()).collect();
-        if names.contains("") || names.len() < all_rows(&tables).count() {
-            columns.names = None;
-            tables.iter_mut().flat_map(|t| t.rows.iter_mut()).for_each(|r| r.3.clear());
-        }
-    }
     names_to_numbers(&mut tables.iter_mut().flat_map(|t| t.rows.iter_mut().map(|r| &mut r.2)).collect::<Vec<_>>());
+    let repeated = columns.names.clone().filter(|_| !tell_apart(&tables, &columns));
+    if repeated.is_some() {
+        columns.names = None;
+        tables.iter_mut().flat_map(|t| t.rows.iter_mut()).for_each(|r| r.3.clear());
+    }
     let has_names = tables.iter().flat_map(|t| &t.rows).any(|r| matches!(r.2, Label::Name(_)));
     let mut found = if has_names { by_name(&tables, names, &columns, &archives)? } else { by_number(&tables, names, &archives)? };
     if columns != (Columns { images: "image.bytes".to_owned(), labels: "label".to_owned(), names: Some("image.path".to_owned()) }) {
         let names = columns.names.as_ref().map_or_else(String::new, |n| format!(", names from {n}"));
         found.found.notes.push(format!("images from column {}, labels from {}{names}", columns.images, columns.labels));
+    }
+    if let Some(column) = repeated {
+        found.found.notes.push(format!("names in column {column} repeat or are missing: records are numbered by their place"));
     }
     let origin = archives.first().map_or_else(String::new, |p| p.display().to_string());
     let mut store = Store::new(PathBuf::new(), archives);
@@ -252,6 +252,17 @@ fn add(found: &mut Found, archive: u32, row: &(u32, u32, Label, String), class: 
 
 fn all_rows(tables: &[Table]) -> impl Iterator<Item = (u32, &(u32, u32, Label, String))> {
     tables.iter().enumerate().flat_map(|(t, table)| table.rows.iter().map(move |row| (t as u32, row)))
+}
+
+/// Whether the column of names tells the images apart: a struct's own paths within each class (missing ones are numbered), those of
+/// another column everywhere.
+fn tell_apart(tables: &[Table], columns: &Columns) -> bool {
+    let own = columns.names.as_ref().is_some_and(|n| n.ends_with(".path"));
+    let mut seen = HashSet::new();
+    all_rows(tables).all(|(_, row)| {
+        let class = if own { Some(&row.2) } else { None };
+        (own && row.3.is_empty()) || !row.3.is_empty() && seen.insert((class, row.3.as_str()))
+    })
 }
 
 /// Labels that are names of classes.
