@@ -34,15 +34,11 @@ fn every_dialect_lists_what_python_lists() {
     let text = std::fs::read_to_string(archive("listing.json")).unwrap();
     let all: std::collections::BTreeMap<String, Vec<(String, String)>> = serde_json::from_str(&text).unwrap();
     assert!(all.len() > 25);
-    for (name, mut expected) in all {
+    for (name, expected) in all {
         if expected.is_empty() {
             continue; // below: they hold nothing that can be read
         }
         let (mut read, bad) = read_all(&listing(&archive(&name)));
-        // A name that joined.tar has a second time is a bad image.
-        if name == "joined.tar" {
-            expected.dedup_by(|a, b| a.0 == b.0);
-        }
         read.sort();
         assert_eq!(read, expected, "{name}");
         let others = bad.iter().filter(|b| !b.contains("a link") && !b.contains("a second time")).count();
@@ -100,7 +96,7 @@ fn holes_are_never_silent() {
     let tmp = tempfile::tempdir().unwrap();
     let small: Pictures = pictures(Split::Train).into_iter().filter(|p| p.2.len() < 4000).take(6).collect();
     let (plain, nested) = (tar_of(&folders(&small)), train_tar(&small));
-    let mut kinds = [0; 3];
+    let (mut errors, mut listed) = (0, 0);
     for (whole, name) in [(&plain, "folders.tar"), (&nested, "classes.tar")] {
         let file = tmp.path().join(name);
         write(&file, whole);
@@ -116,7 +112,7 @@ fn holes_are_never_silent() {
             let ((read, bad), told) = match open(&file, &kind(Kind::TrainTar), Split::Train) {
                 Err(e) => {
                     assert!(e.exit_code() == 65);
-                    kinds[0] += 1;
+                    errors += 1;
                     continue;
                 }
                 Ok(l) => (read_all(&l), l.notes.iter().any(|n| n.contains("zeros") || n.contains("end of the archive"))),
@@ -129,10 +125,10 @@ fn holes_are_never_silent() {
                 "{name}: {len} blocks at {at}: {} images",
                 read.len()
             );
-            kinds[if told { 1 } else { 2 }] += 1;
+            listed += 1;
         }
     }
-    assert!(kinds.iter().all(|&k| k > 0), "{kinds:?}");
+    assert!(errors > 100 && listed > 100, "{errors} errors, {listed} listings");
 }
 
 #[test]
