@@ -89,12 +89,16 @@ DEVICE void augment(const uint8_t* pixels, const Picture* pictures, T* out, int 
     __syncthreads();
     const int x = x0 + thread % kColumns, y = y0 + thread / kColumns;
     if (x >= size || y >= size) return;
-    const Kept across(table, thread % kColumns, column_at(x), p.crop_width, p.to_width);
-    const Kept down(table, kColumns + thread / kColumns, p.top + y, p.crop_height, p.to_height);
-    const int64_t row = p.crop_y + down.first, column = p.crop_x + across.first;
-    const uint8_t* from = pixels + p.offset + (row * p.width + column) * 3;
+    // The loop over a column's taps is the inner one where columns come first.
     const bool columns_first = p.to_height < p.crop_height && p.crop_height - p.to_height > 2 * (p.crop_width - p.to_width);
-    const Kept &inner = columns_first ? down : across, &outer = columns_first ? across : down;
+    const int across = thread % kColumns, across_at = column_at(x), down = kColumns + thread / kColumns, down_at = p.top + y;
+    const Kept inner(table, columns_first ? down : across, columns_first ? down_at : across_at,
+                     columns_first ? p.crop_height : p.crop_width, columns_first ? p.to_height : p.to_width);
+    const Kept outer(table, columns_first ? across : down, columns_first ? across_at : down_at,
+                     columns_first ? p.crop_width : p.crop_height, columns_first ? p.to_width : p.to_height);
+    const int64_t row = p.crop_y + (columns_first ? inner.first : outer.first);
+    const int64_t column = p.crop_x + (columns_first ? outer.first : inner.first);
+    const uint8_t* from = pixels + p.offset + (row * p.width + column) * 3;
     const int64_t line = static_cast<int64_t>(p.width) * 3, inner_step = columns_first ? line : 3, outer_step = columns_first ? 3 : line;
     int sum[3] = {kHalf, kHalf, kHalf};
     for (int j = 0; j < outer.count; j++) {

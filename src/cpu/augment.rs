@@ -1,17 +1,17 @@
-//! Crop, resize, flip and normalise: u8 as Pillow resizes it ([`crate::resample`]), and a table of what each value becomes.
+//! Crop, resize, flip and normalise: u8 as Pillow resizes it ([`crate::resample`]), then f32 row by row.
 //!
-//! Pictures go in parallel. Cost: that of resampling, and a look into the table for each value of the output.
+//! Images go in parallel, each thread in its own scratch. Cost: that of resampling, and eight operations for each value of the output.
+
+mod normalise;
 
 use super::memory::expect_len;
 use super::{Cpu, Real};
 use crate::backend::{Augment, PictureView, StoredBatch};
 use crate::error::{Error, Result};
 use crate::resample::{Filter, Image, Resampler, Resize};
+use normalise::Normalise;
 use rayon::prelude::*;
 use std::cell::RefCell;
-
-/// What the values of each channel become.
-type Table<T> = [[T; 256]; 3];
 
 impl<T: Real> Augment for Cpu<T> {
     type Batch = StoredBatch;
@@ -40,9 +40,9 @@ impl<T: Real> Augment for Cpu<T> {
             view.check(pixels.len())?;
             view.check_window(size)?;
         }
-        let table: Table<T> = [0, 1, 2].map(|c| std::array::from_fn(|value| T::of_f32((value as f32 / 255.0 - mean[c]) / std[c])));
+        let normalise = Normalise::new(mean, std);
         out.par_chunks_exact_mut(size * size * 3).zip(pictures).try_for_each(|(out, view)| {
-            let done = SCRATCH.with_borrow_mut(|scratch| one(scratch, pixels, view, size, &table, out));
+            let done = SCRATCH.with_borrow_mut(|scratch| one(scratch, pixels, view, size, &normalise, out));
             done.ok_or_else(|| Error::internal(format!("{view:?} cannot be resized")).at(OP))
         })
     }
@@ -59,7 +59,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-fn one<T: Real>(scratch: &mut Scratch, pixels: &[u8], view: &PictureView, size: usize, table: &Table<T>, out: &mut [T]) -> Option<()> {
+fn one<T: Real>(scratch: &mut Scratch, pixels: &[u8], view: &PictureView, size: usize, normalise: &Normalise, out: &mut [T]) -> Option<()> {
     let c = view.crop;
     let [all, height, x, y, w, h, to_width, to_height, left, top] =
         [view.width, view.height, c.x, c.y, c.width, c.height, c.to_width, c.to_height, c.left, c.top].map(|n| n as usize);
@@ -69,9 +69,7 @@ fn one<T: Real>(scratch: &mut Scratch, pixels: &[u8], view: &PictureView, size: 
     scratch.line.resize(3 * size, 0);
     for (i, out) in out.chunks_exact_mut(3 * size).enumerate() {
         rows.row(i, &mut scratch.line);
-        for (out, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(scratch.line.as_chunks::<3>().0) {
-            *out = [table[0][pixel[0] as usize], table[1][pixel[1] as usize], table[2][pixel[2] as usize]];
-        }
+        normalise.row(&scratch.line, out);
     }
     Some(())
 }
