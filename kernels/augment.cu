@@ -7,7 +7,7 @@
 // size has weights of one. Then (value / 255 - mean) / std, each operation rounded to f32.
 //
 // Layout: pixels holds RGB u8 pictures, HWC without padding, each where its Picture says; out [n, size, size, 3]. Shared memory: for the
-// tile's 32 columns and 8 rows the first tap, how many, and up to 16 weights, word i of all coordinates together.
+// tile's 32 columns and 8 rows three f64, the first tap, how many, and up to 16 weights, number i of all coordinates together.
 // Owner: a block has a tile of 32 x 8 pixels of one picture, a warp a row of it, a thread one pixel. Bitwise repeatable.
 // Cost: taps across times taps down, 3 integer multiplications and byte loads from L1 each (9 to 16 for crops of training), and 40
 //   threads' f64 weights a block. A reduction by more than 7 has more taps than are kept: every thread then makes its weights itself,
@@ -24,42 +24,52 @@ namespace {
 constexpr int kColumns = 32, kRows = 8, kKept = 16, kCoordinates = kColumns + kRows;
 constexpr int kBits = 22, kHalf = 1 << (kBits - 1);
 
-// The taps of one output coordinate.
-struct Taps {
-    int first, count;
-    f64 centre, inverse, total;
+// Where the filter of one output coordinate lies, in samples, and the inverse of how wide it is.
+struct Place {
+    f64 centre, inverse;
 
-    Taps() = default;
-    DEVICE Taps(int at, int from, int to) {
-        const f64 scale = f64(from) / f64(to), support = scale > 1.0 ? scale : f64(1.0);
-        inverse = f64(1.0) / support;
-        centre = (f64(at) + 0.5) * scale;
-        const f64 begin = centre - support + 0.5, end = centre + support + 0.5;
-        first = min(begin > 0.0 ? static_cast<int>(begin.v) : 0, from - 1);
-        count = max(min(static_cast<int>(end.v), from), first + 1) - first;
-        f64 sum = 0.0;
-        for (int i = 0; i < count; i++) sum = sum + height(i);
-        total = sum > 0.0 ? sum : f64(1.0);
-    }
-    DEVICE f64 height(int i) const {
-        const f64 distance = (f64(first + i) - centre + 0.5) * inverse;
+    DEVICE f64 height(int sample) const {
+        const f64 distance = (f64(sample) - centre + 0.5) * inverse;
         const f64 height = f64(1.0) - (distance < 0.0 ? f64(0.0) - distance : distance);
         return height > 0.0 ? height : f64(0.0);
     }
-    DEVICE int weight(int i) const { return static_cast<int>((height(i) / total * static_cast<double>(1 << kBits) + 0.5).v); }
+    // `total` is the sum of the heights at all taps.
+    DEVICE int weight(int sample, f64 total) const {
+        return static_cast<int>((height(sample) / total * static_cast<double>(1 << kBits) + 0.5).v);
+    }
 };
 
-// The same from what the block has kept, or made anew where that is not all.
-struct Kept {
-    const SharedArray<int> table;
-    int coordinate, first, count;
-    Taps taps;
+// What a block keeps of its coordinates: in shared memory three f64 of each (place, total), then first, count and weights.
+struct Table {
+    const SharedArray<double> exact;
+    const SharedArray<int> whole;
 
-    DEVICE Kept(SharedArray<int> table, int coordinate, int at, int from, int to)
-        : table(table), coordinate(coordinate), first(table.get(coordinate)), count(table.get(kCoordinates + coordinate)) {
-        if (count > kKept) taps = Taps(at, from, to);
+    DEVICE Table(char* shared) : exact{shared}, whole{shared + 3 * kCoordinates * sizeof(double)} {}
+
+    DEVICE void make(int coordinate, int at, int from, int to) const {
+        const f64 scale = f64(from) / f64(to), support = scale > 1.0 ? scale : f64(1.0);
+        const Place place{(f64(at) + 0.5) * scale, f64(1.0) / support};
+        const f64 begin = place.centre - support + 0.5, end = place.centre + support + 0.5;
+        const int first = min(begin > 0.0 ? static_cast<int>(begin.v) : 0, from - 1);
+        const int count = max(min(static_cast<int>(end.v), from), first + 1) - first;
+        f64 total = 0.0;
+        for (int i = 0; i < count; i++) total = total + place.height(first + i);
+        if (!(total > 0.0)) total = 1.0;
+        exact.set(coordinate, place.centre.v);
+        exact.set(kCoordinates + coordinate, place.inverse.v);
+        exact.set(2 * kCoordinates + coordinate, total.v);
+        whole.set(coordinate, first);
+        whole.set(kCoordinates + coordinate, count);
+        for (int i = 0; i < min(count, kKept); i++) whole.set((2 + i) * kCoordinates + coordinate, place.weight(first + i, total));
     }
-    DEVICE int weight(int i) const { return count > kKept ? taps.weight(i) : table.get((2 + i) * kCoordinates + coordinate); }
+    DEVICE int first(int coordinate) const { return whole.get(coordinate); }
+    DEVICE int count(int coordinate) const { return whole.get(kCoordinates + coordinate); }
+    // Of tap i; made anew where not all are kept.
+    DEVICE int weight(int coordinate, int i) const {
+        if (count(coordinate) <= kKept) return whole.get((2 + i) * kCoordinates + coordinate);
+        const Place place{exact.get(coordinate), exact.get(kCoordinates + coordinate)};
+        return place.weight(first(coordinate) + i, exact.get(2 * kCoordinates + coordinate));
+    }
 };
 
 DEVICE int rounded(int sum) { return min(max(sum >> kBits, 0), 255); }
@@ -72,43 +82,34 @@ DEVICE void augment(const uint8_t* pixels, const Picture* pictures, T* out, int 
     if (n >= count) return;
     const int tile_row = tile / across_tiles, x0 = (tile - tile_row * across_tiles) * kColumns, y0 = tile_row * kRows;
     const Picture p = pictures[n];
-    const SharedArray<int> table{dynamic_shared()};
+    const Table table(dynamic_shared());
     const int thread = static_cast<int>(threadIdx.x);
-    const auto column_at = [&](int x) { return p.left + (p.flip ? size - 1 - x : x); };
     if (thread < kCoordinates) {
         const bool is_column = thread < kColumns;
         const int at = is_column ? x0 + thread : y0 + thread - kColumns;
-        if (at < size) {
-            const Taps taps(is_column ? column_at(at) : p.top + at, is_column ? p.crop_width : p.crop_height,
-                            is_column ? p.to_width : p.to_height);
-            table.set(thread, taps.first);
-            table.set(kCoordinates + thread, taps.count);
-            for (int i = 0; i < min(taps.count, kKept); i++) table.set((2 + i) * kCoordinates + thread, taps.weight(i));
-        }
+        if (at < size && is_column) table.make(thread, p.left + (p.flip ? size - 1 - at : at), p.crop_width, p.to_width);
+        if (at < size && !is_column) table.make(thread, p.top + at, p.crop_height, p.to_height);
     }
     __syncthreads();
     const int x = x0 + thread % kColumns, y = y0 + thread / kColumns;
     if (x >= size || y >= size) return;
     // The loop over a column's taps is the inner one where columns come first.
     const bool columns_first = p.to_height < p.crop_height && p.crop_height - p.to_height > 2 * (p.crop_width - p.to_width);
-    const int across = thread % kColumns, across_at = column_at(x), down = kColumns + thread / kColumns, down_at = p.top + y;
-    const Kept inner(table, columns_first ? down : across, columns_first ? down_at : across_at,
-                     columns_first ? p.crop_height : p.crop_width, columns_first ? p.to_height : p.to_width);
-    const Kept outer(table, columns_first ? across : down, columns_first ? across_at : down_at,
-                     columns_first ? p.crop_width : p.crop_height, columns_first ? p.to_width : p.to_height);
-    const int64_t row = p.crop_y + (columns_first ? inner.first : outer.first);
-    const int64_t column = p.crop_x + (columns_first ? outer.first : inner.first);
+    const int across = thread % kColumns, down = kColumns + thread / kColumns;
+    const int inner = columns_first ? down : across, outer = columns_first ? across : down;
+    const int64_t row = p.crop_y + table.first(down), column = p.crop_x + table.first(across);
     const uint8_t* from = pixels + p.offset + (row * p.width + column) * 3;
     const int64_t line = static_cast<int64_t>(p.width) * 3, inner_step = columns_first ? line : 3, outer_step = columns_first ? 3 : line;
+    const int inner_count = table.count(inner), outer_count = table.count(outer);
     int sum[3] = {kHalf, kHalf, kHalf};
-    for (int j = 0; j < outer.count; j++) {
+    for (int j = 0; j < outer_count; j++) {
         int filtered[3] = {kHalf, kHalf, kHalf};
-        for (int i = 0; i < inner.count; i++) {
-            const int weight = inner.weight(i);
+        for (int i = 0; i < inner_count; i++) {
+            const int weight = table.weight(inner, i);
 #pragma unroll
             for (int channel = 0; channel < 3; channel++) filtered[channel] += weight * from[j * outer_step + i * inner_step + channel];
         }
-        const int weight = outer.weight(j);
+        const int weight = table.weight(outer, j);
 #pragma unroll
         for (int channel = 0; channel < 3; channel++) sum[channel] += weight * rounded(filtered[channel]);
     }

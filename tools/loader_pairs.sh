@@ -4,7 +4,8 @@
 #   tools/loader_pairs.sh ENGINE PYTHON PICTURES [PAIRS [BARE_PYTHON]]
 # PICTURES is an ImageFolder tree of some hundred pictures; PYTHON has torch, torchvision and
 # Pillow; webdataset and ffcv take part where it has them. BARE_PYTHON (PYTHON, if not named) runs bare loops: over Pillow, or pillow-simd
-# where that is what it has (which is why it may be another), and over OpenCV with simplejpeg where it has them. Prints CSV: what, ours, theirs, ratio, one line a pair.
+# where that is what it has (which is why it may be another), over OpenCV with simplejpeg and with Grain around where it has them.
+# DALI_PYTHON in the environment, if set, runs DALI. Prints CSV: what, ours, theirs, ratio, one line a pair.
 set -euo pipefail
 engine=$(realpath "$1") python=$2 pictures=$(realpath "$3") pairs=${4:-5} bare=${5:-$2}
 rivals=$(cd "$(dirname "$0")/../benches/rivals" && pwd)
@@ -18,6 +19,8 @@ has() { "$python" -c "import $1" 2>"$work/log" || { echo "without $1: not instal
 webdataset=$(has webdataset && echo yes || true)
 ffcv=$(has ffcv && echo yes || true)
 opencv=$("$bare" -c "import cv2, simplejpeg" 2>"$work/log" && echo yes || echo "without OpenCV and simplejpeg: not installed" >&2)
+
+grain=$("$bare" -c "import grain" 2>"$work/log" && echo yes || echo "without Grain: not installed" >&2)
 
 # field FILE KEY...: the number after the keys, one after the other.
 field() {
@@ -48,6 +51,16 @@ for _ in $(seq "$pairs"); do
     if [ "$opencv" ]; then
         rival "raw augmented to f32 against a bare OpenCV loop" bare_loop.py raws augmented "$pictures" --by opencv
         rival "jpeg augmented to f32 against simplejpeg and OpenCV" bare_loop.py jpegs augmented "$pictures" --by opencv --from jpeg
+    fi
+    if [ "$grain" ]; then
+        rival "raw augmented to f32 against Grain with Pillow" grain_loader.py raws augmented "$pictures" --by pillow
+        [ -z "$opencv" ] ||
+            rival "jpeg augmented to f32 against Grain with simplejpeg and OpenCV" grain_loader.py jpegs augmented "$pictures" --by opencv --from jpeg
+    fi
+    by=${DALI_PYTHON:-}
+    if [ "$by" ]; then
+        rival "raw augmented to f32 against DALI on the CPU" dali_loader.py raws augmented "$pictures"
+        rival "jpeg augmented to f32 against DALI on the CPU" dali_loader.py jpegs augmented "$pictures" --from jpeg
     fi
     by=
     if [ "$webdataset" ]; then

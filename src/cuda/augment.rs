@@ -11,7 +11,7 @@ use crate::error::Result;
 /// As in kernels/augment.cu: a tile's columns and rows, a thread a pixel, and the words kept in shared memory of each column and row.
 const TILE: (usize, usize) = (32, 8);
 const THREADS: u32 = 256;
-const WORDS: usize = 2 + 16;
+const WORDS: usize = 6 + 2 + 16;
 
 /// The pictures as the kernel takes them, after looking that each crop lies in its picture and each picture in a buffer of `bytes`.
 ///

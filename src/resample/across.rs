@@ -5,6 +5,8 @@ use super::taps::{BITS, HALF, Taps};
 
 /// Bytes behind a row's last pixel that a writer of four bytes a pixel may touch.
 pub(super) const BEYOND: usize = 1;
+/// Rows that may be written at once: there must be room for a multiple of them.
+pub(super) const ROWS: usize = 4;
 
 /// Memory that the vector form needs.
 #[derive(Default)]

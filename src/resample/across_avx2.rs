@@ -4,7 +4,7 @@
 //! fit 16 bits; sums of both are kept and put together at the end. All of it is arithmetic modulo 2^32, whose end result fits.
 
 use super::Image;
-use super::across::Spare;
+use super::across::{ROWS, Spare};
 use super::taps::{BITS, HALF, Taps};
 use bytemuck::cast;
 use pulp::x86::V3;
@@ -64,14 +64,14 @@ impl pulp::NullaryFnOnce for Pass<'_> {
         // What the widest load of a row takes, from its beginning.
         let reach = 3 * (first.iter().max().map_or(0, |f| f + 4 * pairs.div_ceil(2) - 4)) + LOAD;
         let line = 3 * image.width;
-        for (group, out) in rows.chunks_mut(4 * stride).enumerate() {
-            let height = (image.height - 4 * group).min(4);
+        for (group, out) in rows.chunks_exact_mut(ROWS * stride).enumerate() {
+            let height = image.height.saturating_sub(ROWS * group).clamp(1, ROWS);
             // A group of fewer than four reads its last row again; what that gives is written to a row that nobody reads.
-            let start = |i: usize| (4 * group + i.min(height - 1)) * image.stride;
-            let direct = start(3) + reach <= image.pixels.len();
+            let start = |i: usize| (ROWS * group + i.min(height - 1)) * image.stride;
+            let direct = start(ROWS - 1) + reach <= image.pixels.len();
             if !direct {
                 lines.clear();
-                for i in 0..4 {
+                for i in 0..ROWS {
                     lines.extend_from_slice(&image.pixels[start(i)..][..line]);
                     lines.resize((i + 1) * reach.max(line), 0);
                 }
@@ -103,6 +103,11 @@ fn four<const PAIRS: usize>(
     let s = v3.avx2;
     let (turn_first, turn_second): (__m256i, __m256i) = (cast([FIRST; 2]), cast([SECOND; 2]));
     let half = v3.avx._mm256_set1_epi32(HALF);
+    // Lengths that are the same by name make one check of four.
+    let (to_a, rest) = out.split_at_mut(stride);
+    let (to_b, rest) = rest.split_at_mut(stride);
+    let (to_c, to_d) = rest.split_at_mut(stride);
+    let to_d = &mut to_d[..stride];
     for (i, (&at, weights)) in first.iter().zip(weights.chunks_exact(2 * pairs)).enumerate() {
         let (mut high0, mut high1) = (v3.avx._mm256_setzero_si256(), v3.avx._mm256_setzero_si256());
         let (mut low0, mut low1) = (half, half);
@@ -129,11 +134,13 @@ fn four<const PAIRS: usize>(
         let words = s._mm256_packs_epi32(sum0, sum1);
         let [ra, rc, _, _, rb, rd, _, _]: [[u8; 4]; 8] = cast(s._mm256_packus_epi16(words, words));
         let to = 3 * i;
-        for (row, pixel) in [ra, rb, rc, rd].into_iter().enumerate() {
-            if let Some(out) = out.get_mut(row * stride + to..).and_then(|o| o.first_chunk_mut::<4>()) {
-                *out = pixel;
-            }
+        if to + 4 > stride {
+            return;
         }
+        to_a[to..to + 4].copy_from_slice(&ra);
+        to_b[to..to + 4].copy_from_slice(&rb);
+        to_c[to..to + 4].copy_from_slice(&rc);
+        to_d[to..to + 4].copy_from_slice(&rd);
     }
 }
 

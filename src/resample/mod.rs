@@ -133,12 +133,12 @@ impl Resampler {
             self.between.resize(between * h, 0);
             let rows = Rows { down, rows: pixels, stride: image.stride, plain };
             self.between.chunks_exact_mut(between).enumerate().for_each(|(i, row)| rows.row(i, row));
-            self.rows.resize(h * stride, 0);
+            self.rows.resize(h.next_multiple_of(across::ROWS) * stride, 0);
             let between = Image { pixels: &self.between, stride: between, width: used.width, height: h };
             across::filter(between, &self.across, job.flip, &mut self.rows, stride, &mut self.spare, plain);
             return Some(Rows { down: None, rows: &self.rows, stride, plain });
         }
-        self.rows.resize(used.height * stride, 0);
+        self.rows.resize(used.height.next_multiple_of(across::ROWS) * stride, 0);
         across::filter(used, &self.across, job.flip, &mut self.rows, stride, &mut self.spare, plain);
         Some(Rows { down, rows: &self.rows, stride, plain })
     }
