@@ -4,11 +4,14 @@ use super::Element;
 use super::arguments::index;
 use super::element::launch_for;
 use super::handles::Picture;
-use super::launch::{Dims, Driver, Ptr, PtrMut};
+use super::launch::{Dims, Driver, Ptr, PtrMut, grid_extent};
 use crate::backend::PictureView;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
+/// As in kernels/augment.cu: a tile's columns and rows, a thread a pixel, and the words kept in shared memory of each column and row.
+const TILE: (usize, usize) = (32, 8);
 const THREADS: u32 = 256;
+const WORDS: usize = 6 + 2 + 16;
 
 /// The pictures as the kernel takes them, after looking that each crop lies in its picture and each picture in a buffer of `bytes`.
 ///
@@ -17,19 +20,7 @@ const THREADS: u32 = 256;
 pub fn pictures(views: &[PictureView], bytes: usize) -> Result<Vec<Picture>> {
     let one = |view: &PictureView| {
         let crop = view.crop;
-        let inside = crop.width > 0
-            && crop.height > 0
-            && u64::from(crop.x) + u64::from(crop.width) <= u64::from(view.width)
-            && u64::from(crop.y) + u64::from(crop.height) <= u64::from(view.height);
-        let stored = (view.width as usize)
-            .checked_mul(view.height as usize)
-            .and_then(|n| n.checked_mul(3))
-            .and_then(|n| n.checked_add(view.offset))
-            .is_some_and(|end| end <= bytes);
-        if !inside || !stored {
-            let what = format!("{view:?} does not lie inside its picture or the buffer of {bytes} bytes");
-            return Err(Error::internal(what).at("augment"));
-        }
+        view.check(bytes)?;
         Ok(Picture {
             offset: view.offset as u64,
             width: index("augment", view.width as usize)?,
@@ -38,6 +29,10 @@ pub fn pictures(views: &[PictureView], bytes: usize) -> Result<Vec<Picture>> {
             crop_y: crop.y as i32,
             crop_width: crop.width as i32,
             crop_height: crop.height as i32,
+            to_width: index("augment", crop.to_width as usize)?,
+            to_height: index("augment", crop.to_height as usize)?,
+            left: crop.left as i32, // below the sizes
+            top: crop.top as i32,
             flip: crop.flip.into(),
             pad: 0,
         })
@@ -61,7 +56,9 @@ pub fn augment<T: Element, D: Driver>(
     if count * size == 0 {
         return Ok(());
     }
-    let dims = Dims::linear(count * size * size, THREADS)?;
+    let tiles = count * size.div_ceil(TILE.0) * size.div_ceil(TILE.1);
+    let shared_bytes = (4 * WORDS * (TILE.0 + TILE.1)) as u32;
+    let dims = Dims { grid: [grid_extent(tiles)?, 1, 1], block: [THREADS, 1, 1], shared_bytes };
     launch_for!(
         T,
         driver,

@@ -29,7 +29,7 @@ impl CropPolicy {
             Self::Centre => centre_crop(width, height, size),
             Self::Random { scale, ratio } => {
                 let mut stream = Stream::new(seed, Purpose::Augment, epoch, global_id);
-                random_resized_crop(width, height, scale, ratio, &mut stream)
+                random_resized_crop(width, height, size, scale, ratio, &mut stream)
             }
         }
     }
@@ -42,7 +42,7 @@ fn round(x: f64) -> u32 {
 
 /// torchvision's random resized crop, then the flip. The draws of an attempt are area, ratio, and only for one that fits, row and
 /// column; the flip is the next draw after.
-pub fn random_resized_crop(width: u32, height: u32, scale: (f64, f64), ratio: (f64, f64), stream: &mut Stream) -> Crop {
+pub fn random_resized_crop(width: u32, height: u32, size: u32, scale: (f64, f64), ratio: (f64, f64), stream: &mut Stream) -> Crop {
     let area = f64::from(width) * f64::from(height);
     let log_ratio = (ratio.0.ln(), ratio.1.ln());
     let uniform = |stream: &mut Stream, (low, high): (f64, f64)| low + (high - low) * stream.uniform_f64();
@@ -58,8 +58,8 @@ pub fn random_resized_crop(width: u32, height: u32, scale: (f64, f64), ratio: (f
             break;
         }
     }
-    let (x, y, w, h) = found.unwrap_or_else(|| fallback(width, height, ratio));
-    Crop { x, y, width: w, height: h, flip: stream.next_u32() >> 31 == 1 }
+    let rectangle = found.unwrap_or_else(|| fallback(width, height, ratio));
+    Crop::resized(rectangle, size, stream.next_u32() >> 31 == 1)
 }
 
 /// The largest centred rectangle whose ratio lies within bounds.
@@ -88,7 +88,7 @@ pub fn centre_crop(width: u32, height: u32, size: u32) -> Crop {
     } else {
         round(f64::from(short) * 7.0 / 8.0)
     };
-    Crop { x: centre(width, side), y: centre(height, side), width: side, height: side, flip: false }
+    Crop::resized((centre(width, side), centre(height, side), side, side), size, false)
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
             [side(256, 224), side(224, 224), side(512, 224), side(64, 64), side(48, 64), side(257, 224)],
             [224, 224, 448, 64, 48, 225]
         );
-        assert_eq!(centre_crop(341, 256, 224), Crop { x: 58, y: 16, width: 224, height: 224, flip: false }); // 58.5 to even
+        assert_eq!(centre_crop(341, 256, 224), Crop::resized((58, 16, 224, 224), 224, false)); // 58.5 to even
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod full_disk;
 mod fuzzing;
 mod golden;
 mod hostile;
+#[path = "../common/images.rs"]
+mod images;
 mod jpeg;
 mod jpeg_forms;
 mod loading;
@@ -21,6 +23,7 @@ mod parquet;
 mod power;
 mod reading;
 mod repair;
+mod resizing;
 mod resume;
 mod sources;
 #[cfg(feature = "parquet")]
