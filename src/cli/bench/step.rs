@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         made = noise; // stays until the end
     }
     let synthetic: Arc<dyn Source> = Arc::new(match &loaded {
-        None => super::super::train::synthetic(config.train_crop_size, config.seed),
+        None => super::super::datasets::synthetic(config.train_crop_size, config.seed),
         Some(data) => {
             let PictureInfo { width, height, .. } = data.info(0)?;
             Synthetic::new(PICTURES, width, height, data.classes().len() as u32, config.seed)

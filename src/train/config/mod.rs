@@ -92,8 +92,11 @@ impl Config {
                 .iter()
                 .for_each(|key| drop(file.remove(*key)));
         }
-        if typed("lr-base") {
-            file.remove("lr");
+        // Two ways to say one thing: what was typed replaces what the file says.
+        for (typed_key, other) in [("lr-base", "lr"), ("crop-pct", "val-resize-size"), ("val-resize-size", "crop-pct")] {
+            if typed(typed_key) {
+                file.remove(other);
+            }
         }
         for (key, value) in preset.into_iter().chain(file) {
             if !typed(&key) {
