@@ -247,7 +247,7 @@ fn rest(cpu: &Cpu<f32>, n: usize) -> f64 {
         offset: i * stored * stored * 3,
         width: stored as u32,
         height: stored as u32,
-        crop: Crop { x: 1, y: 1, width: stored as u32 - 8, height: stored as u32 - 9, flip: true },
+        crop: Crop::resized((1, 1, stored as u32 - 8, stored as u32 - 9), size as u32, true),
     };
     let batch = StoredBatch { pixels: vec![7; n * stored * stored * 3].into(), views: (0..n).map(view).collect(), labels: Vec::new() };
     let mut out = filled(cpu, n * size * size * 3);

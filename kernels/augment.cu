@@ -43,7 +43,7 @@ DEVICE void augment(const uint8_t* pixels, const Picture* pictures, T* out, int 
     if (item >= count * size * size) return;
     const int line = item / size, x = item - line * size, n = line / size, y = line - n * size;
     const Picture p = pictures[n];
-    const Taps across(p.flip ? size - 1 - x : x, p.crop_width, size), down(y, p.crop_height, size);
+    const Taps across(p.left + (p.flip ? size - 1 - x : x), p.crop_width, p.to_width), down(p.top + y, p.crop_height, p.to_height);
     float sum[3] = {};
     for (int j = 0; j < down.count; j++) {
         const int row = p.crop_y + down.first + j, column = p.crop_x + across.first;

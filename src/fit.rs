@@ -88,7 +88,7 @@ impl<'a> Demand<'a> {
     fn batch(&self, count: usize, size: usize) -> Pictures {
         let (width, height) = self.stored;
         let bytes = 3 * width as usize * height as usize;
-        let crop = Crop { x: 0, y: 0, width, height, flip: false };
+        let crop = Crop::resized((0, 0, width, height), size as u32, false);
         let views = (0..count).map(|i| PictureView { offset: i * bytes, width, height, crop }).collect();
         let stored = StoredBatch { pixels: vec![0; count * bytes].into(), views, labels: vec![0; count] };
         Pictures { stored, size, mean: [0.0; 3], std: [1.0; 3] }

@@ -68,8 +68,9 @@ ARGUMENT_STRUCT(UpdateShape) {
     int32_t num_groups, vector;
 };
 
-// One picture of the augmentation: where it lies in the buffer, the crop, and whether to mirror it.
+// One picture of the augmentation: where it lies in the buffer, the rectangle cut out of it, the size that is resized to, where the
+// window of that begins, and whether to mirror the window.
 ARGUMENT_STRUCT(Picture) {
     uint64_t offset;
-    int32_t width, height, crop_x, crop_y, crop_width, crop_height, flip, pad;
+    int32_t width, height, crop_x, crop_y, crop_width, crop_height, to_width, to_height, left, top, flip, pad;
 };

@@ -1,16 +1,34 @@
 //! From stored pictures to the network's input: a batch on the device, then crop, antialiased bilinear resize, flip, normalise.
 
 use super::{Memory, Pixels};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// A rectangle of a picture, in pixels, and whether to mirror it.
+/// What the network sees of an image: a rectangle is cut out of it and resized, and the input is a window of the result.
+///
+/// torchvision's `RandomResizedCrop(S)` is a rectangle resized to S x S, all of which is the window ([`Crop::resized`]); its `Resize(R)`
+/// and `CenterCrop(S)` are the whole image resized until its short side is R, and the window of S x S in the middle of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crop {
+    /// The rectangle, in pixels of the image. Pixels outside it are not looked at.
     pub x: u32,
     pub y: u32,
     pub width: u32,
     pub height: u32,
+    /// The size that the rectangle is resized to.
+    pub to_width: u32,
+    pub to_height: u32,
+    /// Where in the resized rectangle the window begins; it is as large as the network's input and must lie inside.
+    pub left: u32,
+    pub top: u32,
+    /// The window is mirrored, left to right.
     pub flip: bool,
+}
+
+impl Crop {
+    /// The rectangle `(x, y, width, height)` resized to `size` x `size`, all of which is seen.
+    pub const fn resized((x, y, width, height): (u32, u32, u32, u32), size: u32, flip: bool) -> Self {
+        Self { x, y, width, height, to_width: size, to_height: size, left: 0, top: 0, flip }
+    }
 }
 
 /// One RGB u8 picture (HWC, no padding) inside a byte buffer.
@@ -20,6 +38,49 @@ pub struct PictureView {
     pub width: u32,
     pub height: u32,
     pub crop: Crop,
+}
+
+impl PictureView {
+    /// That the picture lies in a buffer of `bytes`, the rectangle in the picture, and a window of at least one pixel in what the
+    /// rectangle is resized to.
+    ///
+    /// # Errors
+    /// `Internal`, naming the picture that does not.
+    pub fn check(&self, bytes: usize) -> Result<()> {
+        let c = self.crop;
+        let within = |from: u32, length: u32, all: u32| length > 0 && u64::from(from) + u64::from(length) <= u64::from(all);
+        let inside = within(c.x, c.width, self.width) && within(c.y, c.height, self.height);
+        let stored = (self.width as usize)
+            .checked_mul(self.height as usize)
+            .and_then(|n| n.checked_mul(3))
+            .and_then(|n| n.checked_add(self.offset))
+            .is_some_and(|end| end <= bytes);
+        if !inside || !stored {
+            return Err(Error::internal(format!("{self:?} does not lie inside its picture or the buffer of {bytes} bytes")).at("augment"));
+        }
+        if self.window() == 0 {
+            return Err(Error::internal(format!("the window of {self:?} begins outside what the rectangle is resized to")).at("augment"));
+        }
+        Ok(())
+    }
+
+    /// The side of the largest square window from the crop's left and top on.
+    pub fn window(&self) -> u32 {
+        let c = self.crop;
+        c.to_width.saturating_sub(c.left).min(c.to_height.saturating_sub(c.top))
+    }
+
+    /// That a window of `size` x `size` lies in what the rectangle is resized to.
+    ///
+    /// # Errors
+    /// `Internal`, naming the picture where it does not.
+    pub fn check_window(&self, size: usize) -> Result<()> {
+        if (self.window() as usize) < size {
+            let what = format!("the window of {size}x{size} of {self:?} does not lie inside what the rectangle is resized to");
+            return Err(Error::internal(what).at("augment"));
+        }
+        Ok(())
+    }
 }
 
 /// Pictures as stored, how each becomes an input, and what it shows.
@@ -43,8 +104,8 @@ pub trait Augment: Memory {
 
     fn labels(batch: &Self::Batch) -> &Self::Labels;
 
-    /// Writes `out[n, size, size, 3] = (value/255 - mean) / std`, `value` being the crop resized with the triangle filter whose
-    /// support grows with the reduction (Pillow's and torchvision's antialiased BILINEAR), in f32 without rounding to u8 in between;
-    /// a crop of `size` x `size` is copied exactly.
+    /// Writes `out[n, size, size, 3] = (value/255 - mean) / std`, `value` being the window of `size` x `size` of the crop's rectangle
+    /// resized with the triangle filter whose support grows with the reduction (Pillow's and torchvision's antialiased BILINEAR), in f32
+    /// without rounding to u8 in between; a rectangle that keeps its size is copied exactly.
     fn augment(&self, batch: &Self::Batch, size: usize, mean: [f32; 3], std: [f32; 3], out: Self::Mut<'_>) -> Result<()>;
 }

@@ -8,7 +8,7 @@
 use super::memory::expect_len;
 use super::{Cpu, Real, wide};
 use crate::backend::{Augment, PictureView, StoredBatch};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use rayon::prelude::*;
 
 /// For every output coordinate: its first tap and its weights, `taps` of them (zero beyond the window).
@@ -18,14 +18,14 @@ struct Filter {
     taps: usize,
 }
 
-/// The filter from `from` to `to` samples.
-fn filter(from: usize, to: usize) -> Filter {
+/// The filter from `from` to `to` samples, of which `count` from `start` on are wanted.
+fn filter(from: usize, to: usize, start: usize, count: usize) -> Filter {
     let scale = from as f64 / to as f64;
     let support = scale.max(1.0);
     let taps = (support.ceil() as usize * 2 + 1).min(from);
-    let (mut first, mut weights) = (Vec::with_capacity(to), vec![0.0; to * taps]);
+    let (mut first, mut weights) = (Vec::with_capacity(count), vec![0.0; count * taps]);
     for (i, row) in weights.chunks_exact_mut(taps).enumerate() {
-        let centre = (i as f64 + 0.5) * scale;
+        let centre = ((start + i) as f64 + 0.5) * scale;
         let begin = ((centre - support + 0.5).max(0.0) as usize).min(from - 1); // truncation towards zero, as Pillow's
         let end = ((centre + support + 0.5) as usize).clamp(begin + 1, from).min(begin + taps);
         let weight = |tap: usize| (1.0 - ((tap as f64 - centre + 0.5) / support).abs()).max(0.0);
@@ -60,16 +60,8 @@ impl<T: Real> Augment for Cpu<T> {
             return Ok(());
         }
         for view in pictures {
-            let (width, height, crop) = (view.width as usize, view.height as usize, view.crop);
-            let inside = crop.width > 0
-                && crop.height > 0
-                && u64::from(crop.x) + u64::from(crop.width) <= u64::from(view.width)
-                && u64::from(crop.y) + u64::from(crop.height) <= u64::from(view.height);
-            let stored = view.offset.checked_add(width * height * 3).is_some_and(|end| end <= pixels.len());
-            if !inside || !stored {
-                let what = format!("{view:?} does not lie inside its picture or the buffer of {} bytes", pixels.len());
-                return Err(Error::internal(what).at(OP));
-            }
+            view.check(pixels.len())?;
+            view.check_window(size)?;
         }
         out.par_chunks_exact_mut(size * size * 3).zip(pictures).for_each(|(out, view)| {
             let mut scratch = Scratch::default();
@@ -94,11 +86,11 @@ fn one<T: Real>(scratch: &mut Scratch, pixels: &[u8], view: &PictureView, size: 
         let at = (crop.y as usize + y) * stride + crop.x as usize * 3;
         &pixels[at..at + width * 3]
     };
-    let across = filter(width, size);
-    let down = filter(height, size);
+    let across = filter(width, crop.to_width as usize, crop.left as usize, size);
+    let down = filter(height, crop.to_height as usize, crop.top as usize, size);
     scratch.rows.resize(height * size * 3, 0.0);
     for (y, row) in scratch.rows.chunks_exact_mut(size * 3).enumerate() {
-        wide(|| horizontal(source(y), &across, width == size, row));
+        wide(|| horizontal(source(y), &across, row));
     }
     scratch.line.resize(size * 3, 0.0);
     for (i, out) in out.chunks_exact_mut(size * 3).enumerate() {
@@ -117,11 +109,7 @@ fn one<T: Real>(scratch: &mut Scratch, pixels: &[u8], view: &PictureView, size: 
 }
 
 #[inline(always)]
-fn horizontal(source: &[u8], across: &Filter, copy: bool, row: &mut [f32]) {
-    if copy {
-        row.iter_mut().zip(source).for_each(|(r, &p)| *r = f32::from(p));
-        return;
-    }
+fn horizontal(source: &[u8], across: &Filter, row: &mut [f32]) {
     for ((out, &first), weights) in row.chunks_exact_mut(3).zip(&across.first).zip(across.weights.chunks_exact(across.taps)) {
         let mut sum = [0.0f32; 3];
         for (pixel, &weight) in source[first * 3..].chunks_exact(3).zip(weights) {

@@ -6,7 +6,7 @@ use super::element::launch_for;
 use super::handles::Picture;
 use super::launch::{Dims, Driver, Ptr, PtrMut};
 use crate::backend::PictureView;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const THREADS: u32 = 256;
 
@@ -17,19 +17,7 @@ const THREADS: u32 = 256;
 pub fn pictures(views: &[PictureView], bytes: usize) -> Result<Vec<Picture>> {
     let one = |view: &PictureView| {
         let crop = view.crop;
-        let inside = crop.width > 0
-            && crop.height > 0
-            && u64::from(crop.x) + u64::from(crop.width) <= u64::from(view.width)
-            && u64::from(crop.y) + u64::from(crop.height) <= u64::from(view.height);
-        let stored = (view.width as usize)
-            .checked_mul(view.height as usize)
-            .and_then(|n| n.checked_mul(3))
-            .and_then(|n| n.checked_add(view.offset))
-            .is_some_and(|end| end <= bytes);
-        if !inside || !stored {
-            let what = format!("{view:?} does not lie inside its picture or the buffer of {bytes} bytes");
-            return Err(Error::internal(what).at("augment"));
-        }
+        view.check(bytes)?;
         Ok(Picture {
             offset: view.offset as u64,
             width: index("augment", view.width as usize)?,
@@ -38,6 +26,10 @@ pub fn pictures(views: &[PictureView], bytes: usize) -> Result<Vec<Picture>> {
             crop_y: crop.y as i32,
             crop_width: crop.width as i32,
             crop_height: crop.height as i32,
+            to_width: index("augment", crop.to_width as usize)?,
+            to_height: index("augment", crop.to_height as usize)?,
+            left: crop.left as i32, // below the sizes
+            top: crop.top as i32,
             flip: crop.flip.into(),
             pad: 0,
         })

@@ -32,7 +32,7 @@ impl CropPolicy {
             Self::Centre => centre_crop(width, height, size),
             Self::Random { scale, ratio } => {
                 let mut stream = Stream::new(seed, Purpose::Augment, epoch, global_id);
-                random_resized_crop(width, height, scale, ratio, &mut stream)
+                random_resized_crop(width, height, size, scale, ratio, &mut stream)
             }
         }
     }
@@ -45,7 +45,7 @@ fn round(x: f64) -> u32 {
 
 /// torchvision's random resized crop, then the flip. The draws of an attempt are area, ratio, and only for one that fits, row and
 /// column; the flip is the next draw after.
-pub fn random_resized_crop(width: u32, height: u32, scale: (f64, f64), ratio: (f64, f64), stream: &mut Stream) -> Crop {
+pub fn random_resized_crop(width: u32, height: u32, size: u32, scale: (f64, f64), ratio: (f64, f64), stream: &mut Stream) -> Crop {
     let area = f64::from(width) * f64::from(height);
     let log_ratio = (ratio.0.ln(), ratio.1.ln());
     let uniform = |stream: &mut Stream, (low, high): (f64, f64)| low + (high - low) * stream.uniform_f64();
@@ -61,8 +61,8 @@ pub fn random_resized_crop(width: u32, height: u32, scale: (f64, f64), ratio: (f
             break;
         }
     }
-    let (x, y, w, h) = found.unwrap_or_else(|| fallback(width, height, ratio));
-    Crop { x, y, width: w, height: h, flip: stream.next_u32() >> 31 == 1 }
+    let rectangle = found.unwrap_or_else(|| fallback(width, height, ratio));
+    Crop::resized(rectangle, size, stream.next_u32() >> 31 == 1)
 }
 
 /// The largest centred rectangle whose ratio lies within bounds.
@@ -82,7 +82,7 @@ fn fallback(width: u32, height: u32, ratio: (f64, f64)) -> (u32, u32, u32, u32) 
 /// resizes ([`super::prepared`] hands over none such).
 pub fn centre_crop(width: u32, height: u32, size: u32) -> Crop {
     let side = size.min(width).min(height);
-    Crop { x: centre(width, side), y: centre(height, side), width: side, height: side, flip: false }
+    Crop::resized((centre(width, side), centre(height, side), side, side), size, false)
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
     fn centre_rule() {
         let side = |short, size| centre_crop(short + 50, short, size).width;
         assert_eq!([side(256, 224), side(224, 224), side(512, 224), side(64, 64), side(48, 64)], [224, 224, 224, 64, 48]);
-        assert_eq!(centre_crop(341, 256, 224), Crop { x: 58, y: 16, width: 224, height: 224, flip: false }); // 58.5 to even
+        assert_eq!(centre_crop(341, 256, 224), Crop::resized((58, 16, 224, 224), 224, false)); // 58.5 to even
     }
 
     #[test]

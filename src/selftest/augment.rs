@@ -14,8 +14,15 @@ use std::sync::Arc;
 pub const BOUND: f64 = 40.0 / 16_777_216.0;
 const OP: (&str, &str) = ("augment", "augment");
 
+/// Resized to one pixel, until [`to`] says otherwise.
 pub const fn view(offset: usize, width: u32, height: u32, (x, y, w, h): (u32, u32, u32, u32), flip: bool) -> PictureView {
-    PictureView { offset, width, height, crop: Crop { x, y, width: w, height: h, flip } }
+    PictureView { offset, width, height, crop: Crop::resized((x, y, w, h), 1, flip) }
+}
+
+/// `views`, each rectangle resized to `size` x `size`.
+pub fn to(size: usize, views: &[PictureView]) -> Vec<PictureView> {
+    let sized = |v: &PictureView| Crop { to_width: size as u32, to_height: size as u32, ..v.crop };
+    views.iter().map(|v| PictureView { crop: sized(v), ..*v }).collect()
 }
 
 const SECOND: usize = 3 * 61 * 47;
@@ -81,6 +88,7 @@ fn check<T: Element, O: Ops>(detail: &str, bytes: Vec<u8>, views: Vec<PictureVie
     let narrow = if T::IS_BF16 { unit::<bf16>() } else { 0.0 };
     let expected = Arc::new(vec![Expected::within("out", want.clone(), |i| narrow * want[i].abs() + bound)]);
     Check::new(detail, &expected, move |device: &O| {
+        let views = to(size, &views);
         let job = AugmentJob { bytes: &bytes, views: &views, size, mean: [0.0; 3], std: [1.0; 3] };
         Ok(vec![Output::new("out", device.augment::<T>(&job)?)])
     })
@@ -100,7 +108,7 @@ fn copied<O: Ops>() -> Option<Case<O>> {
                 });
                 let (expected, bytes) = (Arc::new(vec![Expected::exact("out", want.collect())]), bytes.clone());
                 Check::new(if flip { "mirrored" } else { "" }, &expected, move |device: &O| {
-                    let views = [view(0, 20, 20, (3, 4, 16, 16), flip)];
+                    let views = to(16, &[view(0, 20, 20, (3, 4, 16, 16), flip)]);
                     Ok(vec![Output::new("out", device.augment::<f32>(&AugmentJob { bytes: &bytes, views: &views, size: 16, mean, std })?)])
                 })
             };

@@ -34,8 +34,7 @@ const BOUND: f64 = 40.0 / 16_777_216.0;
 #[test]
 fn dense_filter_in_f64() {
     let bytes = picture(1, 3 * 61 * 47 + 3 * 30 * 90);
-    let view =
-        |offset, width, height, (x, y, w, h), flip| PictureView { offset, width, height, crop: Crop { x, y, width: w, height: h, flip } };
+    let view = |offset, width, height, rectangle, flip| PictureView { offset, width, height, crop: Crop::resized(rectangle, 1, flip) };
     let second = 3 * 61 * 47;
     let views = [
         view(0, 61, 47, (0, 0, 61, 47), false),
@@ -47,6 +46,8 @@ fn dense_filter_in_f64() {
         view(second, 30, 90, (7, 50, 16, 37), true),
     ];
     for size in [1, 7, 16, 64] {
+        let sized = |v: &PictureView| Crop { to_width: size as u32, to_height: size as u32, ..v.crop };
+        let views: Vec<_> = views.iter().map(|v| PictureView { crop: sized(v), ..*v }).collect();
         let got = run::<f32>(&bytes, &views, size, [0.0; 3], [1.0; 3]);
         for (view, got) in views.iter().zip(got.chunks(size * size * 3)) {
             let crop = view.crop;
@@ -66,7 +67,7 @@ fn agrees_with_torch() {
         let number = |name: &str| case[name].as_u64().unwrap() as u32;
         let (width, height, size) = (number("width"), number("height"), number("size") as usize);
         let bytes: Vec<u8> = numbers(&case["picture"]).iter().map(|&v| v as u8).collect();
-        let crop = Crop { x: 0, y: 0, width, height, flip: false };
+        let crop = Crop::resized((0, 0, width, height), size as u32, false);
         let got = run::<f64>(&bytes, &[PictureView { offset: 0, width, height, crop }], size, [0.0; 3], [1.0; 3]);
         let want: Vec<f64> = numbers(&case["out"]).iter().map(|v| v / 255.0).collect();
         close(&got, &want, |_| BOUND).unwrap_or_else(|e| panic!("{height}x{width} to {size}: {e}"));
@@ -78,7 +79,7 @@ fn a_crop_of_the_size_is_copied_exactly() {
     let bytes = picture(3, 20 * 20 * 3);
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     for flip in [false, true] {
-        let view = PictureView { offset: 0, width: 20, height: 20, crop: Crop { x: 3, y: 4, width: 16, height: 16, flip } };
+        let view = PictureView { offset: 0, width: 20, height: 20, crop: Crop::resized((3, 4, 16, 16), 16, flip) };
         let got = run::<f32>(&bytes, &[view], 16, mean, std);
         let crop = cropped(&bytes, &view);
         let want: Vec<f64> = (0..16 * 16 * 3)
@@ -96,7 +97,7 @@ fn a_crop_of_the_size_is_copied_exactly() {
 #[test]
 fn a_wrong_filter_is_rejected() {
     let bytes = picture(4, 32 * 32 * 3);
-    let view = PictureView { offset: 0, width: 32, height: 32, crop: Crop { x: 0, y: 0, width: 32, height: 32, flip: false } };
+    let view = PictureView { offset: 0, width: 32, height: 32, crop: Crop::resized((0, 0, 32, 32), 8, false) };
     let got = run::<f32>(&bytes, &[view], 8, [0.0; 3], [1.0; 3]);
     let aliased: Vec<f64> = (0..8 * 8 * 3)
         .map(|i| {
@@ -113,7 +114,7 @@ fn a_wrong_filter_is_rejected() {
 #[test]
 fn same_bits_for_any_number_of_threads() {
     let bytes = picture(5, 50 * 40 * 3);
-    let view = |x| PictureView { offset: 0, width: 50, height: 40, crop: Crop { x, y: 1, width: 33, height: 29, flip: x % 2 == 0 } };
+    let view = |x| PictureView { offset: 0, width: 50, height: 40, crop: Crop::resized((x, 1, 33, 29), 24, x % 2 == 0) };
     let views: Vec<_> = (0..9).map(view).collect();
     let results = on_threads(|| bits(&run::<f32>(&bytes, &views, 24, [0.5; 3], [0.25; 3])));
     assert!(results[0] == results[1] && results[0] == results[2]);
@@ -123,7 +124,7 @@ fn same_bits_for_any_number_of_threads() {
 fn crops_outside_are_errors() {
     let cpu = Cpu::<f32>::new();
     let batch = |view: PictureView| StoredBatch { pixels: vec![0; 300].into(), views: vec![view], labels: Vec::new() };
-    let good = PictureView { offset: 0, width: 10, height: 10, crop: Crop { x: 2, y: 2, width: 8, height: 8, flip: false } };
+    let good = PictureView { offset: 0, width: 10, height: 10, crop: Crop::resized((2, 2, 8, 8), 4, false) };
     let mut out = vec![0.0; 48];
     let mut call = |view: PictureView| cpu.augment(&batch(view), 4, [0.0; 3], [1.0; 3], &mut out);
     call(good).unwrap();
@@ -133,6 +134,9 @@ fn crops_outside_are_errors() {
         PictureView { crop: Crop { x: 3, ..good.crop }, ..good },
         PictureView { crop: Crop { width: 0, ..good.crop }, ..good },
         PictureView { crop: Crop { y: u32::MAX, ..good.crop }, ..good },
+        PictureView { crop: Crop { left: 1, ..good.crop }, ..good },
+        PictureView { crop: Crop { top: u32::MAX, ..good.crop }, ..good },
+        PictureView { crop: Crop { to_height: 3, ..good.crop }, ..good },
     ] {
         assert!(call(bad).unwrap_err().to_string().contains("augment"), "{bad:?}");
     }

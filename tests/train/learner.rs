@@ -35,7 +35,7 @@ pub fn pictures(number: u64) -> Pictures {
     let pixels = (0..BATCH * SIDE * SIDE * 3).map(|_| stream.below(256) as u8).collect::<Vec<_>>().into();
     let labels = (0..BATCH).map(|_| stream.below(CLASSES as u32)).collect();
     let side = SIDE as u32;
-    let crop = Crop { x: 0, y: 0, width: side, height: side, flip: false };
+    let crop = Crop::resized((0, 0, side, side), side, false);
     let views = (0..BATCH).map(|i| PictureView { offset: i * SIDE * SIDE * 3, width: side, height: side, crop }).collect();
     Pictures { stored: StoredBatch { pixels, views, labels }, size: SIDE, mean: [0.5; 3], std: [0.25; 3] }
 }

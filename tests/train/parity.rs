@@ -72,7 +72,7 @@ fn batch(step: u64) -> Pictures {
     let (mut pixels, mut labels, mut views) = (Vec::new(), Vec::new(), Vec::new());
     for n in step * BATCH..(step + 1) * BATCH {
         let label = mix(n + (1 << 40)) % CLASSES;
-        let crop = Crop { x: 0, y: 0, width: SIZE as u32, height: SIZE as u32, flip: false };
+        let crop = Crop::resized((0, 0, SIZE as u32, SIZE as u32), SIZE as u32, false);
         views.push(PictureView { offset: pixels.len(), width: SIZE as u32, height: SIZE as u32, crop });
         labels.push(label as u32);
         for y in 0..SIZE {

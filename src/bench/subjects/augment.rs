@@ -25,7 +25,7 @@ pub fn case<T: Element, D: Timed>(n: usize, side: usize) -> Case<D> {
             offset: i * stored,
             width: width as u32,
             height: height as u32,
-            crop: Crop { x: (i % 8) as u32, y: 1, width: crop_width as u32, height: crop_height as u32, flip: i % 2 == 1 },
+            crop: Crop::resized(((i % 8) as u32, 1, crop_width as u32, crop_height as u32), side as u32, i % 2 == 1),
         };
         let views: Vec<Picture> = pictures(&(0..n).map(view).collect::<Vec<_>>(), n * stored)?;
         let bytes: Vec<u8> = (0..n * stored).map(|i| (i * 167 % 251) as u8).collect();

@@ -10,7 +10,7 @@ use crate::cuda::augment;
 use crate::cuda::handles::Picture;
 use crate::cuda::launch::Ptr;
 use crate::cuda::stream::Stream;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Room for pictures, and how many are in it.
 pub struct Batch<D: Stream> {
@@ -19,6 +19,8 @@ pub struct Batch<D: Stream> {
     labels: Labels<D>,
     label_room: usize,
     count: usize,
+    /// The side of the largest window that all pictures have.
+    window: usize,
 }
 
 struct Room<D: Stream> {
@@ -46,7 +48,7 @@ impl<D: Stream, T: Element> Augment for Cuda<D, T> {
 
     fn batch(&self) -> Result<Batch<D>> {
         let labels = Labels { block: self.reserve.take(0, Home::Lasting)?, len: 0 };
-        Ok(Batch { pixels: self.room(0)?, pictures: self.room(0)?, labels, label_room: 0, count: 0 })
+        Ok(Batch { pixels: self.room(0)?, pictures: self.room(0)?, labels, label_room: 0, count: 0, window: 0 })
     }
 
     fn load(&self, stored: StoredBatch, batch: &mut Batch<D>) -> Result<bool> {
@@ -60,6 +62,7 @@ impl<D: Stream, T: Element> Augment for Cuda<D, T> {
             moved = true;
         }
         (batch.labels.len, batch.count) = (labels.len(), views.len());
+        batch.window = views.iter().map(|view| view.window() as usize).min().unwrap_or(usize::MAX);
         self.driver.stage(batch.pixels.block.address(), &pixels)?;
         self.driver.stage(batch.pictures.block.address(), bytemuck::cast_slice(&pictures))?;
         self.driver.stage(batch.labels.block.address(), bytemuck::cast_slice(&labels))?;
@@ -71,6 +74,10 @@ impl<D: Stream, T: Element> Augment for Cuda<D, T> {
     }
 
     fn augment(&self, batch: &Batch<D>, size: usize, mean: [f32; 3], std: [f32; 3], out: ViewMut<'_>) -> Result<()> {
+        if size > batch.window {
+            let what = format!("a window of {size}x{size} where a picture has at most {0}x{0}", batch.window);
+            return Err(Error::internal(what).at("augment"));
+        }
         let out = out.compute::<T>("augment", "out", batch.count * size * size * 3)?;
         let pixels = Ptr::new(batch.pixels.block.address());
         let pictures = Ptr::<Picture>::new(batch.pictures.block.address());
