@@ -22,3 +22,4 @@ mod repair;
 mod resume;
 mod sources;
 mod threads;
+mod transforms;

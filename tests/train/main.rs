@@ -10,3 +10,5 @@ mod parity;
 mod power;
 mod resume;
 mod run;
+mod splits;
+mod validation;
