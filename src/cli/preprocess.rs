@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// torchvision's Resize: short side before the crop [default: what the weights say, else crop / 0.875]
+    /// torchvision's Resize: short side before the crop [default: what the weights say, if that is not below the crop; else crop / 0.875]
     #[arg(long, value_name = "PIXELS", value_parser = side(), help_heading = "Preprocessing")]
     val_resize_size: Option<u32>,
     /// torchvision's CenterCrop: side of the network's input [default: what the weights say, else 224]
@@ -76,14 +76,10 @@ impl Args {
             .next("--val-interpolation bilinear, or whichever the weights were evaluated with")
         };
         let filter = self.val_interpolation.or_else(|| Filter::from_name(&card.interpolation)).ok_or_else(unknown)?;
-        // A crop that was typed comes with its own size to resize to.
-        let own = (weights.described && self.val_crop_size.is_none() && self.crop_pct.is_none()).then_some(card.val_resize_size as u32);
-        let asked = Asked {
-            resize: self.val_resize_size.or(own),
-            crop_pct: self.crop_pct,
-            crop: self.val_crop_size.unwrap_or(card.val_crop_size as u32),
-            filter,
-        };
+        let crop = self.val_crop_size.unwrap_or(card.val_crop_size as u32);
+        // A crop that was typed may be larger than what the weights resize to: then both follow from it.
+        let own = Some(card.val_resize_size as u32).filter(|&side| weights.described && self.crop_pct.is_none() && side >= crop);
+        let asked = Asked { resize: self.val_resize_size.or(own), crop_pct: self.crop_pct, crop, filter };
         let transform = asked.settle(stored)?;
         let (mean, std) = (self.mean.unwrap_or(card.mean), self.std.unwrap_or(card.std));
         if std.iter().any(|s| *s <= 0.0) {

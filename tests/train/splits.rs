@@ -50,6 +50,15 @@ fn the_same_dataset_twice_is_refused_and_nothing_is_written() {
         std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
     }
     let run = folder.path().join("run");
+    // A run that goes on is checked alike, and its own settings may allow it.
+    let settings = |text: &str| {
+        let old = folder.path().join("old");
+        std::fs::create_dir_all(&old).unwrap();
+        std::fs::write(old.join("config.toml"), text).unwrap();
+        plan(&train, &copy, &["--resume", "auto", "--output", old.to_str().unwrap()])
+    };
+    says(&settings("epochs = 3\n"), 2, &["the same dataset", "--allow-same"]);
+    says(&settings("allow-same = true\n"), 0, &["warning", "allow-same = true"]);
     let mut command = engine();
     command.args(["train", "--progress", "none", "--data"]).arg(&train).arg("--val").arg(&copy).arg("--output").arg(&run);
     let output = command.output().unwrap();

@@ -71,7 +71,8 @@ fn flags_mean_torchvision_s_resize_and_center_crop() {
     {
         assert_ne!(of_photo, predicted(&weights, &image, &[&sizes, other].concat()).0, "{other:?}");
     }
-    // A crop that is typed alone comes with the size that belongs to it.
+    // A crop that is typed alone goes with the size of the weights, or where that is below it with its own.
+    assert!(predicted(&weights, &image, &["--val-crop-size", "24"]).1.contains("Resize(32, bilinear), CenterCrop(24)"));
     assert!(predicted(&weights, &image, &["--val-crop-size", "56"]).1.contains("Resize(64, bilinear), CenterCrop(56)"));
     let names = folder.path().join("names.txt");
     std::fs::write(&names, (0..8).map(|i| format!("class {i}\n")).collect::<String>()).unwrap();
