@@ -8,13 +8,13 @@
 //! | floor | modules | may use |
 //! |---|---|---|
 //! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] | std |
-//! | 1 | [`backend`]: what a device must compute, traits only | 0 |
+//! | 1 | [`backend`]: what a device must compute, traits only; [`resample`]: resizing of 8-bit images | 0 |
 //! | 2 | [`cpu`], [`cuda`]: how it is computed | 0-1, never each other |
 //! | 3 | [`tensor`], [`autograd`] | 0-1 |
 //! | 4 | [`ops`]: one differentiable op a file | 0-1, 3 |
 //! | 5 | [`nn`], [`optim`] | 0-1, 3-4 |
 //! | 6 | [`models`] | 0, 3-5 |
-//! | side | [`data`]: shards, packing, order, loading | 0, and of 1 what an upload needs |
+//! | side | [`data`]: shards, packing, order, loading | 0, and of 1 what an upload needs and resizing |
 //! | 7 | [`checkpoint`], [`train`] | 0-1, 3-6, data |
 //! | side | [`bench`]: the CUDA kernels and the loader measured, records of it | 0-2, 5-6, data |
 //! | side | [`fit`]: whether a run fits a device's memory, on a device of paper | 0-1, cuda, 6-7 |
@@ -53,6 +53,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod progress;
+pub mod resample;
 pub mod rng;
 pub mod schedule;
 pub mod selftest;

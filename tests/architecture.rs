@@ -12,12 +12,14 @@ fn allowed(module: &str) -> &'static [&'static str] {
             &["error", "shape", "dtype", "rng", "schedule", "progress", "files"]
         }
         "backend" => &["error", "shape", "dtype", "rng", "schedule"],
-        "cpu" | "cuda" | "dry" => &["error", "shape", "dtype", "rng", "schedule", "backend"],
+        "resample" => &["error", "rng"],
+        "cpu" => &["error", "shape", "dtype", "rng", "schedule", "backend", "resample"],
+        "cuda" | "dry" => &["error", "shape", "dtype", "rng", "schedule", "backend"],
         "tensor" | "autograd" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd"],
         "ops" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd"],
         "nn" | "optim" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops"],
         "models" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops", "nn", "optim"],
-        "data" => &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "backend"],
+        "data" => &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "backend", "resample"],
         "checkpoint" => &["error", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
         "train" => &[
             "error",
@@ -28,6 +30,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "progress",
             "files",
             "backend",
+            "resample",
             "tensor",
             "autograd",
             "ops",
@@ -51,6 +54,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "progress",
             "files",
             "backend",
+            "resample",
             "bench",
             "cpu",
             "cuda",

@@ -104,8 +104,8 @@ pub trait Augment: Memory {
 
     fn labels(batch: &Self::Batch) -> &Self::Labels;
 
-    /// Writes `out[n, size, size, 3] = (value/255 - mean) / std`, `value` being the window of `size` x `size` of the crop's rectangle
-    /// resized with the triangle filter whose support grows with the reduction (Pillow's and torchvision's antialiased BILINEAR), in f32
-    /// without rounding to u8 in between; a rectangle that keeps its size is copied exactly.
+    /// Writes `out[n, size, size, 3] = (value/255 - mean) / std`, each operation rounded to f32, `value` being the u8 that Pillow's
+    /// antialiased BILINEAR gives in the window of `size` x `size` of the crop's rectangle, cut out and resized ([`crate::resample`]
+    /// says how): what torchvision's ToTensor and Normalize make of a PIL image, bit for bit. The f32 is then rounded to the device's type.
     fn augment(&self, batch: &Self::Batch, size: usize, mean: [f32; 3], std: [f32; 3], out: Self::Mut<'_>) -> Result<()>;
 }

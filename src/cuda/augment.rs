@@ -4,11 +4,14 @@ use super::Element;
 use super::arguments::index;
 use super::element::launch_for;
 use super::handles::Picture;
-use super::launch::{Dims, Driver, Ptr, PtrMut};
+use super::launch::{Dims, Driver, Ptr, PtrMut, grid_extent};
 use crate::backend::PictureView;
 use crate::error::Result;
 
+/// As in kernels/augment.cu: a tile's columns and rows, a thread a pixel, and the words kept in shared memory of each column and row.
+const TILE: (usize, usize) = (32, 8);
 const THREADS: u32 = 256;
+const WORDS: usize = 2 + 16;
 
 /// The pictures as the kernel takes them, after looking that each crop lies in its picture and each picture in a buffer of `bytes`.
 ///
@@ -53,7 +56,9 @@ pub fn augment<T: Element, D: Driver>(
     if count * size == 0 {
         return Ok(());
     }
-    let dims = Dims::linear(count * size * size, THREADS)?;
+    let tiles = count * size.div_ceil(TILE.0) * size.div_ceil(TILE.1);
+    let shared_bytes = (4 * WORDS * (TILE.0 + TILE.1)) as u32;
+    let dims = Dims { grid: [grid_extent(tiles)?, 1, 1], block: [THREADS, 1, 1], shared_bytes };
     launch_for!(
         T,
         driver,

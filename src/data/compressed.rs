@@ -8,6 +8,7 @@ use super::decode::{Decoder, Kind, Rgb, sniff};
 use super::resize::{Fit, Scaler, stored_size};
 use super::shard::Shard;
 use crate::error::{Error, Result};
+use crate::resample::Filter;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use std::cell::RefCell;
 
@@ -74,7 +75,7 @@ pub fn store(
     let mut fitted = scaler.fit(picture, size, fit)?;
     let bounded = JpegOptions { quality: None, ..*options }.stored_size(fitted.width, fitted.height, 0, Fit::Short);
     if bounded != (fitted.width, fitted.height) {
-        let pixels = scaler.bilinear(&fitted, (0, 0, fitted.width, fitted.height), bounded.0, bounded.1)?;
+        let pixels = scaler.resize(&fitted, Filter::Bilinear, (0, 0, fitted.width, fitted.height), bounded)?;
         fitted = Rgb { width: bounded.0, height: bounded.1, pixels, flags: fitted.flags };
     }
     let same = (fitted.width, fitted.height) == (width, height);

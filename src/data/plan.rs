@@ -103,7 +103,7 @@ impl PlanOptions {
             "colors": "RGB u8 HWC, as Pillow convert(\"RGB\"), EXIF orientation not applied",
             "decoder": "jpeg as libjpeg (islow, fancy upsampling) 1, png 0.18",
             "encoding": self.encoding().name(),
-            "filter": "bilinear antialiased, fast_image_resize 6.1",
+            "filter": "bilinear antialiased, as Pillow 13",
             "fit": self.fit,
             "max_pixels": self.max_pixels,
             "records_per_shard": self.records_per_shard,

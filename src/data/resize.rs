@@ -1,11 +1,8 @@
-//! The size a picture is stored in, and the resampling: Pillow's antialiased BILINEAR (a triangle filter whose support grows with the
-//! reduction), by `fast_image_resize`, which differs from Pillow by at most one level.
+//! The size an image is stored in, and the resizing: Pillow's antialiased filters, to the same bits ([`crate::resample`]).
 
 use super::decode::Rgb;
 use super::format::flags;
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use crate::resample::{Filter, Image, Resampler, Resize};
 
 /// Pictures longer than this ratio keep only the middle of their long side, before resizing. Without a bound a 1200x3 strip would
 /// become 102400x256. Random crops have a ratio of at most 4:3 and evaluation looks at the centre, so little is lost.
@@ -54,7 +51,7 @@ pub fn stored_size(width: u32, height: u32, size: u32, fit: Fit) -> (u32, u32) {
 /// One thread's resampler; keeps its buffers.
 #[derive(Default)]
 pub struct Scaler {
-    resizer: Resizer,
+    resampler: Resampler,
     spare: Vec<u8>,
 }
 
@@ -85,7 +82,7 @@ impl Scaler {
         let pixels = if whole && (width, height) == (w, h) {
             picture.pixels
         } else {
-            let resized = self.bilinear(&picture, (left, top, w, h), width, height)?;
+            let resized = self.resize(&picture, Filter::Bilinear, (left, top, w, h), (width, height))?;
             self.spare = picture.pixels;
             resized
         };
@@ -96,22 +93,25 @@ impl Scaler {
         Ok(out)
     }
 
-    /// The rectangle `(left, top, w, h)` of `picture`, resampled to `width` x `height`: HWC RGB.
+    /// The rectangle `(left, top, width, height)` of `image`, cut out and then resized by `filter` to `to`: HWC RGB.
     ///
     /// # Errors
     /// As [`Scaler::fit`].
-    pub fn bilinear(&mut self, picture: &Rgb, from: (u32, u32, u32, u32), width: u32, height: u32) -> Result<Vec<u8>, String> {
-        // Typed, not dynamic, images: the dynamic ones compile the resampler for every pixel type there is, which takes a minute.
-        let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels).map_err(|e| e.to_string())?;
-        let mut pixels = vec![0; width as usize * height as usize * 3];
-        let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|e| e.to_string())?;
-        let (left, top, w, h) = from;
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(f64::from(left), f64::from(top), f64::from(w), f64::from(h))
-            .use_alpha(false);
-        self.resizer.resize_typed(&source, &mut target, &options).map_err(|e| e.to_string())?;
-        drop(target);
+    pub fn resize(
+        &mut self,
+        image: &Rgb,
+        filter: Filter,
+        (left, top, width, height): (u32, u32, u32, u32),
+        to: (u32, u32),
+    ) -> Result<Vec<u8>, String> {
+        let [all, left, top, w, h, to_width, to_height] = [image.width, left, top, width, height, to.0, to.1].map(|n| n as usize);
+        let source = Image::whole(&image.pixels, all, image.height as usize).rectangle((left, top, w, h));
+        let inside = left + w <= all && top + h <= image.height as usize;
+        let mut pixels = Vec::new();
+        if !inside || !self.resampler.resize(source, &Resize::whole(filter, (w, h), (to_width, to_height)), &mut pixels) {
+            let (w, h) = (image.width, image.height);
+            return Err(format!("{width}x{height} at {left},{top} of an image of {w}x{h} cannot be resized to {}x{}", to.0, to.1));
+        }
         Ok(pixels)
     }
 }

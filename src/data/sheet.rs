@@ -5,6 +5,7 @@ use super::decode::Rgb;
 use super::font;
 use super::resize::{Scaler, short_side};
 use crate::error::{Error, Result};
+use crate::resample::Filter;
 use std::path::Path;
 
 /// Side of a picture's place, pixels.
@@ -66,7 +67,7 @@ impl Canvas {
         let (tw, th) = short_side(w, h, short);
         let (tw, th) = (tw.clamp(1, cell), th.clamp(1, cell));
         let fail = |e: String| Error::internal(e).at(picture.name.to_owned());
-        let small = scaler.bilinear(&rgb, (0, 0, w, h), tw, th).map_err(fail)?;
+        let small = scaler.resize(&rgb, Filter::Bilinear, (0, 0, w, h), (tw, th)).map_err(fail)?;
         let (left, top) = (x + (CELL - tw as usize) / 2, y + (CELL - th as usize) / 2);
         for (row, line) in small.chunks_exact(tw as usize * 3).enumerate() {
             let at = ((top + row) * self.width + left) * 3;

@@ -11,6 +11,8 @@ mod full_disk;
 mod fuzzing;
 mod golden;
 mod hostile;
+#[path = "../common/images.rs"]
+mod images;
 mod jpeg;
 mod loading;
 mod packing;
@@ -19,6 +21,7 @@ mod parquet;
 mod power;
 mod reading;
 mod repair;
+mod resizing;
 mod resume;
 mod sources;
 mod threads;

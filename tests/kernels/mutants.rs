@@ -272,17 +272,50 @@ fn mixed_cross_entropy() {
 #[test]
 fn augmentation() {
     all_caught(
-        augment::case::<f32, Device>(16),
+        augment::case::<f32, Device>(16).into_iter().chain(augment::windows()).chain(augment::reduced()),
         "",
         &[
-            ("no_antialias", "augment", &[("augment.cu", "support = scale > 1.0 ? scale : 1.0", "support = 1.0")], Wrong),
+            ("no_antialias", "augment", &[("augment.cu", "support = scale > 1.0 ? scale : f64(1.0)", "support = f64(1.0)")], Wrong),
             ("never_mirrored", "augment", &[("augment.cu", "p.flip ? size - 1 - x : x", "x")], Wrong),
-            ("rows_of_the_crop", "augment", &[("augment.cu", "row) * p.width + column", "row) * p.crop_width + column")], Wrong),
+            ("rows_of_the_crop", "augment", &[("augment.cu", "(row * p.width + column)", "(row * p.crop_width + column)")], Wrong),
             (
                 "taps_beyond_crop",
                 "augment",
-                &[("augment.cu", "max(min(static_cast<int>(end), from), first + 1)", "static_cast<int>(end)")],
+                &[("augment.cu", "max(min(static_cast<int>(end.v), from), first + 1)", "static_cast<int>(end.v)")],
                 Fault("a read of"),
+            ),
+            (
+                "weights_cut",
+                "augment",
+                &[("augment.cu", "static_cast<double>(1 << kBits) + 0.5)", "static_cast<double>(1 << kBits))")],
+                Wrong,
+            ),
+            (
+                "cut_between_the_directions",
+                "augment",
+                &[("augment.cu", "int filtered[3] = {kHalf, kHalf, kHalf}", "int filtered[3] = {}")],
+                Wrong,
+            ),
+            ("cut_at_the_end", "augment", &[("augment.cu", "int sum[3] = {kHalf, kHalf, kHalf}", "int sum[3] = {}")], Wrong),
+            (
+                "rows_always_first",
+                "augment",
+                &[("augment.cu", "columns_first = p.to_height < p.crop_height && ", "columns_first = false && ")],
+                Wrong,
+            ),
+            ("columns_first_by_any_shrinking", "augment", &[("augment.cu", "> 2 * (p.crop_width", "> (p.crop_width")], Wrong),
+            (
+                "window_at_the_corner",
+                "augment",
+                &[("augment.cu", "p.top + at", "at"), ("augment.cu", "return p.left + ", "return ")],
+                Wrong,
+            ),
+            ("weights_not_waited_for", "augment", &[("augment.cu", "    __syncthreads();\n", "")], Fault("race")),
+            (
+                "all_weights_are_kept",
+                "augment",
+                &[("augment.cu", "return count > kKept ? taps.weight(i) : table.get", "return table.get")],
+                Fault("shared"),
             ),
         ],
     );

@@ -1,14 +1,20 @@
-//! Crop, resize, flip, normalise: against a dense f64 filter and PyTorch's antialiased interpolation.
+//! Crop, resize, flip, normalise: the bits of torchvision's transforms of PIL images, and of a dense reference.
 
 use crate::common::oracle;
-use crate::common::tolerance::{close, equal};
-use crate::golden::{golden, numbers};
+use crate::common::tolerance::equal;
+use crate::images::{hash, image};
 use crate::{bits, down, on_threads, poison};
+use half::bf16;
 use imagenet_engine::backend::{Augment, Crop, Memory, PictureView, StoredBatch};
 use imagenet_engine::cpu::{Cpu, Real};
 use imagenet_engine::rng::{Purpose, Stream};
+use imagenet_engine::selftest::augment::{BYTES, VIEWS, normalised, reference, to};
+use serde_json::Value;
 
-/// Whole output of one call; identity normalisation leaves value/255.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Whole output of one call.
 fn run<T: Real>(bytes: &[u8], views: &[PictureView], size: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<f64> {
     let cpu = Cpu::<T>::new();
     let mut out = poison(&cpu, views.len() * size * size * 3);
@@ -22,93 +28,76 @@ fn picture(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| stream.below(256) as u8).collect()
 }
 
-fn cropped(bytes: &[u8], view: &PictureView) -> Vec<u8> {
-    let (w, c) = (view.width as usize, view.crop);
-    let row = |y: u32| view.offset + (y as usize * w + c.x as usize) * 3;
-    (c.y..c.y + c.height).flat_map(|y| bytes[row(y)..row(y) + c.width as usize * 3].to_vec()).collect()
+/// Cases of golden/augment.json: the first nine numbers, and the hashes of the output in f32 and in bf16.
+fn cases(kind: &str) -> Vec<([u32; 9], [String; 2])> {
+    let all: Value = serde_json::from_str(include_str!("golden/augment.json")).unwrap();
+    assert!(all["torchvision"].as_str().unwrap().starts_with("0.29.2") && all["pillow"] == "13.0.0");
+    let one = |c: &Value| (std::array::from_fn(|i| c[i].as_u64().unwrap() as u32), [9, 10].map(|i| c[i].as_str().unwrap().to_owned()));
+    all[kind].as_array().unwrap().iter().map(one).collect()
 }
 
-/// Bound on `value/255`: a few roundings of f32 for each of the two filters' sums, all terms being positive.
-const BOUND: f64 = 40.0 / 16_777_216.0;
+fn is_torchvisions(view: PictureView, number: u32, size: u32, hashes: &[String; 2], what: &str) {
+    let bytes = image(number.into(), 3 * (view.width * view.height) as usize);
+    let got = run::<f32>(&bytes, &[view], size as usize, MEAN, STD);
+    let f32s: Vec<u8> = got.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect();
+    let bf16s: Vec<u8> = got.iter().flat_map(|&v| bf16::from_f32(v as f32).to_le_bytes()).collect();
+    assert_eq!([hash(&f32s, 16), hash(&bf16s, 16)], *hashes, "{what}: {view:?}");
+    // in f64 the same numbers
+    equal(&run::<f64>(&bytes, &[view], size as usize, MEAN, STD), &got).unwrap();
+    // and the reference of the self-test, which does not resize by the same code
+    equal(&normalised(&reference(&bytes, &[view], size as usize), MEAN, STD), &got).unwrap();
+}
 
 #[test]
-fn dense_filter_in_f64() {
-    let bytes = picture(1, 3 * 61 * 47 + 3 * 30 * 90);
-    let view = |offset, width, height, rectangle, flip| PictureView { offset, width, height, crop: Crop::resized(rectangle, 1, flip) };
-    let second = 3 * 61 * 47;
-    let views = [
-        view(0, 61, 47, (0, 0, 61, 47), false),
-        view(0, 61, 47, (5, 3, 40, 44), true),
-        view(0, 61, 47, (60, 46, 1, 1), false),
-        view(second, 30, 90, (1, 2, 17, 80), false),
-        view(second, 30, 90, (0, 89, 30, 1), true),
-        view(second, 30, 90, (7, 50, 16, 16), false),
-        view(second, 30, 90, (7, 50, 16, 37), true),
-    ];
+fn random_crops_are_exactly_torchvisions() {
+    let cases = cases("random");
+    assert_eq!(cases.len(), 80);
+    for ([number, width, height, x, y, w, h, size, flip], hashes) in cases {
+        let crop = Crop::resized((x, y, w, h), size, flip == 1);
+        is_torchvisions(PictureView { offset: 0, width, height, crop }, number, size, &hashes, "resized_crop");
+    }
+}
+
+#[test]
+fn centres_are_exactly_torchvisions() {
+    let cases = cases("centre");
+    assert_eq!(cases.len(), 40);
+    for ([number, width, height, resize, size, to_width, to_height, left, top], hashes) in cases {
+        let crop = Crop { x: 0, y: 0, width, height, to_width, to_height, left, top, flip: false };
+        let what = format!("Resize({resize}), CenterCrop({size})");
+        is_torchvisions(PictureView { offset: 0, width, height, crop }, number, size, &hashes, &what);
+    }
+}
+
+#[test]
+fn dense_reference() {
+    let bytes = picture(1, BYTES);
     for size in [1, 7, 16, 64] {
-        let sized = |v: &PictureView| Crop { to_width: size as u32, to_height: size as u32, ..v.crop };
-        let views: Vec<_> = views.iter().map(|v| PictureView { crop: sized(v), ..*v }).collect();
-        let got = run::<f32>(&bytes, &views, size, [0.0; 3], [1.0; 3]);
-        for (view, got) in views.iter().zip(got.chunks(size * size * 3)) {
-            let crop = view.crop;
-            let mut want = oracle::resize(&cropped(&bytes, view), crop.width as usize, crop.height as usize, size);
-            if crop.flip {
-                want = want.chunks(size * 3).flat_map(|row| row.chunks(3).rev().flatten().copied().collect::<Vec<_>>()).collect();
-            }
-            want.iter_mut().for_each(|v| *v /= 255.0);
-            close(got, &want, |_| BOUND).unwrap_or_else(|e| panic!("{view:?} to {size}: {e}"));
-        }
+        let views = to(size, &VIEWS);
+        let got = run::<f32>(&bytes, &views, size, MEAN, STD);
+        equal(&got, &normalised(&reference(&bytes, &views, size), MEAN, STD)).unwrap_or_else(|e| panic!("to {size}: {e}"));
     }
 }
 
-#[test]
-fn agrees_with_torch() {
-    for case in golden("resize").as_array().unwrap() {
-        let number = |name: &str| case[name].as_u64().unwrap() as u32;
-        let (width, height, size) = (number("width"), number("height"), number("size") as usize);
-        let bytes: Vec<u8> = numbers(&case["picture"]).iter().map(|&v| v as u8).collect();
-        let crop = Crop::resized((0, 0, width, height), size as u32, false);
-        let got = run::<f64>(&bytes, &[PictureView { offset: 0, width, height, crop }], size, [0.0; 3], [1.0; 3]);
-        let want: Vec<f64> = numbers(&case["out"]).iter().map(|v| v / 255.0).collect();
-        close(&got, &want, |_| BOUND).unwrap_or_else(|e| panic!("{height}x{width} to {size}: {e}"));
-    }
-}
-
-#[test]
-fn a_crop_of_the_size_is_copied_exactly() {
-    let bytes = picture(3, 20 * 20 * 3);
-    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-    for flip in [false, true] {
-        let view = PictureView { offset: 0, width: 20, height: 20, crop: Crop::resized((3, 4, 16, 16), 16, flip) };
-        let got = run::<f32>(&bytes, &[view], 16, mean, std);
-        let crop = cropped(&bytes, &view);
-        let want: Vec<f64> = (0..16 * 16 * 3)
-            .map(|i| {
-                let (y, x, c) = (i / 48, i / 3 % 16, i % 3);
-                let x = if flip { 15 - x } else { x };
-                f64::from((f32::from(crop[(y * 16 + x) * 3 + c]) / 255.0 - mean[c]) / std[c])
-            })
-            .collect();
-        equal(&got, &want).unwrap();
-    }
-}
-
-/// What the guard must catch: bilinear without antialias, and flipping before a shifted crop.
+/// What the comparisons must catch: bilinear without antialias, flipping before a shifted crop, a window one pixel off.
 #[test]
 fn a_wrong_filter_is_rejected() {
     let bytes = picture(4, 32 * 32 * 3);
     let view = PictureView { offset: 0, width: 32, height: 32, crop: Crop::resized((0, 0, 32, 32), 8, false) };
     let got = run::<f32>(&bytes, &[view], 8, [0.0; 3], [1.0; 3]);
-    let aliased: Vec<f64> = (0..8 * 8 * 3)
+    let aliased: Vec<u8> = (0..8 * 8 * 3)
         .map(|i| {
             let (y, x, c) = (i / 24 * 4 + 1, i / 3 % 8 * 4 + 1, i % 3);
-            let at = |y: usize, x: usize| f64::from(bytes[(y * 32 + x) * 3 + c]);
-            (at(y, x) + at(y + 1, x) + at(y, x + 1) + at(y + 1, x + 1)) / 4.0 / 255.0
+            let at = |y: usize, x: usize| u32::from(bytes[(y * 32 + x) * 3 + c]);
+            ((at(y, x) + at(y + 1, x) + at(y, x + 1) + at(y + 1, x + 1) + 2) / 4) as u8
         })
         .collect();
-    assert!(close(&got, &aliased, |_| BOUND).is_err());
+    assert!(equal(&got, &normalised(&aliased, [0.0; 3], [1.0; 3])).is_err());
     let flipped = PictureView { crop: Crop { flip: true, ..view.crop }, ..view };
-    assert!(close(&got, &run::<f32>(&bytes, &[flipped], 8, [0.0; 3], [1.0; 3]), |_| BOUND).is_err());
+    assert!(equal(&got, &run::<f32>(&bytes, &[flipped], 8, [0.0; 3], [1.0; 3])).is_err());
+    let shifted = PictureView { crop: Crop { to_width: 9, to_height: 9, left: 1, ..view.crop }, ..view };
+    assert!(equal(&got, &run::<f32>(&bytes, &[shifted], 8, [0.0; 3], [1.0; 3])).is_err());
+    assert_eq!(oracle::resize(&bytes, 32, 32, (32, 32)), bytes);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod conv;
 mod elementwise;
 mod gemm;
 mod golden;
+#[path = "../common/images.rs"]
+mod images;
 mod loss;
 mod memory;
 mod norm;

@@ -12,4 +12,4 @@ pub use gemm::{linear, linear_dw, linear_dx};
 pub use loss::{cross_entropy, ranks, row_losses};
 pub use norm::{moments, norm_apply, norm_backward};
 pub use pool::{average_pool, max_pool, max_pool_backward};
-pub use resize::{resize, triangle};
+pub use resize::resize;

@@ -44,12 +44,4 @@ for smoothing in (0.0, 0.1):
     d, = torch.autograd.grad(loss, z)
     out["loss"]["cases"].append({"smoothing": smoothing, "mean": loss.item(), "dlogits": d.flatten().tolist()})
 
-# resize: antialiased bilinear of a crop, in f64
-out["resize"] = []
-for height, width, size in ((23, 31, 8), (8, 8, 8), (5, 9, 12), (40, 6, 7), (1, 3, 4)):
-    picture = torch.randint(0, 256, (height, width, 3))
-    y = F.interpolate(picture.permute(2, 0, 1)[None].double(), (size, size), mode="bilinear", antialias=True, align_corners=False)
-    out["resize"].append({"height": height, "width": width, "size": size, "picture": picture.flatten().tolist(),
-                          "out": [round(v, 9) for v in y[0].permute(1, 2, 0).flatten().tolist()]})
-
 pathlib.Path(__file__).with_name("golden.json").write_text(json.dumps(out).replace('}, {', '},\n {') + "\n")
