@@ -5,12 +5,11 @@ use super::device::{Job, open_device, set_threads};
 use super::output::{out, remark};
 use super::preprocess::{self, Preprocessing};
 use super::weights::Weights;
-use crate::backend::{Backend, PictureView, StoredBatch};
-use crate::data::crop::centre_crop;
+use crate::backend::{Backend, Crop, PictureView, StoredBatch};
 use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
 use crate::data::manifest::Manifest;
-use crate::data::resize::Scaler;
 use crate::error::{Error, Result};
+use crate::resample::Resampler;
 use crate::train::config::Precision;
 use crate::train::step::{self, Pictures};
 use serde_json::json;
@@ -109,11 +108,15 @@ fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
     let unreadable = |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG or PNG image, or a damaged one");
     let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
-    let image = transform.apply(&image, &mut Scaler::default()).map_err(unreadable)?;
-    let crop = centre_crop(image.width, image.height, transform.crop);
-    let view = PictureView { offset: 0, width: image.width, height: image.height, crop };
-    let stored = StoredBatch { pixels: image.pixels.into(), views: vec![view], labels: vec![0] };
-    Ok(Pictures { stored, size: transform.crop as usize, mean, std })
+    let mut pixels = Vec::new();
+    if !transform.apply(&image.pixels, (image.width, image.height), &mut Resampler::default(), &mut pixels) {
+        return Err(unreadable(format!("an image of {}x{} cannot be resized", image.width, image.height)));
+    }
+    let side = transform.crop;
+    let crop = Crop::resized((0, 0, side, side), side, false);
+    let view = PictureView { offset: 0, width: side, height: side, crop };
+    let stored = StoredBatch { pixels: pixels.into(), views: vec![view], labels: vec![0] };
+    Ok(Pictures { stored, size: side as usize, mean, std })
 }
 
 /// Classes with their softmax probabilities, the likeliest first.

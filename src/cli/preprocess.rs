@@ -4,6 +4,7 @@ use super::weights::Weights;
 use crate::data::crop::MOST_SIDE;
 use crate::data::validation::{Asked, Filter, ResizeCrop, Stored};
 use crate::error::{Error, Result};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -75,7 +76,7 @@ impl Args {
             ))
             .next("--val-interpolation bilinear, or whichever the weights were evaluated with")
         };
-        let filter = self.val_interpolation.or_else(|| Filter::from_name(&card.interpolation)).ok_or_else(unknown)?;
+        let filter = self.val_interpolation.or_else(|| Filter::from_str(&card.interpolation, false).ok()).ok_or_else(unknown)?;
         let crop = self.val_crop_size.unwrap_or(card.val_crop_size as u32);
         // A crop that was typed may be larger than what the weights resize to: then both follow from it.
         let own = Some(card.val_resize_size as u32).filter(|&side| weights.described && self.crop_pct.is_none() && side >= crop);

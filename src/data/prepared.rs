@@ -4,12 +4,11 @@
 //! here, exactly as torchvision's PIL path does, whatever the device. Cost: nothing for the former; for the latter one resize in u8 each,
 //! side by side on all cores.
 
-use super::decode::Rgb;
 use super::loader::{PictureInfo, Source};
 use super::reading::{Ahead, Hint};
-use super::resize::Scaler;
 use super::validation::ResizeCrop;
 use crate::error::{Error, Result};
+use crate::resample::Resampler;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +17,15 @@ pub struct Prepared {
     transform: ResizeCrop,
     /// Some image is resampled.
     resamples: bool,
-    /// Buffers of reads that ended: pixels and resampler.
-    spare: Mutex<Vec<(Vec<u8>, Scaler)>>,
+    spare: Mutex<Vec<Tools>>,
+}
+
+/// What one read needs, kept for the next.
+#[derive(Default)]
+struct Tools {
+    image: Vec<u8>,
+    crop: Vec<u8>,
+    resampler: Resampler,
 }
 
 impl Prepared {
@@ -37,7 +43,7 @@ impl Prepared {
         Ok(Self { inner, transform, resamples, spare: Mutex::default() })
     }
 
-    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<(Vec<u8>, Scaler)>> {
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Tools>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,16 +77,16 @@ impl Source for Prepared {
             return self.inner.read_pixels(i, out);
         }
         let popped = self.spare().pop();
-        let (mut pixels, mut scaler) = popped.unwrap_or_default();
-        pixels.resize(3 * width as usize * height as usize, 0);
-        self.inner.read_pixels(i, &mut pixels)?;
-        let image = Rgb { width, height, pixels, flags: 0 };
-        let cropped = self.transform.apply(&image, &mut scaler).map_err(|what| Error::data(what).at(self.place(i)))?;
-        self.spare().push((image.pixels, scaler));
-        if cropped.pixels.len() != out.len() {
-            return Err(Error::internal(format!("{} bytes of room for {}", out.len(), cropped.pixels.len())).at(self.place(i)));
+        let mut tools = popped.unwrap_or_default();
+        let Tools { image, crop, resampler } = &mut tools;
+        image.resize(3 * width as usize * height as usize, 0);
+        self.inner.read_pixels(i, image)?;
+        if !self.transform.apply(image, (width, height), resampler, crop) || crop.len() != out.len() {
+            let what = format!("an image of {width}x{height} does not become {} bytes by {}", out.len(), self.transform);
+            return Err(Error::internal(what).at(self.place(i)));
         }
-        out.copy_from_slice(&cropped.pixels);
+        out.copy_from_slice(crop);
+        self.spare().push(tools);
         Ok(())
     }
 

@@ -7,36 +7,13 @@
 
 use super::crop::{MOST_SIDE, centre_crop};
 use super::dataset::Dataset;
-use super::decode::Rgb;
 use super::format::{Encoding, flags};
-use super::resize::{Scaler, crop, short_side};
+use super::resize::short_side;
 use crate::error::{Error, Result};
+pub use crate::resample::Filter;
+use crate::resample::{Image, Resampler, Resize};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// `--val-interpolation`: the antialiased filters of Pillow by torchvision's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Filter {
-    #[default]
-    Bilinear,
-    Bicubic,
-    Lanczos,
-}
-
-impl Filter {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bilinear => "bilinear",
-            Self::Bicubic => "bicubic",
-            Self::Lanczos => "lanczos",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Bilinear, Self::Bicubic, Self::Lanczos].into_iter().find(|f| f.name() == name)
-    }
-}
 
 /// timm's share of the resized short side that the crop takes, where nobody says another.
 pub const CROP_PCT: f64 = 0.875;
@@ -61,19 +38,16 @@ impl ResizeCrop {
         short_side(width, height, self.resize) == (width, height)
     }
 
-    /// The crop of `image`: `crop` x `crop` pixels.
-    ///
-    /// # Errors
-    /// A reason in words; none is known for an image with pixels.
-    pub fn apply(&self, image: &Rgb, scaler: &mut Scaler) -> std::result::Result<Rgb, String> {
-        let (width, height) = short_side(image.width, image.height, self.resize);
-        let window = centre_crop(width, height, self.crop);
-        if self.keeps(image.width, image.height) {
-            return Ok(crop(image, window.x, window.y, window.width, window.height));
-        }
-        let pixels = scaler.bilinear(image, (0, 0, image.width, image.height), width, height)?;
-        let resized = Rgb { width, height, pixels, flags: image.flags };
-        Ok(crop(&resized, window.x, window.y, window.width, window.height))
+    /// Puts the crop of an image of `width` x `height` into `out`, whose content is replaced: `crop` x `crop` pixels, HWC RGB. Only what
+    /// they need of the image is looked at. False if `pixels` holds no such image.
+    #[must_use]
+    pub fn apply(&self, pixels: &[u8], (width, height): (u32, u32), resampler: &mut Resampler, out: &mut Vec<u8>) -> bool {
+        let to = short_side(width, height, self.resize);
+        let window = centre_crop(to.0, to.1, self.crop);
+        let pair = |(w, h): (u32, u32)| (w as usize, h as usize);
+        let (size, (x, y), (w, h)) = (pair((width, height)), pair((window.x, window.y)), pair((window.width, window.height)));
+        let job = Resize { window: (x, y, w, h), ..Resize::whole(self.filter, size, pair(to)) };
+        resampler.resize(Image::whole(pixels, size.0, size.1), &job, out)
     }
 }
 

@@ -2,6 +2,7 @@
 //! (golden/make_transforms.py), as `predict` prepares a photo and as `pack` and `eval` prepare a packed one.
 
 use super::common::{golden, options, run};
+use clap::ValueEnum;
 use imagenet_engine::backend::{Augment, Memory, PictureView, StoredBatch};
 use imagenet_engine::cpu::Cpu;
 use imagenet_engine::data::crop::centre_crop;
@@ -13,6 +14,7 @@ use imagenet_engine::data::resize::{Fit, MAX_ASPECT, Scaler};
 use imagenet_engine::data::sheet::write_png;
 use imagenet_engine::data::validation::{Filter, ResizeCrop, Stored};
 use imagenet_engine::data::{Dataset, MEAN, STD, Split};
+use imagenet_engine::resample::Resampler;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +35,7 @@ fn cases(kind: &str) -> Vec<Case> {
         let f: Vec<&str> = line.split(' ').collect();
         let n = |i: usize| f[i].parse().unwrap();
         let (mean, std) = if f[5] == "half" { ([0.5; 3], [0.5; 3]) } else { (MEAN, STD) };
-        let transform = ResizeCrop { resize: n(2), crop: n(3), filter: Filter::from_name(f[4]).unwrap() };
+        let transform = ResizeCrop { resize: n(2), crop: n(3), filter: Filter::from_str(f[4], false).unwrap() };
         Case { width: n(0), height: n(1), transform, mean, std, kind: f[6].into(), hash: f[7].into() }
     };
     text.lines().map(case).filter(|c| c.kind == kind).collect()
@@ -72,13 +74,13 @@ fn inputs(stored: &StoredBatch, size: u32, mean: [f32; 3], std: [f32; 3]) -> Vec
 
 #[test]
 fn photos_become_what_torchvision_makes_of_them() {
-    let (all, mut scaler) = (cases("photo"), Scaler::default());
+    let (all, mut resampler) = (cases("photo"), Resampler::default());
     let mut wrong = Vec::new();
     for c in &all {
-        let crop = c.transform.apply(&drawn(c.width, c.height), &mut scaler).unwrap();
-        let window = centre_crop(crop.width, crop.height, c.transform.crop);
-        let view = PictureView { offset: 0, width: crop.width, height: crop.height, crop: window };
-        let stored = StoredBatch { pixels: crop.pixels.into(), views: vec![view], labels: vec![0] };
+        let (size, mut pixels) = (c.transform.crop, Vec::new());
+        assert!(c.transform.apply(&drawn(c.width, c.height).pixels, (c.width, c.height), &mut resampler, &mut pixels));
+        let view = PictureView { offset: 0, width: size, height: size, crop: centre_crop(size, size, size) };
+        let stored = StoredBatch { pixels: pixels.into(), views: vec![view], labels: vec![0] };
         if hash(&inputs(&stored, c.transform.crop, c.mean, c.std)[0]) != c.hash {
             wrong.push(format!("{}x{} {}", c.width, c.height, c.transform));
         }

@@ -3,9 +3,9 @@
 use crate::engine::{demo_pictures, engine, events};
 use imagenet_engine::checkpoint::safetensors::{self, TensorOut};
 use imagenet_engine::data::decode::Rgb;
-use imagenet_engine::data::resize::Scaler;
 use imagenet_engine::data::sheet::write_png;
 use imagenet_engine::data::validation::{Filter, ResizeCrop};
+use imagenet_engine::resample::Resampler;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -60,8 +60,9 @@ fn flags_mean_torchvision_s_resize_and_center_crop() {
     let (image, cropped) = (folder.path().join("photo.png"), folder.path().join("cropped.png"));
     let photo = photo();
     write_png(&image, photo.width, photo.height, &photo.pixels).unwrap();
-    let crop = ResizeCrop { resize: 48, crop: 40, filter: Filter::Bilinear }.apply(&photo, &mut Scaler::default()).unwrap();
-    write_png(&cropped, crop.width, crop.height, &crop.pixels).unwrap();
+    let (transform, mut crop) = (ResizeCrop { resize: 48, crop: 40, filter: Filter::Bilinear }, Vec::new());
+    assert!(transform.apply(&photo.pixels, (photo.width, photo.height), &mut Resampler::default(), &mut crop));
+    write_png(&cropped, 40, 40, &crop).unwrap();
     let sizes = ["--val-resize-size", "48", "--val-crop-size", "40"];
     let (of_photo, said) = predicted(&weights, &image, &sizes);
     assert!(said.contains("Resize(48, bilinear), CenterCrop(40), Normalize(mean 0.485, 0.456, 0.406; std 0.229"), "{said}");
