@@ -39,9 +39,13 @@ impl ResizeCrop {
     }
 
     /// Puts the crop of an image of `width` x `height` into `out`, whose content is replaced: `crop` x `crop` pixels, HWC RGB. Only what
-    /// they need of the image is looked at. False if `pixels` holds no such image.
+    /// they need of the image is looked at. False if `pixels` holds no such image, or its long side would not fit 32 bits.
     #[must_use]
     pub fn apply(&self, pixels: &[u8], (width, height): (u32, u32), resampler: &mut Resampler, out: &mut Vec<u8>) -> bool {
+        let long = u64::from(width.max(height)) * u64::from(self.resize) / u64::from(width.min(height).max(1));
+        if long > u64::from(u32::MAX) {
+            return false;
+        }
         let to = short_side(width, height, self.resize);
         let window = centre_crop(to.0, to.1, self.crop);
         let pair = |(w, h): (u32, u32)| (w as usize, h as usize);
