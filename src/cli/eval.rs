@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if args.json {
         let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,
             "model": weights.model.name, "val_crop_size": transform.crop, "val_resize_size": transform.resize,
-            "val_interpolation": transform.filter.name(), "mean": mean, "std": std });
+            "val_interpolation": transform.filter.name(), "mean": mean.map(shortest), "std": std.map(shortest) });
         out!("{json}");
     } else {
         let (top1, top5) = (100.0 * score.top1, 100.0 * score.top5);
@@ -85,6 +85,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
         return Err(Error::non_finite("the loss is not finite").at(args.weights.display().to_string()));
     }
     Ok(Outcome::Done)
+}
+
+/// 0.485 and not 0.48500001430511475.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 struct Evaluation<'a> {

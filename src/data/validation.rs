@@ -101,6 +101,9 @@ impl Asked {
     }
 }
 
+/// Flags of files that are no JPEG: PNG, and WebP.
+const NO_JPEG: u8 = flags::WAS_PNG | 1 << 7;
+
 /// What the index of a packed folder says about the sizes of its images, and about what was done to them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
@@ -113,8 +116,8 @@ pub struct Stored {
     square: bool,
     /// Images longer than 8:1 of which `pack` kept the middle.
     cut: u64,
-    /// Encoded anew as JPEG by `pack`.
-    lossy: bool,
+    /// Images that `pack` encoded anew as JPEG.
+    lossy: u64,
     /// The filter that `pack` resized with.
     filter: String,
 }
@@ -123,21 +126,22 @@ impl Stored {
     pub fn of(dataset: &Dataset) -> Self {
         let options = &dataset.manifest().options;
         let word = |key: &str| options.get(key).and_then(serde_json::Value::as_str).unwrap_or("");
-        let (mut sizes, mut cut) = (BTreeMap::new(), 0);
+        let (mut sizes, mut cut, mut lossy) = (BTreeMap::new(), 0, 0);
+        let requality = options.get("quality").is_some_and(serde_json::Value::is_u64);
         for e in dataset.shards().iter().flat_map(|s| &s.entries) {
             let resized = (e.width, e.height) != (e.orig_width, e.orig_height);
             *sizes.entry((u32::from(e.width.min(e.height)), resized)).or_insert(0) += 1;
             cut += u64::from(e.flags & flags::LONG_SIDE_CROPPED != 0);
+            lossy += u64::from(dataset.encoding() == Encoding::Jpeg && (requality || resized || e.flags & NO_JPEG != 0));
         }
         let ends = (sizes.keys().next(), sizes.keys().next_back());
-        let requality = options.get("quality").is_some_and(serde_json::Value::is_u64);
         let filter = word("filter").split(' ').next().unwrap_or("");
         Self {
             short: (ends.0.map_or(0, |k| k.0), ends.1.map_or(0, |k| k.0)),
             images: dataset.len() as u64,
             square: word("fit") == "square",
             cut,
-            lossy: dataset.encoding() == Encoding::Jpeg && (requality || sizes.keys().any(|k| k.1)),
+            lossy,
             filter: if filter.is_empty() { "bilinear" } else { filter }.to_owned(),
             sizes,
         }
@@ -146,7 +150,7 @@ impl Stored {
     /// Of `images` generated squares.
     pub fn generated(side: u32, images: u64) -> Self {
         let sizes = [((side, false), images)].into();
-        Self { short: (side, side), sizes, images, square: false, cut: 0, lossy: false, filter: Filter::Bilinear.name().to_owned() }
+        Self { short: (side, side), sizes, images, square: false, cut: 0, lossy: 0, filter: Filter::Bilinear.name().to_owned() }
     }
 
     /// The number of images of which the short side and whether `pack` resized them are so.
@@ -207,8 +211,8 @@ impl Stored {
         if self.cut > 0 {
             said.push(format!("pack kept only the middle of {} longer than 8:1", self.share(self.cut)));
         }
-        if self.lossy {
-            said.push("pack encoded images anew as JPEG: values differ from the originals'".to_owned());
+        if self.lossy > 0 {
+            said.push(format!("pack encoded {} anew as JPEG: values differ from the originals'", self.share(self.lossy)));
         }
         Ok(said)
     }

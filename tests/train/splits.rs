@@ -123,6 +123,7 @@ fn what_packed_images_cannot_give_is_said_once_with_both_sizes() {
         ("b", "whole", "--resize 0 --split val"),
         ("b", "square", "--resize 48 --fit square --split val"),
         ("b", "jpeg", "--encoding jpeg --quality 80 --split val"),
+        ("b", "png", "--encoding jpeg --split val"),
     ] {
         pack(&path(input), &path(output), options);
     }
@@ -140,7 +141,9 @@ fn what_packed_images_cannot_give_is_said_once_with_both_sizes() {
     says(&with("val", &["--val-crop-size", "64"]), 0, &["--val-crop-size 64 is larger than all 6 packed images (short side 48)"]);
     says(&with("val", &["--crop-pct", "0.7"]), 0, &["Resize(45, bilinear)"]);
     says(&with("whole", &[]), 0, &["Resize(36, bilinear), CenterCrop(32)\n"]);
-    says(&with("jpeg", &[]), 0, &["values differ from the originals"]);
+    for name in ["jpeg", "png"] {
+        says(&with(name, &[]), 0, &["pack encoded all 6 packed images anew as JPEG: values differ from the originals"]);
+    }
     says(&with("square", &["--val-resize-size", "48", "--val-crop-size", "33"]), 0, &["one pixel"]);
     // A filter is used, or refused where pack used another.
     says(&with("whole", &["--val-interpolation", "lanczos"]), 0, &["Resize(36, lanczos), CenterCrop(32)\n"]);

@@ -109,6 +109,7 @@ fn what_a_run_validated_with_is_what_eval_and_predict_do() {
     assert_eq!(["top1", "top5", "images"].map(|k| &own[k]), ["top1", "top5", "images"].map(|k| &event[k]));
     assert!((own["loss"].as_f64().unwrap() - event["loss"].as_f64().unwrap()).abs() < 1e-6);
     assert_eq!((&own["val_resize_size"], &own["val_crop_size"], &own["val_interpolation"]), (&json!(44), &json!(36), &json!("bicubic")));
+    assert_eq!((&own["mean"], &own["std"]), (&json!([0.485, 0.456, 0.406]), &json!([0.229, 0.224, 0.225])));
     for flags in [
         &["--val-interpolation", "bilinear"][..],
         &["--val-resize-size", "36"],
