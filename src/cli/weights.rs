@@ -104,6 +104,9 @@ fn check_card(card: &ModelCard, outputs: usize, path: &Path) -> Result<()> {
             return wrong(format!("a {what} size of {side}, from 1 to {MOST_SIDE} expected"));
         }
     }
+    if card.val_resize_size < card.val_crop_size {
+        return wrong(format!("a crop of {} of images resized to {}", card.val_crop_size, card.val_resize_size));
+    }
     let finite = card.mean.iter().chain(&card.std).all(|v| v.is_finite());
     if !finite || card.std.iter().any(|s| *s <= 0.0) {
         return wrong(format!("mean {:?}, standard deviation {:?}", card.mean, card.std));

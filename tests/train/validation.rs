@@ -143,6 +143,7 @@ fn metadata_that_cannot_be_understood_is_an_error() {
         ("invalid type", Box::new(set("mean", json!("grey")))),
         ("makes no sense", Box::new(set("val_crop_size", json!(0)))),
         ("makes no sense", Box::new(set("val_crop_size", json!(5000)))),
+        ("a crop of 32 of images resized to 31", Box::new(set("val_resize_size", json!(31)))),
         ("makes no sense", Box::new(set("std", json!([0.2, 0.0, 0.2])))),
         ("names the interpolation 'nearest'", Box::new(set("interpolation", json!("nearest")))),
         ("2 class names for 8 outputs", Box::new(set("classes", json!(["a", "b"])))),
