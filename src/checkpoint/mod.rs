@@ -72,18 +72,26 @@ pub struct Progress {
     pub config: Value,
 }
 
-/// How to prepare pictures for a model, kept with its weights so that `predict` needs no flags.
+/// How to prepare images for a model, kept with its weights so that `eval` and `predict` need no flags.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     pub model: String,
     /// Class names in the order of the logits.
     pub classes: Vec<String>,
-    /// Side of the network's input at evaluation.
+    /// Side of the network's input at evaluation: torchvision's `CenterCrop`.
     pub val_crop_size: usize,
-    /// Short side pictures were resized to when packed.
-    pub resize: usize,
+    /// Short side that images are resized to before: torchvision's `Resize`.
+    #[serde(alias = "resize")]
+    pub val_resize_size: usize,
+    /// Filter of that resize.
+    #[serde(default = "bilinear")]
+    pub interpolation: String,
     pub mean: [f32; 3],
     pub std: [f32; 3],
+}
+
+fn bilinear() -> String {
+    "bilinear".to_owned()
 }
 
 /// Writes a whole training state.
@@ -214,9 +222,22 @@ pub fn has_average(file: &File) -> bool {
     file.tensors.keys().any(|n| n.starts_with(EMA))
 }
 
-/// The card in a file of ours, if it has one.
-pub fn card(file: &File) -> Option<ModelCard> {
-    file.meta.get("card").and_then(|c| serde_json::from_value(c.clone()).ok())
+/// The card in a file of ours; none in a file of others.
+///
+/// # Errors
+/// `Data`: a file of ours whose card is missing or cannot be understood.
+pub fn card(file: &File) -> Result<Option<ModelCard>> {
+    if file.meta.is_empty() {
+        return Ok(None);
+    }
+    let unreadable = |what: String| {
+        Error::data(format!("the metadata of the weights cannot be understood: {what}"))
+            .at(format!("{}: card", file.path.display()))
+            .because("it was written by another version of this program, or altered")
+            .next("the model.safetensors of the run, or: imagenet-engine export --weights CHECKPOINT --output FILE, by the version that wrote it")
+    };
+    let card = file.meta.get("card").ok_or_else(|| unreadable("it says nothing about the model".to_owned()))?;
+    serde_json::from_value(card.clone()).map(Some).map_err(|e| unreadable(e.to_string()))
 }
 
 /// The run that saved a checkpoint; `None` where its metadata cannot be read.

@@ -161,7 +161,14 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(format!("header: {e}")))?;
     let meta = match header.metadata().as_ref().and_then(|m| m.get(META_KEY)) {
         Some(text) => parse_meta(text).ok_or_else(|| damaged("the metadata differs from its crc32c".into()))?,
-        None => Map::new(),
+        None => {
+            // Ours under a damaged name would pass for a file of others, without checks and with other sizes.
+            let ours = header.metadata().iter().flatten().find(|(_, text)| parse_meta(text).is_some());
+            if let Some((name, _)) = ours {
+                return Err(damaged(format!("the metadata is called \"{name}\" instead of \"{META_KEY}\"")));
+            }
+            Map::new()
+        }
     };
     let crcs = meta.get("crc32c").and_then(Value::as_object);
     let (mut tensors, mut batches) = (BTreeMap::new(), 0);

@@ -1,8 +1,9 @@
-//! `eval`: exact top-1, top-5 and loss of weights on packed pictures.
+//! `eval`: exact top-1, top-5 and loss of weights on packed images.
 
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
 use super::output::out;
+use super::preprocess::{self, Preprocessing};
 use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
@@ -10,6 +11,7 @@ use super::weights::Weights;
 use crate::backend::Backend;
 use crate::data::Dataset;
 use crate::data::loader::Source;
+use crate::data::validation::Stored;
 use crate::error::{Error, Result};
 use crate::train::config::Precision;
 use crate::train::eval::{self, Options, Score};
@@ -20,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Packed pictures
+    /// Packed images
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Weights: model.safetensors of a run, a checkpoint, or torchvision's weights as safetensors
@@ -32,9 +34,8 @@ pub struct Args {
     /// The network [default: what the file says]
     #[arg(long)]
     model: Option<String>,
-    /// Side of the pictures [default: what the file says, else 224]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    val_crop_size: Option<u32>,
+    #[command(flatten)]
+    preprocess: preprocess::Args,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Use only the first N batches
@@ -55,30 +56,40 @@ pub struct Args {
 }
 
 /// # Errors
-/// `Data`: weights or pictures that cannot be read or do not fit each other.
+/// `Data`: weights or images that cannot be read or do not fit each other.
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
-    let dataset: Arc<dyn Source> = Arc::new(Dataset::open(&args.data)?);
-    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), Some(dataset.classes()))?;
-    let crop_size = args.val_crop_size.map_or(weights.card.val_crop_size, |side| side as usize);
-    let options = Options { batch_size: args.batch_size as usize, crop_size, limit_batches: args.limit_val_batches };
+    let dataset = Dataset::open(&args.data)?;
+    let names = args.preprocess.class_names()?.map(|names| names.into_iter().map(|(name, _)| name).collect());
+    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), names, Some(dataset.classes()))?;
+    let (Preprocessing { transform, mean, std }, plan) = args.preprocess.settle(&weights, Some(&Stored::of(&dataset)))?;
+    let options = Options { batch_size: args.batch_size as usize, transform, mean, std, limit_batches: args.limit_val_batches };
+    let dataset: Arc<dyn Source> = Arc::new(dataset);
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
+    report.line(&plan);
     let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
     let score = device.run(device.precision(args.precision)?, job)?;
     let Some(score) = score else { return Ok(Outcome::Stopped) };
     if args.json {
         let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,
-            "model": weights.model.name, "val_crop_size": crop_size });
+            "model": weights.model.name, "val_crop_size": transform.crop, "val_resize_size": transform.resize,
+            "val_interpolation": transform.filter.name(), "mean": mean.map(shortest), "std": std.map(shortest) });
         out!("{json}");
     } else {
         let (top1, top5) = (100.0 * score.top1, 100.0 * score.top5);
-        out!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {crop_size}x{crop_size}", score.loss, score.images);
+        let side = transform.crop;
+        out!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {side}x{side}", score.loss, score.images);
     }
     if !score.loss.is_finite() {
         return Err(Error::non_finite("the loss is not finite").at(args.weights.display().to_string()));
     }
     Ok(Outcome::Done)
+}
+
+/// 0.485 and not 0.48500001430511475.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 struct Evaluation<'a> {

@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if args.output.exists() {
         return Err(Error::write("the output file exists").at(args.output.display().to_string()).next("another --output"));
     }
-    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
+    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None, None)?;
     let state = State::fresh(weights.weights, weights.running);
     checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, weights.batches)?;
     out!("wrote {}: {} for {} classes", args.output.display(), weights.model.name, weights.card.classes.len());

@@ -6,7 +6,7 @@ use super::output::out;
 use super::plot::{Figure, Line};
 use super::progress::ProgressMode;
 use super::train_report::Report;
-use super::{signals, train};
+use super::{datasets, signals};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
@@ -60,7 +60,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
     let stop = signals::stop_on_signal()?;
-    let trials = train::open(&config, &folder, &report)
+    let trials = datasets::open(&config, &folder, &report)
+        .map(|opened| opened.data)
         .and_then(|data| device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report }));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?; // the demo's pictures

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each with its `Args` and a `run`.
 
 mod bench;
+mod datasets;
 mod date;
 mod device;
 mod doctor;
@@ -12,6 +13,7 @@ mod output;
 mod pack;
 mod plot;
 mod predict;
+mod preprocess;
 pub mod progress;
 mod schedule;
 mod selftest;

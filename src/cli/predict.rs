@@ -1,15 +1,15 @@
-//! `predict`: the classes of pictures, prepared as at evaluation.
+//! `predict`: the classes of images, prepared as at evaluation.
 
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
-use super::output::out;
+use super::output::{out, remark};
+use super::preprocess::{self, Preprocessing};
 use super::weights::Weights;
-use crate::backend::{Backend, PictureView, StoredBatch};
-use crate::data::crop::centre_crop;
+use crate::backend::{Backend, Crop, PictureView, StoredBatch};
 use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
 use crate::data::manifest::Manifest;
-use crate::data::resize::{Fit, Scaler};
 use crate::error::{Error, Result};
+use crate::resample::Resampler;
 use crate::train::config::Precision;
 use crate::train::step::{self, Pictures};
 use serde_json::json;
@@ -24,15 +24,17 @@ pub struct Args {
     /// JPEG or PNG files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Classes shown for each picture
+    /// Classes shown for each image
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
     /// A packed folder: what it calls the classes is shown beside their names
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// One JSON object a picture and line
+    /// One JSON object an image and line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    preprocess: preprocess::Args,
     /// The moving average that a checkpoint holds beside the weights
     #[arg(long)]
     ema: bool,
@@ -49,19 +51,25 @@ pub struct Args {
 }
 
 /// # Errors
-/// `Data`: weights or a picture that cannot be read.
+/// `Data`: weights or an image that cannot be read.
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
-    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None)?;
+    let named = args.preprocess.class_names()?;
+    let names = named.as_ref().map(|names| names.iter().map(|(name, _)| name.clone()).collect());
+    let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), names, None)?;
+    let (preprocessing, plan) = args.preprocess.settle(&weights, None)?;
+    remark!("{plan}");
     let listed = args.data.as_deref().map(Manifest::read).transpose()?.map_or_else(Vec::new, |m| m.classes);
-    let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).collect();
-    device.run(device.precision(args.precision)?, Prediction { args, weights, words })
+    let named = named.unwrap_or_default().into_iter().filter(|(_, words)| !words.is_empty());
+    let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).chain(named).collect();
+    device.run(device.precision(args.precision)?, Prediction { args, weights, preprocessing, words })
 }
 
 struct Prediction<'a> {
     args: &'a Args,
     weights: Weights,
+    preprocessing: Preprocessing,
     /// Of classes, by name.
     words: HashMap<String, String>,
 }
@@ -70,10 +78,10 @@ impl Job for Prediction<'_> {
     type Output = Outcome;
 
     fn run<B: Backend>(self, backend: B) -> Result<Outcome> {
-        let Self { args, weights, words } = self;
+        let Self { args, weights, preprocessing, words } = self;
         let (w, r) = (backend.upload_weights(&weights.weights)?, backend.upload(&weights.running)?);
         for path in &args.images {
-            let pictures = prepare(path, &weights)?;
+            let pictures = prepare(path, &preprocessing)?;
             let logits = step::logits(&backend, &weights.model, &w, &r, pictures)?;
             let ranked = rank(&logits);
             let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
@@ -94,18 +102,21 @@ impl Job for Prediction<'_> {
     }
 }
 
-/// Decodes, resizes the short side as the training pictures were packed, and takes the centre.
-fn prepare(path: &Path, weights: &Weights) -> Result<Pictures> {
-    let card = &weights.card;
+/// Decodes, resizes and crops, as torchvision does.
+fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
+    let Preprocessing { transform, mean, std } = *preprocessing;
     let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
-    let unreadable =
-        |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG or PNG picture, or a damaged one");
-    let picture = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
-    let picture = Scaler::default().fit(picture, card.resize as u32, Fit::Short).map_err(unreadable)?;
-    let crop = centre_crop(picture.width, picture.height, card.val_crop_size as u32);
-    let view = PictureView { offset: 0, width: picture.width, height: picture.height, crop };
-    let stored = StoredBatch { pixels: picture.pixels.into(), views: vec![view], labels: vec![0] };
-    Ok(Pictures { stored, size: card.val_crop_size, mean: card.mean, std: card.std })
+    let unreadable = |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG or PNG image, or a damaged one");
+    let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
+    let mut pixels = Vec::new();
+    if !transform.apply(&image.pixels, (image.width, image.height), &mut Resampler::default(), &mut pixels) {
+        return Err(unreadable(format!("an image of {}x{} cannot be resized", image.width, image.height)));
+    }
+    let side = transform.crop;
+    let crop = Crop::resized((0, 0, side, side), side, false);
+    let view = PictureView { offset: 0, width: side, height: side, crop };
+    let stored = StoredBatch { pixels: pixels.into(), views: vec![view], labels: vec![0] };
+    Ok(Pictures { stored, size: side as usize, mean, std })
 }
 
 /// Classes with their softmax probabilities, the likeliest first.

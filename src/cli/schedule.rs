@@ -100,7 +100,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
 fn pictures(config: &Config) -> Result<u64> {
     match config.data.as_str() {
         NO_DATA | "synthetic" => Ok(IMAGENET),
-        "demo" => Ok(super::train::DEMO_TRAIN as u64),
+        "demo" => Ok(super::datasets::DEMO_TRAIN as u64),
         dir => Dataset::open(Path::new(dir))
             .map(|d| d.manifest().records)
             .map_err(|e: Error| e.next("--images N or --updates-per-epoch N, without --data")),

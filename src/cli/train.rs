@@ -1,6 +1,7 @@
 //! `train`: settles the settings, opens or makes the pictures, trains, and says where everything is.
 
 use super::Outcome;
+use super::datasets::{self, DEMO_TRAIN};
 use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::progress::ProgressMode;
@@ -9,11 +10,6 @@ use super::train_report::Report;
 use crate::backend::Backend;
 use crate::checkpoint::{safetensors, weights};
 use crate::data::demo;
-use crate::data::loader::Source;
-use crate::data::order::Mixing;
-use crate::data::place::Place;
-use crate::data::synthetic::Synthetic;
-use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::fit::Demand;
 use crate::models::Model;
@@ -24,11 +20,6 @@ use crate::train::plan::Plan;
 use crate::train::run_dir::RunDir;
 use crate::train::trainer::{self, Datasets, Finish, Requests};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-pub const DEMO_TRAIN: usize = 4000;
-const DEMO_VAL: usize = 800;
-const DEMO_SEED: u64 = 1;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -63,7 +54,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     // What can be seen to be wrong is seen before the output folder is made.
     let report = Report::new(progress);
     let demo = config.data == "demo";
-    let opened = if demo { None } else { Some(open(&config, &output, &report)?) };
+    let opened = if demo { None } else { Some(datasets::open(&config, &output, &report)?.data) };
     let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
     let (model, _) = settle(&config, classes, pictures)?;
     let check_room =
@@ -73,7 +64,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let datasets = match opened {
         Some(datasets) => datasets,
         None => {
-            let made = open(&config, &output, &report)?;
+            let made = datasets::open(&config, &output, &report)?.data;
             check_room(&made)?;
             made
         }
@@ -151,111 +142,34 @@ fn default_output(config: &Config) -> PathBuf {
     std::iter::once(PathBuf::from(&base)).chain(numbered).find(|p| !taken(p)).unwrap_or_else(|| base.into())
 }
 
-pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Datasets> {
-    let mut data = match config.data.as_str() {
-        "demo" => {
-            let folder = output.join("demo");
-            write_demo(&folder, report)?;
-            let (train, val) = (Dataset::open(&folder.join("train"))?, Dataset::open(&folder.join("val"))?);
-            Datasets { train: Arc::new(train), val: Some(Arc::new(val)), resize: demo::SIDE as usize }
-        }
-        "synthetic" => {
-            Datasets { train: Arc::new(synthetic(config.train_crop_size, config.seed)), val: None, resize: config.train_crop_size }
-        }
-        dir => {
-            let (train, place) = Place::open(Path::new(dir), config.reading(), config.mixing())?;
-            report.line(&format!("{place}"));
-            if let Some(advice) = place.advice(config.mixing()) {
-                report.line(&advice);
-            }
-            Datasets { resize: train.resize(), train: Arc::new(train), val: None }
-        }
-    };
-    if let Some(val) = &config.val {
-        data.val = Some(Arc::new(Place::open(val, config.reading(), Mixing::None)?.0));
-    }
-    let names = |s: &Arc<dyn Source>| s.classes().to_vec();
-    match &data.val {
-        Some(val) if val.is_empty() => Err(Error::data("there are no validation pictures").at("--val").next("imagenet-engine inspect DIR")),
-        Some(val) if names(val) != names(&data.train) => Err(Error::data("training and validation pictures have different classes")
-            .at(format!("{} and {}", config.data, config.val.as_deref().unwrap_or(Path::new("demo")).display()))
-            .because(first_difference(data.train.classes(), val.classes()))
-            .next("pack both splits of one data set; --class-names of pack gives numbered classes their names")),
-        None if config.data != "synthetic" => {
-            report.line("no --val: nothing will be evaluated");
-            Ok(data)
-        }
-        _ => Ok(data),
-    }
-}
-
-fn first_difference(train: &[String], val: &[String]) -> String {
-    let at = train.iter().zip(val).position(|(t, v)| t != v).unwrap_or(train.len().min(val.len()));
-    let name = |names: &[String]| names.get(at).map_or_else(|| "none".to_owned(), |n| format!("\"{n}\""));
-    format!("{} classes in training, {} in validation; class {at} is {} and {}", train.len(), val.len(), name(train), name(val))
-}
-
-/// Random pixels the shape of ImageNet packed at 256 for a crop of 224: as many pictures, as many classes.
-pub fn synthetic(crop_size: usize, seed: u64) -> Synthetic {
-    let side = (crop_size as u32 * 8).div_ceil(7);
-    Synthetic::new(1_281_167, side, side, 1000, seed)
-}
-
-/// Removes what a killed run left of the demo, and nothing else.
-fn remove_half_written(dir: &Path) -> Result<()> {
-    let fail = |e| Error::writing(dir, e);
-    let ours = |name: &str| name.starts_with('.') || name.ends_with(".ies") || ["dataset.json", "SHA256SUMS"].contains(&name);
-    for entry in std::fs::read_dir(dir).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        if !ours(&entry.file_name().to_string_lossy()) {
-            return Err(Error::write("the place of the demo's pictures holds something else")
-                .at(entry.path().display().to_string())
-                .next("another --output, or --data for your own pictures"));
-        }
-    }
-    std::fs::remove_dir_all(dir).map_err(fail)
-}
-
-/// Draws and packs the demo's pictures, unless an earlier run left them there.
-fn write_demo(folder: &Path, report: &Report) -> Result<()> {
-    for (split, count) in [(Split::Train, DEMO_TRAIN), (Split::Val, DEMO_VAL)] {
-        let dir = folder.join(split.name());
-        if Dataset::open(&dir).is_ok() {
-            continue;
-        }
-        if dir.exists() {
-            remove_half_written(&dir)?;
-        }
-        report.line(&format!("drawing {count} pictures of {} classes into {}", demo::CLASSES.len(), dir.display()));
-        demo::write(&dir, split, count, DEMO_SEED)?;
-    }
-    Ok(())
-}
-
 /// The network and the plan, or what is wrong with them.
 fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Plan)> {
     Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, pictures as u64)?))
 }
 
 fn dry_run(config: &Config, device: &str, output: &Path, list_params: bool) -> Result<Outcome> {
-    let (classes, pictures) = match config.data.as_str() {
-        "demo" => (demo::CLASSES.len(), DEMO_TRAIN),
-        _ => {
-            let datasets = open(config, output, &Report::new(ProgressMode::None))?;
-            (datasets.train.classes().len(), datasets.train.len())
-        }
+    let opened = match config.data.as_str() {
+        "demo" => None,
+        _ => Some(datasets::open(config, output, &Report::new(ProgressMode::None))?),
     };
+    let (classes, pictures) =
+        opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |o| (o.data.train.classes().len(), o.data.train.len()));
+    let transform = opened.as_ref().map_or_else(|| datasets::demo_transform(config), |o| Ok(o.data.transform))?;
     let (model, plan) = settle(config, classes, pictures)?;
     if let Some(init) = &config.init {
         weights::load(&model, &safetensors::read(init)?)?;
     }
-    out!("{}", plan.config_toml(config)?.trim_end());
+    out!("{}", plan.config_toml(config, transform.resize)?.trim_end());
     out!("");
     out!("device        {device}");
     out!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
-    out!("pictures      {pictures} for training");
+    out!("images        {pictures} for training");
     out!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
     out!("learning rate {}", plan.rates());
+    match &opened {
+        None => out!("validation    {transform}"),
+        Some(opened) => opened.said.iter().for_each(|(what, line)| out!("{what:<13} {line}")),
+    }
     print_parameters(config, &model, list_params);
     plan.warnings.iter().for_each(|warning| out!("warning       {warning}"));
     out!("output        {} (nothing written)", output.display());

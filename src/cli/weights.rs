@@ -2,6 +2,8 @@
 
 use crate::checkpoint::{self, ModelCard, safetensors, weights};
 use crate::data;
+use crate::data::crop::MOST_SIDE;
+use crate::data::validation::Filter;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use std::path::Path;
@@ -9,6 +11,8 @@ use std::path::Path;
 pub struct Weights {
     pub model: Model,
     pub card: ModelCard,
+    /// The card was in the file; otherwise it holds torchvision's defaults.
+    pub described: bool,
     pub weights: Vec<f32>,
     pub running: Vec<f32>,
     /// Batches the normalisations have seen.
@@ -16,14 +20,15 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads `path`, the moving average instead of the weights if `ema`. The model's name comes from `name` or the file; the class names from the file, else from `classes`, else they
-    /// are numbers.
+    /// Reads `path`, the moving average instead of the weights if `ema`. The model's name comes from `name` or the file; the class names
+    /// from `names`, else from the file, else from `classes` (those of the images), else they are numbers.
     ///
     /// # Errors
-    /// `Usage` if nobody names the model, or there is no average; `Data` if the file is damaged, of another model, or knows other classes than `classes`.
-    pub fn open(path: &Path, ema: bool, name: Option<&str>, classes: Option<&[String]>) -> Result<Self> {
+    /// `Usage` if nobody names the model, or there is no average; `Data` if the file is damaged, its metadata cannot be understood, it is
+    /// of another model, or its classes are others than `classes`.
+    pub fn open(path: &Path, ema: bool, name: Option<&str>, names: Option<Vec<String>>, classes: Option<&[String]>) -> Result<Self> {
         let file = safetensors::read(path)?;
-        let own = checkpoint::card(&file);
+        let own = checkpoint::card(&file)?;
         let Some(name) = name.map(str::to_owned).or_else(|| own.as_ref().map(|c| c.model.clone())) else {
             return Err(Error::usage("the weight file does not say which model it is for")
                 .at(path.display().to_string())
@@ -36,12 +41,7 @@ impl Weights {
                 .because("these are no weights of a ResNet with torchvision's names"));
         }
         if let Some(card) = &own {
-            let sizes_fit = (1..=4096).contains(&card.val_crop_size) && card.resize <= 4096;
-            if !(card.classes.is_empty() || card.classes.len() == outputs) || !sizes_fit {
-                return Err(Error::data("the file's description does not fit its tensors")
-                    .at(path.display().to_string())
-                    .because(format!("{} class names for {outputs} outputs, pictures of {}", card.classes.len(), card.val_crop_size)));
-            }
+            check_card(card, outputs, path)?;
         }
         let model = Model::new(&name, outputs, false)?;
         let (mut weights, mut running) = weights::load(&model, &file)?;
@@ -54,26 +54,62 @@ impl Weights {
             }
             (weights, running) = weights::load_prefixed(&model, checkpoint::EMA, &file)?;
         }
+        let described = own.is_some();
         let mut card = own.unwrap_or_else(|| ModelCard {
             model: name.clone(),
+            classes: Vec::new(),
             val_crop_size: 224,
-            resize: 256,
+            val_resize_size: 256,
+            interpolation: Filter::Bilinear.name().to_owned(),
             mean: data::MEAN,
             std: data::STD,
-            ..ModelCard::default()
         });
+        if let Some(names) = names {
+            if names.len() != outputs {
+                return Err(Error::data(format!("{} class names for {outputs} outputs", names.len()))
+                    .at(format!("--class-names, {}", path.display()))
+                    .next("one class a line, in the order of the outputs"));
+            }
+            card.classes = names;
+        }
         if let Some(classes) = classes {
             let same = card.classes.is_empty() && classes.len() == outputs || card.classes == classes;
             if !same {
-                return Err(Error::data("the weights and the pictures have different classes")
+                return Err(Error::data("the weights and the images have different classes")
                     .at(path.display().to_string())
-                    .because(format!("{outputs} classes in the weights, {} in the pictures, or other names", classes.len()))
-                    .next("pictures packed from the dataset the weights were trained on"));
+                    .because(format!("{outputs} classes in the weights, {} in the images, or other names", classes.len()))
+                    .next("images packed from the dataset the weights were trained on; --class-names where only the names differ"));
             }
         }
         if card.classes.is_empty() {
             card.classes = classes.map_or_else(|| (0..outputs).map(|i| i.to_string()).collect(), <[String]>::to_vec);
         }
-        Ok(Self { model, card, weights, running, batches: file.batches })
+        Ok(Self { model, card, described, weights, running, batches: file.batches })
     }
+}
+
+/// That what the metadata says can be done, and fits the tensors.
+fn check_card(card: &ModelCard, outputs: usize, path: &Path) -> Result<()> {
+    let wrong = |what: String| {
+        Err(Error::data(format!("the metadata of the weights makes no sense: {what}"))
+            .at(path.display().to_string())
+            .because("it was written by another version of this program, or altered")
+            .next("the model.safetensors that the run wrote"))
+    };
+    if !(card.classes.is_empty() || card.classes.len() == outputs) {
+        return wrong(format!("{} class names for {outputs} outputs", card.classes.len()));
+    }
+    for (what, side) in [("crop", card.val_crop_size), ("resize", card.val_resize_size)] {
+        if !(1..=MOST_SIDE as usize).contains(&side) {
+            return wrong(format!("a {what} size of {side}, from 1 to {MOST_SIDE} expected"));
+        }
+    }
+    if card.val_resize_size < card.val_crop_size {
+        return wrong(format!("a crop of {} of images resized to {}", card.val_crop_size, card.val_resize_size));
+    }
+    let finite = card.mean.iter().chain(&card.std).all(|v| v.is_finite());
+    if !finite || card.std.iter().any(|s| *s <= 0.0) {
+        return wrong(format!("mean {:?}, standard deviation {:?}", card.mean, card.std));
+    }
+    Ok(())
 }

@@ -8,7 +8,10 @@ use super::resize::centre;
 use crate::backend::Crop;
 use crate::rng::{Purpose, Stream};
 
-/// How a picture is cut.
+/// The longest side of the network's input, and the largest size that validation resizes to.
+pub const MOST_SIDE: u32 = 4096;
+
+/// How an image is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CropPolicy {
     /// Random resized crop and a flip with probability one half.
@@ -75,19 +78,10 @@ fn fallback(width: u32, height: u32, ratio: (f64, f64)) -> (u32, u32, u32, u32) 
     ((width - w) / 2, (height - h) / 2, w, h)
 }
 
-/// The centre square that evaluation sees for a network input of `size`, `short` being the picture's short side:
-/// - `size <= short <= 8/7 size`: a square of `size`, not resampled (256 stored and 224 wanted: Resize(256) + CenterCrop(224) exactly);
-/// - a larger picture: a square of 7/8 of its short side, reduced (the same field of view);
-/// - a smaller one: all of its short side, enlarged.
+/// The centre square of `size`, as torchvision's `CenterCrop`; of an image with a side below that the largest there is, which the device
+/// resizes ([`super::prepared`] hands over none such).
 pub fn centre_crop(width: u32, height: u32, size: u32) -> Crop {
-    let short = width.min(height);
-    let side = if short < size {
-        short
-    } else if u64::from(short) * 7 <= u64::from(size) * 8 {
-        size
-    } else {
-        round(f64::from(short) * 7.0 / 8.0)
-    };
+    let side = size.min(width).min(height);
     Crop::resized((centre(width, side), centre(height, side), side, side), size, false)
 }
 
@@ -98,10 +92,7 @@ mod tests {
     #[test]
     fn centre_rule() {
         let side = |short, size| centre_crop(short + 50, short, size).width;
-        assert_eq!(
-            [side(256, 224), side(224, 224), side(512, 224), side(64, 64), side(48, 64), side(257, 224)],
-            [224, 224, 448, 64, 48, 225]
-        );
+        assert_eq!([side(256, 224), side(224, 224), side(512, 224), side(64, 64), side(48, 64)], [224, 224, 224, 64, 48]);
         assert_eq!(centre_crop(341, 256, 224), Crop::resized((58, 16, 224, 224), 224, false)); // 58.5 to even
     }
 

@@ -1,16 +1,19 @@
-//! Exact evaluation: every validation picture once, sums in f64 and integers.
+//! Exact evaluation: every validation image once, sums in f64 and integers.
 
 use super::config::{Augment, Config};
 use super::score::Scorer;
+use super::step::Pictures;
 use super::trainer::{self, Notice};
 use crate::backend::{Backend, BatchMetrics};
-use crate::data::crop::CropPolicy;
 use crate::data::loader::{Loader, LoaderOptions, Source};
+use crate::data::prepared::Prepared;
+use crate::data::validation::ResizeCrop;
+use crate::data::{self, CropPolicy};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Means over all pictures looked at.
+/// Means over all images looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     pub loss: f64,
@@ -20,16 +23,20 @@ pub struct Score {
     pub images: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub batch_size: usize,
-    pub crop_size: usize,
+    pub transform: ResizeCrop,
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
     pub limit_batches: Option<u64>,
 }
 
 impl Options {
-    pub fn of(config: &Config) -> Self {
-        Self { batch_size: config.batch_size, crop_size: config.val_crop_size, limit_batches: config.limit_val_batches }
+    /// Those of a run whose validation does `transform`.
+    pub fn of(config: &Config, transform: ResizeCrop) -> Self {
+        let (batch_size, limit_batches) = (config.batch_size, config.limit_val_batches);
+        Self { batch_size, transform, mean: data::MEAN, std: data::STD, limit_batches }
     }
 }
 
@@ -55,16 +62,17 @@ pub fn run<B: Backend>(
     if source.is_empty() {
         return Err(Error::data("there are no validation pictures").next("imagenet-engine inspect DIR"));
     }
-    let loader = LoaderOptions { limit: options.limit_batches, ..LoaderOptions::eval(options.batch_size, options.crop_size as u32) };
+    let Options { transform, mean, std, .. } = *options;
+    let loader = LoaderOptions { limit: options.limit_batches, ..LoaderOptions::eval(options.batch_size, transform.crop) };
     let total = loader.batches_per_epoch(source.len());
     let mut sum = BatchMetrics::default();
-    let mut batches = Loader::new(source.clone(), &loader)?;
+    let mut batches = Loader::new(Arc::new(Prepared::new(source.clone(), transform)?), &loader)?;
     for done in 0..total {
         let Some(batch) = batches.wait(&mut |line| notice(Notice::Line(line))) else { break };
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        scorer.begin(trainer::pictures(batch?, options.crop_size))?;
+        scorer.begin(Pictures { mean, std, ..trainer::pictures(batch?, transform.crop as usize) })?;
         scorer.sums(false)?.into_iter().for_each(|m| sum.add(m));
         notice(Notice::Evaluating { done: done + 1, total });
     }

@@ -96,11 +96,11 @@ impl Plan {
     }
 
     /// The run's `config.toml`: the settings, and as comments what those left open come to here, so that another `--epochs` or `--sched`
-    /// with this file derives its own.
+    /// with this file derives its own. `resize` is the size that validation resizes to.
     ///
     /// # Errors
     /// `Internal` only.
-    pub fn config_toml(&self, config: &Config) -> Result<String> {
+    pub fn config_toml(&self, config: &Config, resize: u32) -> Result<String> {
         let (s, epochs) = (&self.schedule, |updates: u64| updates as f64 / self.updates_per_epoch as f64);
         let mut open = Vec::new();
         if config.lr.is_none() {
@@ -114,6 +114,9 @@ impl Plan {
         }
         if let (None, Curve::Sgdr(sgdr)) = (config.cycle_epochs, &s.curve) {
             open.push(format!("cycle-epochs = {:?}", epochs(sgdr.first)));
+        }
+        if config.val_resize_size.is_none() && config.crop_pct.is_none() {
+            open.push(format!("val-resize-size = {resize}"));
         }
         if config.save_every.is_none() {
             open.push(format!("save-every = {}", self.updates_per_epoch));
@@ -163,8 +166,15 @@ mod tests {
     fn the_file_says_what_was_left_open() {
         let config = Config { epochs: 12, sched: Sched::Sgdr, ..Config::default() };
         let plan = Plan::new(&config, 256 * 10).unwrap();
-        let text = plan.config_toml(&config).unwrap();
-        for line in ["# lr = 0.1", "# warmup-epochs = 5.0", "# warmup-lr = 0.001", "# cycle-epochs = 1.0", "# save-every = 10"] {
+        let text = plan.config_toml(&config, 256).unwrap();
+        for line in [
+            "# lr = 0.1",
+            "# warmup-epochs = 5.0",
+            "# warmup-lr = 0.001",
+            "# cycle-epochs = 1.0",
+            "# val-resize-size = 256",
+            "# save-every = 10",
+        ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }
         let said: Config = toml::from_str(&text).unwrap();
@@ -173,8 +183,15 @@ mod tests {
         let said: Config = toml::from_str(&spoken).unwrap();
         let again = Plan::new(&said, 256 * 10).unwrap();
         assert!(again.schedule == plan.schedule && again.updates_per_epoch == plan.updates_per_epoch);
-        let full = Config { lr: Some(0.1), warmup_epochs: Some(0.0), save_every: Some(3), sched: Sched::Cosine, ..config };
-        assert!(!Plan::new(&full, 256 * 10).unwrap().config_toml(&full).unwrap().contains("Left open"));
+        let full = Config {
+            val_resize_size: Some(256),
+            lr: Some(0.1),
+            warmup_epochs: Some(0.0),
+            save_every: Some(3),
+            sched: Sched::Cosine,
+            ..config
+        };
+        assert!(!Plan::new(&full, 256 * 10).unwrap().config_toml(&full, 256).unwrap().contains("Left open"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{eval, loading};
 use crate::backend::{Backend, Counters, Measured, StoredBatch};
 use crate::checkpoint::{self, ModelCard, Progress};
 use crate::data::loader::{Batch, Loader, Source};
+use crate::data::validation::ResizeCrop;
 use crate::data::{self};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -24,13 +25,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The pictures of a run.
+/// The images of a run.
 #[derive(Clone)]
 pub struct Datasets {
     pub train: Arc<dyn Source>,
     pub val: Option<Arc<dyn Source>>,
-    /// Short side the pictures were resized to when packed; `predict` does the same.
-    pub resize: usize,
+    /// What validation does to an image; `predict` does the same.
+    pub transform: ResizeCrop,
 }
 
 /// What happens, for whoever shows it.
@@ -96,7 +97,8 @@ pub fn run<B: Backend>(
         model: config.model.clone(),
         classes: data.train.classes().to_vec(),
         val_crop_size: config.val_crop_size,
-        resize: data.resize,
+        val_resize_size: data.transform.resize as usize,
+        interpolation: data.transform.filter.name().to_owned(),
         mean: data::MEAN,
         std: data::STD,
     };
@@ -115,7 +117,7 @@ pub fn run<B: Backend>(
     if let Some(from) = &from {
         dir.take_up(&progress, from)?;
     }
-    dir.write_config(&plan.config_toml(config)?)?;
+    dir.write_config(&plan.config_toml(config, data.transform.resize)?)?;
     let log = Log::open(&dir.metrics(), progress.update, progress.evaluated, &mut |line| notice(Notice::Line(line)))?;
     notice(Notice::Plan(&plan, progress.update));
     let saved = dir.checkpoint(progress.update).map(|path| (progress.update, path));
@@ -353,7 +355,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// The validation pictures' score with the weights or their moving average. `None` if stopped half-way.
     fn score(&mut self, val: &Arc<dyn Source>, averaged: bool) -> Result<Option<eval::Score>> {
-        let options = eval::Options::of(self.config);
+        let options = eval::Options::of(self.config, self.data.transform);
         let score = eval::run(val, &options, &self.requests.stop, self.notice, &mut self.learner.scorer(averaged)?)?;
         match score {
             Some(score) if !score.loss.is_finite() => Err(diverged::validation(score.loss, self.progress.update, &self.last_good())),

@@ -29,4 +29,5 @@ mod sources;
 #[cfg(feature = "parquet")]
 mod tables;
 mod threads;
+mod transforms;
 mod zips;

@@ -8,6 +8,7 @@ use imagenet_engine::cuda::backend::Cuda;
 use imagenet_engine::cuda::emulated::{Emulator, Schedule};
 use imagenet_engine::cuda::timed::Timed;
 use imagenet_engine::data::loader::{Loader, LoaderOptions, Source};
+use imagenet_engine::data::validation::{Filter, ResizeCrop};
 use imagenet_engine::data::{Dataset, Split, demo};
 use imagenet_engine::error::Error;
 use imagenet_engine::fit::Demand;
@@ -32,7 +33,8 @@ fn packed(folder: &Path) -> Datasets {
         demo::write(&dir, split, count, 1).unwrap();
         Arc::new(Dataset::open(&dir).unwrap())
     };
-    Datasets { train: open(Split::Train, 40), val: Some(open(Split::Val, 7)), resize: demo::SIDE as usize }
+    let transform = ResizeCrop { resize: SIDE as u32, crop: SIDE as u32, filter: Filter::Bilinear };
+    Datasets { train: open(Split::Train, 40), val: Some(open(Split::Val, 7)), transform }
 }
 
 fn config(batch_size: usize) -> Config {
@@ -76,7 +78,7 @@ fn steps(data: &Datasets, config: &Config, device: &Emulator) -> Result<(), Erro
         learner.apply()?;
         learner.reports(true)?;
     }
-    let options = eval::Options::of(config);
+    let options = eval::Options::of(config, data.transform);
     let stop = AtomicBool::new(false);
     let score = eval::run(data.val.as_ref().unwrap(), &options, &stop, &mut |_| {}, &mut learner.scorer(false)?)?;
     assert_eq!(score.unwrap().images, 7);

@@ -12,4 +12,6 @@ mod power;
 mod resume;
 mod run;
 mod signals;
+mod splits;
+mod validation;
 mod versions;

@@ -5,6 +5,7 @@ use super::super::device::set_threads;
 use super::super::output::out;
 use crate::bench::host::Watch;
 use crate::bench::loading::{self, Options, Rate};
+use crate::data::crop::MOST_SIDE;
 use crate::data::loader::Source;
 use crate::data::made::{Scratch, write_noise};
 use crate::data::order::Shuffle;
@@ -27,7 +28,7 @@ pub struct Args {
     made: String,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096), default_value_t = 224)]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SIDE)), default_value_t = 224)]
     train_crop_size: u32,
     #[arg(long, value_enum, default_value_t = Shuffle::Full)]
     shuffle: Shuffle,
@@ -117,7 +118,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
 /// `COUNTxSIDE` of noise.
 fn make(text: &str) -> Result<Scratch> {
     let numbers = text.split_once('x').and_then(|(count, side)| Some((count.parse().ok()?, side.parse().ok()?)));
-    let Some((count, side)) = numbers.filter(|&(count, side): &(usize, u16)| count > 0 && (1..=4096).contains(&side)) else {
+    let Some((count, side)) = numbers.filter(|&(count, side): &(usize, u16)| count > 0 && (1..=MOST_SIDE).contains(&side.into())) else {
         return Err(Error::usage(format!("'{text}' is not COUNTxSIDE")).at("--made").next("--made 2048x256"));
     };
     let scratch = Scratch::new("bench-loader")?;

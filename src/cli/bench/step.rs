@@ -11,6 +11,7 @@ use crate::bench::{Row, step};
 use crate::checkpoint::State;
 use crate::cuda::timed::Timed;
 use crate::data::Dataset;
+use crate::data::crop::MOST_SIDE;
 use crate::data::loader::{Loader, LoaderOptions, PictureInfo, Source};
 use crate::data::made::{Scratch, write_noise};
 use crate::data::synthetic::Synthetic;
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Side of the pictures
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096), default_value_t = 224)]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SIDE)), default_value_t = 224)]
     train_crop_size: u32,
     /// Packed pictures, for a second measurement with loaded ones instead of synthetic; `made`: shards of noise in a temporary folder
     #[arg(long, value_name = "DIR|made")]
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         made = noise; // stays until the end
     }
     let synthetic: Arc<dyn Source> = Arc::new(match &loaded {
-        None => super::super::train::synthetic(config.train_crop_size, config.seed),
+        None => super::super::datasets::synthetic(config.train_crop_size, config.seed),
         Some(data) => {
             let PictureInfo { width, height, .. } = data.info(0)?;
             Synthetic::new(PICTURES, width, height, data.classes().len() as u32, config.seed)

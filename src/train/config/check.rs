@@ -1,6 +1,8 @@
 //! Settings that make no sense, each by its flag. Schedules are checked as a whole in [`crate::schedule`].
 
 use super::Config;
+use crate::data::crop::MOST_SIDE;
+use crate::data::validation::Asked;
 use crate::error::{Error, Result};
 
 impl Config {
@@ -53,10 +55,14 @@ impl Config {
             }
         }
         for (flag, side) in [("--train-crop-size", self.train_crop_size), ("--val-crop-size", self.val_crop_size)] {
-            if !(1..=4096).contains(&side) {
-                return bad(flag, "must lie between 1 and 4096");
+            if !(1..=MOST_SIDE as usize).contains(&side) {
+                return bad(flag, &format!("must lie between 1 and {MOST_SIDE}"));
             }
         }
+        if self.val_resize_size.is_some_and(|side| !(1..=MOST_SIDE as usize).contains(&side)) {
+            return bad("--val-resize-size", &format!("must lie between 1 and {MOST_SIDE}"));
+        }
+        self.validation().settle(None)?;
         let &[low, high] = self.rrc_scale.as_slice() else { return bad("--rrc-scale", "needs two numbers, such as 0.08,1") };
         if !(low > 0.0 && low <= high && high <= 1.0) {
             return bad("--rrc-scale", "needs 0 < LOW <= HIGH <= 1");
@@ -98,6 +104,17 @@ impl Config {
             return bad("--decay-milestones", "must be finite and not negative");
         }
         Ok(())
+    }
+
+    /// What the settings say about validation.
+    pub fn validation(&self) -> Asked {
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        Asked {
+            resize: self.val_resize_size.map(side),
+            crop_pct: self.crop_pct,
+            crop: side(self.val_crop_size),
+            filter: self.val_interpolation,
+        }
     }
 
     fn check_optimizer(&self) -> Result<()> {

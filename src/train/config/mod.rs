@@ -91,8 +91,11 @@ impl Config {
                 .iter()
                 .for_each(|key| drop(file.remove(*key)));
         }
-        if typed("lr-base") {
-            file.remove("lr");
+        // Two ways to say one thing: what was typed replaces what the file says.
+        for (typed_key, other) in [("lr-base", "lr"), ("crop-pct", "val-resize-size"), ("val-resize-size", "crop-pct")] {
+            if typed(typed_key) {
+                file.remove(other);
+            }
         }
         for (key, value) in preset.into_iter().chain(file) {
             if !typed(&key) {
@@ -195,12 +198,35 @@ mod tests {
     }
 
     #[test]
+    fn validation_s_settings_go_round_and_replace_each_other() {
+        let text = "data = 'x'\nval-resize-size = 240\nval-crop-size = 200\nval-interpolation = 'bicubic'\nallow-same = true";
+        let c = resolve(text, &[]).unwrap();
+        let again = resolve(&c.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!((&again, again.val_resize_size, again.allow_same), (&Config { config: again.config.clone(), ..c }, Some(240), true));
+        let transform = |flags: &[&str]| resolve(text, flags).unwrap().validation().settle(None).unwrap().to_string();
+        assert_eq!(transform(&[]), "Resize(240, bicubic), CenterCrop(200)");
+        assert_eq!(transform(&["--crop-pct", "0.95"]), "Resize(210, bicubic), CenterCrop(200)"); // 210.5 cut
+        let share = |crop: &str, share: &str| {
+            let c = resolve("data = 'x'", &["--val-crop-size", crop, "--crop-pct", share]).unwrap();
+            c.validation().settle(None).unwrap().resize
+        };
+        // math.floor(size / crop_pct) of Python
+        assert_eq!([share("224", "0.875"), share("224", "0.95"), share("288", "0.9"), share("224", "1")], [256, 235, 320, 224]);
+        let both = resolve("data = 'x'\nval-resize-size = 240\ncrop-pct = 0.9", &[]).unwrap_err().to_string();
+        assert!(both.contains("--val-resize-size and --crop-pct"), "{both}");
+    }
+
+    #[test]
     fn wrong_settings_are_named() {
         for (file, flags, needle) in [
             ("epoch = 3", &[][..], "unknown field `epoch`"),
             ("epochs = 'many'", &[], "invalid type"),
             ("epochs = 0", &[], "--epochs"),
             ("", &["--rrc-scale", "0.5"], "--rrc-scale"),
+            ("val-resize-size = 0", &[], "--val-resize-size"),
+            ("", &["--val-crop-size", "64", "--val-resize-size", "63"], "--val-crop-size"),
+            ("", &["--crop-pct", "0"], "--crop-pct"),
+            ("", &["--crop-pct", "nan"], "--crop-pct"),
             ("", &["--momentum", "1.5"], "--momentum"),
             ("", &["--nesterov", "--momentum", "0"], "--nesterov"),
             ("", &["--wd", "nan"], "--weight-decay"),

@@ -3,6 +3,7 @@
 use super::choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
 use crate::data::order::Shuffle;
 use crate::data::reading::{Io, PageCache, VerifyReads};
+use crate::data::validation::Filter;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -16,13 +17,30 @@ pub struct Config {
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<PathBuf>,
-    /// Side of the training pictures
+    /// Let --data and --val be the same images: validation then measures what was learned by heart
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Data")]
+    pub allow_same: bool,
+    /// Let --data be a folder packed as the split val and --val one packed as train
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Data")]
+    pub allow_swapped: bool,
+    /// Side of the network's input in training
     #[arg(long, value_name = "PIXELS", default_value_t = 224, help_heading = "Data")]
     pub train_crop_size: usize,
-    /// Side of the validation pictures
+    /// Validation: torchvision's CenterCrop, and the side of the network's input
     #[arg(long, value_name = "PIXELS", default_value_t = 224, help_heading = "Data")]
     pub val_crop_size: usize,
-    /// What is done to training pictures
+    /// Validation: torchvision's Resize before the crop [default: the packed size if the crop takes 7/8 of it or more, else crop / 0.875]
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_resize_size: Option<usize>,
+    /// Validation: timm's way to say the same: resize to floor(crop / SHARE)
+    #[arg(long, value_name = "SHARE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop_pct: Option<f64>,
+    /// Validation: filter of the resize
+    #[arg(long, value_enum, default_value_t = Filter::Bilinear, help_heading = "Data")]
+    pub val_interpolation: Filter,
+    /// What is done to training images
     #[arg(long, value_enum, default_value_t = Augment::Standard, help_heading = "Data")]
     pub augment: Augment,
     /// Share of the picture's area a random crop takes: LOW,HIGH
