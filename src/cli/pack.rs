@@ -44,6 +44,12 @@ pub struct Args {
     /// Lines of a class name and words for it, as LOC_synset_mapping.txt [default: that or synset_words.txt beside the pictures]
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
+    /// Column that holds the images (Parquet) or names their files (lists, --labels): its name, or its number from 1 [default: by looking]
+    #[arg(long, value_name = "NAME|N")]
+    pub image_column: Option<String>,
+    /// Column that holds the class, likewise [default: by looking]
+    #[arg(long, value_name = "NAME|N")]
+    pub label_column: Option<String>,
     /// Folder for the shards of this split; made if missing, never overwritten
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
@@ -118,7 +124,14 @@ pub fn run(args: &Args) -> Result<Outcome> {
         shuffle_seed: args.shuffle_seed.or((args.split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
         max_pixels: (args.max_size * 1e6).round() as u64,
     };
-    let source = SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone(), scratch: None };
+    let source = SourceOptions {
+        kind: args.source,
+        labels: args.labels.clone(),
+        class_names: args.class_names.clone(),
+        image_column: args.image_column.clone(),
+        label_column: args.label_column.clone(),
+        scratch: None,
+    };
     let options =
         PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
     let terminal = Terminal::new(args.progress);

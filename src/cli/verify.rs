@@ -40,6 +40,12 @@ pub struct Args {
     /// With --repair-from: class names, as for pack
     #[arg(long, value_name = "FILE", requires = "repair_from")]
     pub class_names: Option<PathBuf>,
+    /// With --repair-from: column of the images, as for pack
+    #[arg(long, value_name = "NAME|N", requires = "repair_from")]
+    pub image_column: Option<String>,
+    /// With --repair-from: column of the class, as for pack
+    #[arg(long, value_name = "NAME|N", requires = "repair_from")]
+    pub label_column: Option<String>,
     /// What to show meanwhile
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressMode,
@@ -60,8 +66,14 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
         let stop = super::signals::stop_on_signal()?;
-        let options =
-            SourceOptions { kind: args.source, labels: args.labels.clone(), class_names: args.class_names.clone(), scratch: None };
+        let options = SourceOptions {
+            kind: args.source,
+            labels: args.labels.clone(),
+            class_names: args.class_names.clone(),
+            image_column: args.image_column.clone(),
+            label_column: args.label_column.clone(),
+            scratch: None,
+        };
         let repaired = repair(&args.dir, source, &options, &report.damaged_shards, &terminal, &stop)?;
         out!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;

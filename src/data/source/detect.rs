@@ -52,6 +52,10 @@ pub struct SourceOptions {
     pub labels: Option<PathBuf>,
     /// Lines of a class name and the words for it.
     pub class_names: Option<PathBuf>,
+    /// Column of the images, by name or 1-based number: of a table, a list or a label file.
+    pub image_column: Option<String>,
+    /// Column of the labels, likewise.
+    pub label_column: Option<String>,
     /// A folder of the disk that may be used while packing, for sources that are slow to read in any order but their own.
     pub scratch: Option<PathBuf>,
 }
@@ -89,6 +93,7 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         Some(kind) => Looked::as_kind(input, kind, split)?,
         None => Looked::at(input, split, options.labels.is_some())?,
     };
+    found.refuse_columns(input, options)?;
     let read_labels = |at: &Path| -> Result<labels::Labels> {
         let path =
             options.labels.clone().or_else(|| find(&beside, &LABELS)).or_else(|| find(&[at.parent().unwrap_or(at).to_owned()], &LABELS));
@@ -224,6 +229,19 @@ impl Looked {
                     .next("give the folder that holds ILSVRC"))
             }),
         }
+    }
+
+    /// What the user says outright is used or refused: `--image-column` and `--label-column` by each source that does not use them.
+    fn refuse_columns(&self, input: &Path, options: &SourceOptions) -> Result<()> {
+        let flag = match (&options.image_column, &options.label_column) {
+            (None, None) => return Ok(()),
+            (Some(_), _) => "--image-column",
+            _ => "--label-column",
+        };
+        Err(Error::usage(format!("{flag} is of no use for this source"))
+            .at(input.display().to_string())
+            .because("it has no columns to choose from")
+            .next(format!("leave {flag} out, or name the right --source")))
     }
 
     /// Tars by what is in the first of them.
