@@ -12,6 +12,8 @@ mod fuzzing;
 mod golden;
 mod hostile;
 mod jpeg;
+mod labels;
+mod layouts;
 mod loading;
 mod packing;
 #[cfg(feature = "parquet")]

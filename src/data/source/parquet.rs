@@ -5,8 +5,8 @@
 //! every other order. Classes are named by `--class-names`, else by the WordNet ids in the paths, else as the file's own metadata
 //! (`huggingface`, ClassLabel) says, else by their numbers. Panics of the reader on damaged files are caught.
 
-use super::arrange::{Found, below_class, names_by_wnid};
-use super::labels::{Names, most_numbers};
+use super::arrange::{Found, names_by_wnid};
+use super::resolve::{Names, most_numbers};
 use super::store::MAX_FILE;
 use super::{Kind, Listing, Place, Store};
 use crate::data::decode::quietly;
@@ -229,7 +229,7 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
         let place = Place::Row { archive, group: *group, row: *row };
         let name = if path.is_empty() { format!("{archive:05}-{group:05}-{row:06}") } else { path.clone() };
         match label.and_then(|l| u32::try_from(l).ok()) {
-            Some(label) => found.add(label, &below_class(&name, &classes[label as usize]), place, None),
+            Some(label) => found.add(label, &name, place, None),
             None => found.add_without_class(&name, place, "no label (-1 or none), as in a test split".to_owned()),
         }
     }
