@@ -264,7 +264,7 @@ fn choose(able: &[usize], body: &[Fields<'_>], head: Option<&Fields<'_>>, image:
 fn is_solution(body: &[Fields<'_>], label: usize) -> bool {
     let one = |f: &str| {
         let words: Vec<&str> = f.split_whitespace().collect();
-        words.len() % 5 == 0 && words.chunks(5).all(|c| is_wnid(c[0]) && c[1..].iter().all(|n| n.parse::<f64>().is_ok()))
+        words.len().is_multiple_of(5) && words.chunks(5).all(|c| is_wnid(c[0]) && c[1..].iter().all(|n| n.parse::<f64>().is_ok()))
     };
     !body.is_empty() && body.iter().all(|f| f[label].is_empty() || one(&f[label]))
 }

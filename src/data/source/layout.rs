@@ -68,7 +68,7 @@ pub fn read(dirs: &[Dir], part: Part, explicit: bool) -> Reading<'_> {
 }
 
 /// The only folder, if it holds nothing but folders, and those look like classes or splits of their own: it lies above them.
-pub fn wrapper<'a>(dirs: &'a [Dir], inner: impl FnOnce(&str) -> Result<Vec<Dir>>) -> Result<Option<(&'a str, Vec<Dir>)>> {
+pub fn wrapper(dirs: &[Dir], inner: impl FnOnce(&str) -> Result<Vec<Dir>>) -> Result<Option<(&str, Vec<Dir>)>> {
     let mut all = filled(dirs);
     let (Some(one), None) = (all.next(), all.next()) else { return Ok(None) };
     if one.holds != Holds::Below || Part::of_folder(&one.name).is_some() {

@@ -146,10 +146,10 @@ impl Looked {
                             root.join(name).display()
                         ));
                     }
-                    if let ([one], false) = (&look.folders()[..], seek.labels) {
-                        if says_nothing(&one.name) {
-                            return Err(no_classes(root, &one.name));
-                        }
+                    if let ([one], false) = (&look.folders()[..], seek.labels)
+                        && says_nothing(&one.name)
+                    {
+                        return Err(no_classes(root, &one.name));
                     }
                     Self::Folder(root.to_owned())
                 }

@@ -93,7 +93,7 @@ impl Resolved {
                 .next("--label-column NAME or its number from 1 says which column holds the class; --class-names FILE lists the classes if they are right"));
         }
         let known = |i: usize| index.contains_key(rows[i].class.trim());
-        let name = (0..rows.len()).find(|&i| of[i] == Label::Name && !(Label::missing(&rows[i].class) && !known(i)));
+        let name = (0..rows.len()).find(|&i| of[i] == Label::Name && (known(i) || !Label::missing(&rows[i].class)));
         let number = (0..rows.len()).find(|&i| matches!(of[i], Label::Number(_) | Label::Fraction) && !known(i));
         match (name, number) {
             (None, None) if names.is_none() || of.iter().all(|l| *l == Label::None) => Self::numbers(rows, &of, names, path),
