@@ -167,7 +167,7 @@ fn read_all(input: &Path, kind: Kind, labels: Option<PathBuf>, split: Split) {
     for f in &listing.files {
         assert!(f.trouble.is_some() || (f.label as usize) < listing.classes.len());
         assert!(f.path.split('/').all(|p| p != "..") || f.trouble.is_some(), "{}", f.path);
-        let _ = listing.store.read(&f.path, &f.place, &mut bytes);
+        let _ = listing.store.read(&f.place, &mut bytes);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::data::manifest::Split;
 use crate::data::pack::{PackEnd, PackOptions, pack};
 use crate::data::plan::{DEFAULT_SHUFFLE_SEED, PlanOptions};
 use crate::data::resize::Fit;
-use crate::data::source::{Kind, SourceOptions};
+use crate::data::source::{Kind, Part, SourceOptions, split_named};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use indicatif::DecimalBytes;
@@ -53,9 +53,9 @@ pub struct Args {
     /// Folder for the shards of this split; made if missing, never overwritten
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Which split this is; train is stored in a permuted order, val in the order of names
-    #[arg(long, value_enum, default_value = "train")]
-    pub split: Split,
+    /// Which split this is; train is stored in a permuted order, val in the order of names [default: as PATH is named, else train]
+    #[arg(long, value_enum)]
+    pub split: Option<Split>,
     /// raw: RGB bytes, which training reads at full speed; jpeg: files of a tenth of the size, which training decodes
     #[arg(long, value_enum, default_value = "raw")]
     pub encoding: EncodingArg,
@@ -105,6 +105,27 @@ fn parse_on_bad(text: &str) -> std::result::Result<OnBad, String> {
     }
 }
 
+/// The split, and what to say about it. A folder named `val` is hardly meant to be packed as train without a word.
+fn split(args: &Args) -> Result<(Split, Option<String>)> {
+    let input = args.input.display();
+    match (args.split, split_named(&args.input)) {
+        (None, Some(Part::Test)) => Err(Error::usage("the input is named as a test split: is it to be packed as train or as val?")
+            .at(input.to_string())
+            .next("--split val, if it has labels and is to be evaluated on")),
+        (None, Some(Part::Val)) => {
+            Ok((Split::Val, Some(format!("packed as the split val, as {input} is named (--split train otherwise)"))))
+        }
+        (None, _) => Ok((Split::Train, None)),
+        (Some(Split::Train), Some(named @ (Part::Val | Part::Test))) => {
+            Ok((Split::Train, Some(format!("{input} is named as the split {}, and is packed as train", named.name()))))
+        }
+        (Some(Split::Val), Some(Part::Train)) => {
+            Ok((Split::Val, Some(format!("{input} is named as the split train, and is packed as val"))))
+        }
+        (Some(split), _) => Ok((split, None)),
+    }
+}
+
 /// # Errors
 /// Those of [`pack`].
 pub fn run(args: &Args) -> Result<Outcome> {
@@ -115,13 +136,18 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if !jpeg && (args.quality.is_some() || args.max_side.is_some()) {
         return Err(Error::usage("--quality and --max-side are of --encoding jpeg").next("add --encoding jpeg, or leave them out"));
     }
+    let terminal = Terminal::new(args.progress);
+    let (split, note) = split(args)?;
+    if let Some(note) = note {
+        terminal.note(&format!("note: {note}"));
+    }
     let plan = PlanOptions {
-        split: args.split,
+        split,
         size: args.resize.unwrap_or(if jpeg { 0 } else { 256 }),
         jpeg: jpeg.then(|| JpegOptions { quality: args.quality, max_side: args.max_side.unwrap_or(0) }),
         fit: args.fit,
         records_per_shard: args.records_per_shard,
-        shuffle_seed: args.shuffle_seed.or((args.split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
+        shuffle_seed: args.shuffle_seed.or((split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
         max_pixels: (args.max_size * 1e6).round() as u64,
     };
     let source = SourceOptions {
@@ -134,7 +160,6 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     let options =
         PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
-    let terminal = Terminal::new(args.progress);
     let stop = super::signals::stop_on_signal()?;
     if args.estimate {
         return estimate(&options, &stop);

@@ -56,7 +56,7 @@ pub fn report_bad(dir: &Path, bad: &[BadPicture]) -> Result<()> {
 pub fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) -> Error {
     let first = &bad[0];
     let list = dir.join(BAD_IMAGES).display().to_string();
-    let at = plan.items.iter().find(|i| i.path == first.path && plan.store.within(&i.place) == first.within);
+    let at = plan.items.iter().find(|i| i.path == first.path && plan.store.within(&i.path, &i.place) == first.within);
     let place = at.map_or_else(|| first.path.clone(), |i| plan.store.describe(&i.path, &i.place));
     if on_bad == OnBad::Fail {
         return Error::data(format!("a picture cannot be read: {}", first.error))

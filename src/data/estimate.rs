@@ -66,7 +66,7 @@ impl Estimate {
         let step = pictures.div_ceil(SAMPLE).max(1);
         let store = Arc::new(listing.store);
         let item = |file: &source::SourceFile, bytes: &mut Vec<u8>| {
-            let unreadable = file.trouble.clone().or_else(|| store.read(&file.path, &file.place, bytes).err());
+            let unreadable = file.trouble.clone().or_else(|| store.read(&file.place, bytes).err());
             if unreadable.is_some() {
                 bytes.clear();
             }

@@ -187,7 +187,7 @@ impl Plan {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let unreadable = file.trouble.clone().or_else(|| store.read(&file.path, &file.place, bytes).err());
+            let unreadable = file.trouble.clone().or_else(|| store.read(&file.place, bytes).err());
             if unreadable.is_some() {
                 bytes.clear();
             }

@@ -48,7 +48,7 @@ impl Bench {
             let sha256 = if item.unreadable.is_some() { String::new() } else { hex(&item.sha256) };
             BadPicture {
                 path: item.path.clone(),
-                within: plan.store.within(&item.place),
+                within: plan.store.within(&item.path, &item.place),
                 size: item.bytes,
                 sha256,
                 error,
@@ -58,7 +58,7 @@ impl Bench {
         if let Some(reason) = &item.unreadable {
             return Ok(Err(bad(reason.clone())));
         }
-        let read = plan.store.read(&item.path, &item.place, &mut self.file);
+        let read = plan.store.read(&item.place, &mut self.file);
         if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
             return Err(Error::data("a picture changed while it was being packed")
                 .at(plan.describe(id))

@@ -153,6 +153,11 @@ fn write_seeds() {
     seed("list", "names", b"# pictures\nn01/a.jpg n01\nn02/b c.jpg\tn02\n");
     seed("list", "kaggle", b"ImageId,PredictionString\nILSVRC2012_val_00000001,n01 1 2 3 4 n01 5 6 7 8\n");
     seed("list", "words", b"n01 tench, Tinca tinca\nn02 goldfish\n");
+    let one = "ILSVRC2012_val_00000001.JPEG";
+    seed("list", "annotations", format!("{one}\tn01\t0\t32\t44\t62\nb.JPEG\tn02\t1\t30\t44\t60\n").as_bytes());
+    seed("list", "header", format!("\u{feff}bild;art;\"wo, bitte\"\n{one};3;train\nb.jpg;1.0;val\nc.jpg;-1;train\n").as_bytes());
+    seed("list", "quoted", format!("\"{one}\",\"a, \"\"b\"\"\"\n\"c d.jpg\",\n").as_bytes());
+    seed("list", "class_first", format!("0 {one}\n1 n01/a b.jpg\n").as_bytes());
     for name in
         ["gray.jpg", "yuv420.jpg", "yuv422.jpg", "cmyk.jpg", "progressive.jpg", "restarts.jpg", "rgb.png", "palette4.png", "bits1.png"]
     {

@@ -66,7 +66,7 @@ fn members_that_cannot_be_used_are_bad_pictures() {
         assert!(bad.within.as_ref().unwrap().starts_with("folders.tar, byte "), "{bad:?}");
     }
     assert_eq!(report.bad.len(), 8, "{:?}", report.bad);
-    assert!(report.notes.iter().any(|n| n.starts_with("1 files that do not end like a picture")), "{:?}", report.notes);
+    assert!(report.notes.iter().any(|n| n.starts_with("1 files that do not end like an image")), "{:?}", report.notes);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn labels_that_do_not_fit_are_told() {
     assert!(report.bad.len() == 1 && report.bad[0].error.contains("no label for it in labels.txt"), "{:?}", report.bad);
     assert!(report.notes.iter().any(|n| n.starts_with("1 of ")), "{:?}", report.notes);
     for (text, words) in [
-        ("ILSVRC2012_val_00000001.JPEG\n".as_bytes(), "line 1: expected a picture and its class"),
+        ("ILSVRC2012_val_00000001.JPEG\n".as_bytes(), "line 1: expected an image and its class"),
         (b"a.jpg 1\na.jpg 2\n", "there twice, with different classes"),
         (b"a.jpg 99999999999\n", "line 1: class 99999999999"),
         (b"a.jpg 1\na.png 555552\n", "line 2: class 555552 of 65536"),

@@ -35,7 +35,7 @@ fn original_bytes_are_kept_and_decode_to_the_raw_pixels() {
     for i in 0..raw.len() {
         let (a, b) = (raw.record(i).unwrap(), jpeg.record(i).unwrap());
         assert_eq!((a.width, a.height, a.label, a.name, a.global_id), (b.width, b.height, b.label, b.name, b.global_id));
-        let file = std::fs::read(tmp.path().join("in").join(a.name)).unwrap();
+        let file = std::fs::read(tmp.path().join("in").join(a.name.replace(".jpg", ".JPEG"))).unwrap();
         if file.starts_with(&[0xFF, 0xD8]) {
             assert!(jpeg.stored(i).unwrap() == file && a.pixels == b.pixels, "{}", a.name);
             original[a.global_id as usize] = true;
@@ -73,7 +73,7 @@ fn original_bytes_are_kept_and_decode_to_the_raw_pixels() {
     // Unpacked, they are the files again; and every command knows them.
     let (d, back) = (dir.to_str().unwrap(), tmp.path().join("back"));
     assert_eq!(call(&["unpack", d, "--output", back.to_str().unwrap()]).0, 0);
-    let name = jpeg.describe(0).unwrap().name.replace(".JPEG", ".jpg");
+    let name = jpeg.describe(0).unwrap().name.to_owned();
     assert!(std::fs::read(back.join(name)).unwrap() == jpeg.stored(0).unwrap());
     let (code, text) = call(&["verify", d, "--decode"]);
     assert!(code == 0, "{text}");

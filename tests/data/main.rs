@@ -16,6 +16,8 @@ mod hostile;
 mod images;
 mod jpeg;
 mod jpeg_forms;
+mod labels;
+mod layouts;
 mod loading;
 mod packing;
 #[cfg(feature = "parquet")]

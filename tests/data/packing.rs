@@ -63,7 +63,7 @@ fn labels_depth_extensions_and_order() {
     let dataset = Dataset::open(&tmp.path().join("out")).unwrap();
     assert_eq!(dataset.classes(), ["Ant", "empty", "mole", "zebra"]);
     let records: Vec<_> = (0..dataset.len()).map(|i| dataset.record(i).unwrap()).map(|p| (p.global_id, p.label, p.name)).collect();
-    assert_eq!(records, [(0, 0, "Ant/b.JpG"), (1, 0, "Ant/c.png"), (2, 2, "mole/named_wrongly.jpeg"), (3, 3, "zebra/deep/er/a.JPEG")]);
+    assert_eq!(records, [(0, 0, "Ant/b.jpg"), (1, 0, "Ant/c.png"), (2, 2, "mole/named_wrongly.jpg"), (3, 3, "zebra/deep/er/a.jpg")]);
     // Measured mean and deviation, against plain floating point.
     let all: Vec<u8> = (0..4).flat_map(|i| dataset.record(i).unwrap().pixels.to_vec()).collect();
     for c in 0..3 {

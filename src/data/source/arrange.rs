@@ -1,5 +1,6 @@
 //! From what a source meets, in whatever order, to a listing in the order of an ImageFolder.
 
+use super::naming::{NO_CLASS, name_records};
 use super::{Kind, Listing, Place, SourceFile, Store};
 use crate::data::format::MOST_CLASSES;
 use crate::error::{Error, Result};
@@ -37,20 +38,14 @@ impl Found {
         rank
     }
 
-    pub fn name(&self, class: u32) -> &str {
-        &self.classes[class as usize]
+    /// An image of a class; `path` as the source has it: the rule of [`super::naming`] makes the record's name of it.
+    pub fn add(&mut self, class: u32, path: &str, place: Place, trouble: Option<String>) {
+        self.files.push(SourceFile { path: path.to_owned(), label: class, place, trouble });
     }
 
-    /// A picture of a class; `name` without the class.
-    pub fn add(&mut self, class: u32, name: &str, place: Place, trouble: Option<String>) {
-        let path = format!("{}/{name}", self.classes[class as usize]);
-        let too_long = (path.len() > usize::from(u16::MAX)).then(|| "a path longer than 65535 bytes".to_owned());
-        self.files.push(SourceFile { path, label: class, place, trouble: trouble.or(too_long) });
-    }
-
-    /// A picture that cannot be packed because it has no class.
-    pub fn add_without_class(&mut self, name: &str, place: Place, trouble: String) {
-        self.files.push(SourceFile { path: name.to_owned(), label: 0, place, trouble: Some(trouble) });
+    /// An image that cannot be packed because it has no class.
+    pub fn add_without_class(&mut self, path: &str, place: Place, trouble: String) {
+        self.files.push(SourceFile { path: path.to_owned(), label: NO_CLASS, place, trouble: Some(trouble) });
     }
 
     /// Sorts classes and pictures. `numbered`: the classes are numbers and keep their order.
@@ -62,14 +57,14 @@ impl Found {
             return Err(Error::data(format!("{} classes, above {MOST_CLASSES}", self.classes.len())).at(origin));
         }
         if let Some(class) = self.classes.iter().find(|class| !is_folder(class)) {
-            return Err(Error::data(format!("a class named {class:?}"))
+            return Err(Error::data(format!("a class named \"{}\"", shown(class)))
                 .at(origin)
                 .because("names of classes become folders: their parts are neither empty nor . nor .., and hold no zero byte")
                 .next("rename it, or look for a wrong column"));
         }
         if self.files.is_empty() {
             let classes = if self.classes.is_empty() { String::new() } else { format!(" in {} classes", self.classes.len()) };
-            return Err(Error::data(format!("no pictures (.jpg, .jpeg, .png){classes}")).at(origin).next(next));
+            return Err(Error::data(format!("no images (.jpg, .jpeg, .png){classes}")).at(origin).next(next));
         }
         if !numbered {
             let mut order: Vec<u32> = (0..self.classes.len() as u32).collect();
@@ -80,13 +75,18 @@ impl Found {
             }
             self.classes.sort_unstable();
             for file in &mut self.files {
-                file.label = rank.get(file.label as usize).copied().unwrap_or(0);
+                file.label = rank.get(file.label as usize).copied().unwrap_or(NO_CLASS);
             }
         }
         // Of two of one name the first in the archive comes first.
-        self.files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+        self.files = name_records(self.files, &self.classes);
+        for file in &mut self.files {
+            if file.path.len() > usize::from(u16::MAX) {
+                file.trouble.get_or_insert_with(|| "a path longer than 65535 bytes".to_owned());
+            }
+        }
         for i in 1..self.files.len() {
-            if self.files[i].path == self.files[i - 1].path {
+            if self.files[i].path == self.files[i - 1].path && self.files[i - 1].label != NO_CLASS {
                 self.files[i].trouble.get_or_insert_with(|| "the same name a second time".to_owned());
             }
         }
@@ -94,16 +94,26 @@ impl Found {
         for file in &self.files {
             filled.get_mut(file.label as usize).into_iter().for_each(|f| *f = true);
         }
+        self.files.iter_mut().filter(|f| f.label == NO_CLASS).for_each(|f| f.label = 0);
         let empty: Vec<&str> = self.classes.iter().zip(&filled).filter(|(_, filled)| !**filled).map(|(c, _)| c.as_str()).collect();
         if !empty.is_empty() {
             let names = empty.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-            self.notes.push(format!("{} classes hold no pictures and still count as classes: {names}", empty.len()));
+            self.notes.push(format!("{} classes hold no images and still count as classes: {}", empty.len(), shown(&names)));
         }
         if self.ignored > 0 {
-            self.notes.push(format!("{} files that do not end like a picture (.jpg, .jpeg, .png) are ignored", self.ignored));
+            self.notes.push(format!("{} files that do not end like an image (.jpg, .jpeg, .png) are ignored", self.ignored));
         }
         Ok(Listing { kind, store, classes: self.classes, words: Vec::new(), files: self.files, notes: self.notes })
     }
+}
+
+/// Text from a file, for a message: at most 60 characters, on one line, without what steers a terminal.
+pub fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(60).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+    if text.chars().nth(60).is_some() {
+        out.push_str("...");
+    }
+    out
 }
 
 /// Whether `class` is a folder, or several, below the one it is put in.
@@ -111,21 +121,15 @@ pub fn is_folder(class: &str) -> bool {
     class.split('/').all(|part| !matches!(part, "" | "." | "..")) && !class.contains('\0')
 }
 
-/// The rest of `path` behind the folder named as its class, or behind the folder of a split, or all of it: so that lists and archives
-/// with other folders above give the record names of an ImageFolder. Parts that lead out are dropped.
-pub fn below_class<'a>(path: &'a str, class: &str) -> String {
-    let parts: Vec<&'a str> = path.split('/').filter(|p| !matches!(*p, "" | "." | "..")).collect();
-    let folders = parts.len().saturating_sub(1);
-    let split = |p: &&str| matches!(*p, "train" | "val" | "validation");
-    let from = parts[..folders].iter().rposition(|p| *p == class).or_else(|| parts[..folders].iter().rposition(split)).map_or(0, |i| i + 1);
-    parts[from..].join("/")
-}
-
 /// The WordNet id in a picture's name, `n01440764_10026.JPEG` or `ILSVRC2012_val_00000293_n01440764.JPEG`.
 pub fn wnid(name: &str) -> Option<&str> {
-    let is_wnid = |s: &&str| s.len() == 9 && s.starts_with('n') && s[1..].bytes().all(|b| b.is_ascii_digit());
     let stem = super::stem(name);
-    stem.split('_').next().filter(is_wnid).or_else(|| stem.rsplit('_').next().filter(is_wnid))
+    stem.split('_').next().filter(|s| is_wnid(s)).or_else(|| stem.rsplit('_').next().filter(|s| is_wnid(s)))
+}
+
+/// `n` and eight digits.
+pub fn is_wnid(text: &str) -> bool {
+    text.len() == 9 && text.starts_with('n') && text[1..].bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Names for classes that a source only numbers: the WordNet ids in the names of their pictures, where each class has exactly one.
@@ -148,11 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_as_an_image_folder_gives_them() {
-        assert_eq!(below_class("val/ILSVRC2012_val_1.JPEG", "n01"), "ILSVRC2012_val_1.JPEG");
-        assert_eq!(below_class("/data/train/n01/a/b.jpg", "n01"), "a/b.jpg");
-        assert_eq!(below_class("../x.jpg", "n01"), "x.jpg");
-        assert_eq!(below_class("n01", "n01"), "n01");
+    fn wordnet_ids_are_found_in_names() {
         assert_eq!(wnid("d/n01440764_10026.JPEG"), Some("n01440764"));
         assert_eq!(wnid("ILSVRC2012_val_00000293_n01440764.JPEG"), Some("n01440764"));
         assert_eq!(wnid("n0144076_1.JPEG"), None);

@@ -2,11 +2,14 @@
 //! archives; or an archive of class folders (of several, parts of one dataset). Tars and zips alike, see [`super::container`].
 //!
 //! The inner tars are not copied out: their members are byte ranges of the outer file. What could hold images and is not read is an
-//! error or a note, never dropped. [`super::class_tar_names`] decides between the names of several archives and the folders in them.
+//! error or a note, never dropped. [`super::class_tar_names`] decides between the names of several archives and the folders in them, and
+//! [`super::archive_folders`] what the folders mean, when all names are known.
 
-use super::arrange::{Found, below_class, is_folder};
+use super::archive_folders::Folders;
+use super::arrange::{Found, is_folder, shown};
 use super::class_tar_names::{Contents, named_by_archives};
 use super::container::{Archive, Member, hidden};
+use super::splits::Part;
 use super::{Kind, Listing, Store, is_picture, stem};
 use crate::error::{Error, Result};
 use std::path::PathBuf;
@@ -38,8 +41,8 @@ struct Seen {
 /// Lists the images of `archives`, in that order. Of several, each one without class tars or folders in it is a class of its own.
 ///
 /// # Errors
-/// `Data` when an archive is damaged, naming file and byte, or holds no images in classes.
-pub fn list(archives: Vec<PathBuf>) -> Result<Listing> {
+/// `Data` when an archive is damaged, naming file and byte, or holds no images in classes; `Usage` where names have two readings.
+pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
     let mut seen = Seen::default();
     for (index, path) in archives.iter().enumerate() {
         seen.archive(&Archive::open(path)?, index as u32)?;
@@ -71,28 +74,40 @@ pub fn list(archives: Vec<PathBuf>) -> Result<Listing> {
         seen.notes.push(format!("{} tars inside hold no images and are no classes, such as {first}", empty.len()));
     }
     let stems: Vec<String> = archives.iter().map(|p| stem(&p.to_string_lossy()).to_owned()).collect();
+    let usable = |i: &&Image| i.tar.is_none() && i.member.trouble.is_none() && i.member.name.contains('/');
+    let names: Vec<&str> = if own { Vec::new() } else { seen.images.iter().filter(usable).map(|i| i.member.name.as_str()).collect() };
+    let folders = Folders::of(&names, part, &origin)?;
+    // Inner tars, then the archives themselves where each is a class.
+    let classes: Vec<&str> = seen.tars.iter().map(|(name, _)| stem(name)).chain(stems.iter().map(String::as_str)).collect();
+    let class_of = |image: &Image| match image.tar {
+        Some(tar) => Some(tar as usize),
+        None => own.then_some(seen.tars.len() + image.archive as usize),
+    };
+    let inside = all_inside(&classes, &seen.images, &class_of);
     let mut stray: Vec<&Image> = Vec::new();
     for image in &seen.images {
-        let class = match image.tar {
-            Some(tar) => stem(&seen.tars[tar as usize].0),
-            None if own => &stems[image.archive as usize],
-            None if image.member.name.contains('/') => folder_class(&image.member.name),
-            None => {
-                stray.push(image);
+        let (member, place) = (&image.member, image.member.place(image.archive));
+        let (class, path) = match (class_of(image), folders.class(&member.name)) {
+            (Some(c), _) => (classes[c], if inside[c] { member.name.clone() } else { format!("{}/{}", classes[c], member.name) }),
+            (None, Some((class, path))) => (class, path.to_owned()),
+            (None, None) if member.trouble.is_some() => ("", String::new()),
+            (None, None) => {
+                if !member.name.contains('/') {
+                    stray.push(image); // those of other splits are counted already
+                }
                 continue;
             }
         };
-        let (member, place) = (&image.member, image.member.place(image.archive));
         if is_folder(class) {
             let class = found.class(class);
-            let name = below_class(&member.name, found.name(class));
-            found.add(class, &name, place, member.trouble.clone());
+            found.add(class, &path, place, member.trouble.clone());
         } else {
             // Its name leads out of the archive, and must not make a class.
-            let trouble = member.trouble.clone().unwrap_or_else(|| format!("in a folder named {class:?}"));
+            let trouble = member.trouble.clone().unwrap_or_else(|| format!("in a folder named \"{}\"", shown(class)));
             found.add_without_class(&member.name, place, trouble);
         }
     }
+    found.notes.extend(folders.notes);
     if let Some(image) = stray.iter().find(|i| i.member.after_zeros.is_some()) {
         return Err(Error::data(format!("{} lies in no class, after zeros that do not end the archive", image.member.name))
             .at(format!("{}, byte {}", archives[image.archive as usize].display(), image.member.after_zeros.unwrap_or(0)))
@@ -169,10 +184,21 @@ impl Seen {
     }
 }
 
+/// For each class that is an archive of its own, whether all its images lie in a folder called like it: that is the class's folder then.
+fn all_inside(classes: &[&str], images: &[Image], class_of: &dyn Fn(&Image) -> Option<usize>) -> Vec<bool> {
+    let mut all = vec![true; classes.len()];
+    for image in images {
+        if let Some(c) = class_of(image) {
+            all[c] &= image.member.name.split_once('/').is_some_and(|(folder, _)| folder == classes[c]);
+        }
+    }
+    all
+}
+
 /// `train/n01440764/x.JPEG`: the folder behind that of the split; otherwise the first one.
 fn folder_class(name: &str) -> &str {
     let parts: Vec<&str> = name.split('/').collect();
     let folders = &parts[..parts.len() - 1];
-    let split = folders.iter().position(|p| matches!(*p, "train" | "val" | "validation"));
+    let split = folders.iter().position(|p| Part::of_folder(p).is_some());
     split.and_then(|i| folders.get(i + 1)).or(folders.first()).copied().unwrap_or(name)
 }

@@ -1,9 +1,11 @@
 //! Which layout an input is, by looking; and the label files and class names that lie beside it.
 
-use super::container::Archive;
-use super::image_folder::{self, children};
+use super::arrange::shown;
+use super::columns::Wanted;
 use super::labels::{self, Names};
-use super::{Listing, class_tar, flat, is_picture, list, webdataset};
+use super::readings::{Looked, Seek};
+use super::splits::Part;
+use super::{Listing, class_tar, flat, image_folder, list, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -48,7 +50,7 @@ impl Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceOptions {
     pub kind: Option<Kind>,
-    /// The development kit, `LOC_val_solution.csv`, or a list of two columns.
+    /// The development kit, `LOC_val_solution.csv`, or a list of images and classes.
     pub labels: Option<PathBuf>,
     /// Lines of a class name and the words for it.
     pub class_names: Option<PathBuf>,
@@ -60,71 +62,102 @@ pub struct SourceOptions {
     pub scratch: Option<PathBuf>,
 }
 
-/// Label files that are looked for beside the pictures, and files of class names.
-const LABELS: [&str; 6] = [
-    "LOC_val_solution.csv",
-    "ILSVRC2012_devkit_t12.tar.gz",
-    "ILSVRC2012_devkit_t12.tar",
-    "ILSVRC2012_devkit_t12",
-    "val_list.txt",
-    "val.txt",
-];
+/// Files of class names that are looked for beside the images.
 const NAMES: [&str; 5] =
     ["LOC_synset_mapping.txt", "synset_words.txt", "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12"];
-const KAGGLE: [&str; 2] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
-/// Members of a tar that are looked at to tell what it is.
-const LOOKED_AT: usize = 64;
+const KITS: [&str; 3] = ["ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12"];
+const NO_LABELS: &str = "--labels FILE: a list of lines IMAGE CLASS, LOC_val_solution.csv, or ILSVRC2012_devkit_t12.tar.gz";
 
 /// Lists `input`, as the kind that was asked for or that it looks like.
 ///
 /// # Errors
-/// `Data` when nothing is there, it cannot be read, or labels are needed and not found.
+/// `Data` when nothing is there, it cannot be read, or labels are needed and not found; `Usage` when something that was given is of no
+/// use for this source, or the input can be read in several ways.
 pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listing> {
     if !input.exists() {
         return Err(Error::data("no such folder or file").at(input.display().to_string()).next("check --input"));
     }
     let beside: Vec<PathBuf> =
         if input.is_dir() { vec![input.to_owned()] } else { input.parent().map(Path::to_owned).into_iter().collect() };
-    let names = match &options.class_names {
-        Some(path) => Some(labels::read_names(path)?),
-        None => find(&beside, &NAMES).map(|path| labels::read_names(&path)).transpose()?,
+    let names_path = options.class_names.clone().or_else(|| find(&beside, NAMES.iter()));
+    let names = names_path.as_deref().map(labels::read_names).transpose()?;
+    let wanted = Wanted { image: options.image_column.as_deref(), label: options.label_column.as_deref(), split };
+    let seek = Seek { part: Part::from(split), wanted, labels: options.labels.is_some() };
+    let (looked, notes) = match options.kind {
+        Some(kind) => (Looked::as_kind(input, kind, &seek)?, Vec::new()),
+        None => Looked::at(input, &seek)?,
     };
-    let found = match options.kind {
-        Some(kind) => Looked::as_kind(input, kind, split)?,
-        None => Looked::at(input, split, options.labels.is_some())?,
+    looked.refuse_unused(input, options)?;
+    let mut listing = match listed(&looked, options, names.as_ref(), &wanted, &beside) {
+        // Names that merely lie there may be of other classes; those that were given may not.
+        Err(first) if names.is_some() && options.class_names.is_none() => {
+            listed(&looked, options, None, &wanted, &beside).map_err(|_| first)?
+        }
+        listing => listing?,
     };
-    if !matches!(found, Looked::Tables(_)) && (options.image_column.is_some() || options.label_column.is_some()) {
-        return Err(Error::usage("--image-column and --label-column are for tables (Parquet files)")
-            .at(input.display().to_string())
-            .next("leave them out, or give .parquet files"));
-    }
-    let read_labels = |at: &Path| -> Result<labels::Labels> {
-        let path =
-            options.labels.clone().or_else(|| find(&beside, &LABELS)).or_else(|| find(&[at.parent().unwrap_or(at).to_owned()], &LABELS));
-        let path = path.ok_or_else(|| {
-            Error::data("pictures without classes, and no labels for them")
-                .at(at.display().to_string())
-                .because("the original validation pictures lie in no class folders; their labels are a file of their own")
-                .next("--labels ILSVRC2012_devkit_t12.tar.gz, LOC_val_solution.csv, or a list of lines PICTURE CLASS")
-        })?;
-        labels::read(&path, names.as_ref())
-    };
-    let mut listing = match found {
-        Looked::Folder(root) => image_folder::list(&root),
-        Looked::Flat(root) => flat::folder(&root, &read_labels(&root)?),
-        Looked::ClassTars(archives) => class_tar::list(archives),
-        Looked::FlatTar(path) => flat::tar(&path, &read_labels(&path)?),
-        Looked::Samples(archives) => webdataset::list(archives, names.as_ref()),
-        Looked::List(path) => list::list(&path, names.as_ref()),
-        Looked::Tables(tables) => parquet(tables, names.as_ref(), options),
-    }?;
+    listing.notes.extend(notes);
     if let Some(names) = names {
         let words: std::collections::HashMap<String, String> = names.into_iter().collect();
+        let known = listing.classes.iter().filter(|c| words.contains_key(*c)).count();
+        if let (0, Some(given)) = (known, &options.class_names) {
+            return Err(Error::usage("--class-names holds none of the classes of this source")
+                .at(given.display().to_string())
+                .because(format!("the first class is \"{}\"", shown(listing.classes.first().map_or("", String::as_str))))
+                .next("leave --class-names out, or give the file of this dataset: lines of a class name and words for it"));
+        }
         if listing.classes.iter().any(|c| words.get(c).is_some_and(|w| !w.is_empty())) {
             listing.words = listing.classes.iter().map(|c| words.get(c).cloned().unwrap_or_default()).collect();
         }
+        if let (true, Some(path)) = (known > 0, names_path) {
+            listing.notes.push(format!("class names from {}: they know {known} of {} classes", path.display(), listing.classes.len()));
+        }
     }
     Ok(listing)
+}
+
+fn listed(looked: &Looked, options: &SourceOptions, names: Option<&Names>, wanted: &Wanted<'_>, beside: &[PathBuf]) -> Result<Listing> {
+    let part = Part::from(wanted.split);
+    let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool| -> Result<labels::Labels> {
+        let path = options.labels.clone().or_else(|| labels_beside(at, beside, part)).ok_or_else(|| {
+            Error::data("images without classes, and no labels for them")
+                .at(at.display().to_string())
+                .because("they lie in no folders that say a class, and no label file lies beside them")
+                .next(NO_LABELS)
+        })?;
+        labels::read(&path, names, wanted, there)
+    };
+    match looked {
+        Looked::Folder(root) => image_folder::list(root),
+        Looked::Flat(root) => flat::folder(root, &|there| labels_of(root, there)),
+        Looked::ClassTars(archives) => class_tar::list(archives.clone(), part),
+        Looked::FlatTar(path) => flat::tar(path, &|there| labels_of(path, there)),
+        Looked::Samples(archives) => webdataset::list(archives.clone(), names),
+        Looked::List(path) => list::list(path, names, wanted),
+        Looked::Tables(tables) => parquet(tables.clone(), names, options),
+    }
+}
+
+/// The label file of a split that lies beside the images: in their folder, above it, or in the input.
+pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Option<PathBuf> {
+    let mut folders = vec![at.to_owned()];
+    folders.extend(at.parent().map(Path::to_owned));
+    folders.extend(more.iter().cloned());
+    folders.retain(|f| f.is_dir());
+    let words: &[&str] = match part {
+        Part::Train => &["train", "training"],
+        Part::Val => &["val", "validation", "valid"],
+        Part::Test => &["test"],
+    };
+    let kits = if part == Part::Val { &KITS[..] } else { &[] };
+    let ends = ["_annotations.txt", "_list.txt", ".txt", "_labels.txt", ".csv", "_labels.csv", "_list.csv", "_annotations.csv"];
+    let lists = words.iter().flat_map(|w| ends.iter().map(move |e| format!("{w}{e}")));
+    let all: Vec<String> = [format!("LOC_{}_solution.csv", part.name())]
+        .into_iter()
+        .chain(kits.iter().map(|k| (*k).to_owned()))
+        .chain(lists)
+        .chain(["labels.csv".to_owned()])
+        .collect();
+    find(&folders, all.iter())
 }
 
 #[cfg(feature = "parquet")]
@@ -145,150 +178,19 @@ fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: &SourceOptions) -> Result
         .next("cargo build --release --features parquet"))
 }
 
-fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
-    folders.iter().flat_map(|f| names.iter().map(|n| f.join(n))).find(|p| p.exists())
+fn find<N: AsRef<str>>(folders: &[PathBuf], names: impl Iterator<Item = N> + Clone) -> Option<PathBuf> {
+    folders.iter().flat_map(|f| names.clone().map(|n| f.join(n.as_ref()))).find(|p| p.exists())
 }
 
-/// What an input is, with the paths that matter.
-enum Looked {
-    Folder(PathBuf),
-    Flat(PathBuf),
-    ClassTars(Vec<PathBuf>),
-    FlatTar(PathBuf),
-    Samples(Vec<PathBuf>),
-    Tables(Vec<PathBuf>),
-    List(PathBuf),
-}
-
-impl Looked {
-    /// `labelled`: the user gave labels.
-    fn at(input: &Path, split: Split, labelled: bool) -> Result<Self> {
-        if !input.is_dir() {
-            let extension = input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            return match extension.as_str() {
-                "parquet" => Ok(Self::Tables(vec![input.to_owned()])),
-                "txt" | "lst" | "csv" | "tsv" => Ok(Self::List(input.to_owned())),
-                _ => Self::tars(vec![input.to_owned()]),
-            };
-        }
-        if let Some(kaggle) = kaggle(input, split) {
-            return kaggle;
-        }
-        let original = input.join(format!("ILSVRC2012_img_{}.tar", split.name()));
-        if original.is_file() {
-            return Self::tars(vec![original]);
-        }
-        let tables = files(input, &["parquet"], split)?;
-        if !tables.is_empty() {
-            return Ok(Self::Tables(tables));
-        }
-        let below = input.join(split.name());
-        if below.is_dir() {
-            return Self::at(&below, split, labelled);
-        }
-        let (mut folders, mut pictures) = (false, false);
-        for (name, is_dir) in children(input)? {
-            folders |= is_dir;
-            pictures |= !is_dir && is_picture(&name);
-        }
-        let tars = files(input, &["tar", "zip"], split)?;
-        if !tars.is_empty() && !pictures {
-            return Self::tars(tars);
-        }
-        let beside = |dir: &Path| find(&[dir.to_owned(), dir.parent().unwrap_or(dir).to_owned()], &LABELS).is_some();
-        let list = ["_list.txt", ".txt"].iter().map(|end| input.join(format!("{}{end}", split.name()))).find(|p| p.is_file());
-        match list {
-            Some(list) if !folders => Ok(Self::List(list)),
-            _ if pictures && !folders && (labelled || beside(input)) => Ok(Self::Flat(input.to_owned())),
-            _ => Ok(Self::Folder(input.to_owned())),
-        }
+/// The split that the name of an input says, as `val` or `ILSVRC2012_img_val.tar` do.
+pub fn split_named(input: &Path) -> Option<Part> {
+    let real = input.canonicalize().ok()?;
+    let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
+    if !real.is_dir() {
+        return Part::of_file(&name(&real)?);
     }
-
-    /// As the user says that it is.
-    fn as_kind(input: &Path, kind: Kind, split: Split) -> Result<Self> {
-        let below = input.join(split.name());
-        let root = if below.is_dir() { below } else { input.to_owned() };
-        let original = root.join(format!("ILSVRC2012_img_{}.tar", split.name()));
-        let archives = || match () {
-            () if original.is_file() => Ok(vec![original.clone()]),
-            () if root.is_dir() => some(files(&root, &["tar", "zip"], split)?, &root, "no .tar or .zip files in it"),
-            () => Ok(vec![root.clone()]),
-        };
-        match kind {
-            Kind::Folder => Ok(Self::Folder(root)),
-            Kind::Flat => Ok(Self::Flat(root)),
-            Kind::TrainTar => archives().map(Self::ClassTars),
-            Kind::ValTar => match &archives()?[..] {
-                [one] => Ok(Self::FlatTar(one.clone())),
-                several => Err(Error::usage(format!("{} tars in it", several.len()))
-                    .at(root.display().to_string())
-                    .next("give the archive itself")),
-            },
-            Kind::Webdataset => archives().map(Self::Samples),
-            Kind::List => Ok(Self::List(root)),
-            Kind::Parquet if root.is_dir() => some(files(&root, &["parquet"], split)?, &root, "no .parquet files in it").map(Self::Tables),
-            Kind::Parquet => Ok(Self::Tables(vec![root])),
-            Kind::Kaggle => kaggle(input, split).unwrap_or_else(|| {
-                Err(Error::data("not Kaggle's tree (no ILSVRC/Data/CLS-LOC)")
-                    .at(input.display().to_string())
-                    .next("give the folder that holds ILSVRC"))
-            }),
-        }
-    }
-
-    /// Tars by what is in the first of them.
-    fn tars(archives: Vec<PathBuf>) -> Result<Self> {
-        let first = archives.first().cloned().unwrap_or_default();
-        let (mut names, mut enough) = (Vec::new(), false);
-        let looked = Archive::open(&first)?.members(&mut |member| {
-            names.push(member.name);
-            enough = names.len() >= LOOKED_AT;
-            if enough { Err(Error::data("seen enough")) } else { Ok(()) }
-        });
-        if !enough {
-            looked?;
-        }
-        let has = |end: &str| names.iter().any(|n| n.ends_with(end));
-        let flat = names.iter().filter(|n| is_picture(n)).all(|n| !n.contains('/'));
-        Ok(match archives.len() {
-            _ if has(".cls") || has(".json") => Self::Samples(archives),
-            1 if flat && !has(".tar") => Self::FlatTar(first),
-            _ => Self::ClassTars(archives),
-        })
-    }
-}
-
-/// Kaggle's tree, if it is one.
-fn kaggle(input: &Path, split: Split) -> Option<Result<Looked>> {
-    let root = KAGGLE.iter().map(|k| input.join(k).join(split.name())).find(|p| p.is_dir())?;
-    Some(match split {
-        Split::Train => Ok(Looked::Folder(root)),
-        // Some have sorted the validation pictures into class folders themselves.
-        Split::Val => children(&root).map(|c| if c.iter().any(|(_, is_dir)| *is_dir) { Looked::Folder(root) } else { Looked::Flat(root) }),
-    })
-}
-
-/// The files of some extensions in `dir`, its folder `data` or that of the split, sorted; if some bear the name of a split, those of this one.
-fn files(dir: &Path, extensions: &[&str], split: Split) -> Result<Vec<PathBuf>> {
-    let words: &[&str] = if split == Split::Train { &["train"] } else { &["val", "validation", "valid"] };
-    let mut folders = vec![dir.to_owned()];
-    folders.extend(words.iter().chain(&["data"]).map(|w| dir.join(w)).filter(|d| d.is_dir()));
-    for folder in folders {
-        let of_split = |name: &str, words: &[&str]| words.iter().any(|w| name.split(|c: char| !c.is_ascii_alphabetic()).any(|p| p == *w));
-        let ends = |name: &str| name.rsplit_once('.').is_some_and(|(_, end)| extensions.iter().any(|e| end.eq_ignore_ascii_case(e)));
-        let mut names: Vec<String> = children(&folder)?.into_iter().filter(|(n, is_dir)| !is_dir && ends(n)).map(|(n, _)| n).collect();
-        names.retain(|n| !n.contains("devkit"));
-        if names.iter().any(|n| of_split(n, &["train", "val", "validation", "valid", "test"])) {
-            names.retain(|n| of_split(n, words));
-        }
-        if !names.is_empty() {
-            names.sort_unstable();
-            return Ok(names.into_iter().map(|n| folder.join(n)).collect());
-        }
-    }
-    Ok(Vec::new())
-}
-
-fn some(files: Vec<PathBuf>, root: &Path, otherwise: &str) -> Result<Vec<PathBuf>> {
-    if files.is_empty() { Err(Error::data(otherwise).at(root.display().to_string()).next("check --input and --source")) } else { Ok(files) }
+    let own = name(&real)?;
+    // `val/images`
+    let above = || if super::layout::says_nothing(&own) { Part::of_folder(&name(real.parent()?)?) } else { None };
+    Part::of_folder(&own).or_else(above)
 }

@@ -43,15 +43,11 @@ pub fn labels(path: &Path) -> Result<Labels> {
     for (i, line) in truth.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let class = line.trim().parse::<u32>().ok().and_then(|id| by_id.get(&id));
         let class = *class.ok_or_else(|| {
-            Error::data(format!(
-                "line {}: \"{}\" is the ILSVRC2012_ID of no class",
-                i + 1,
-                line.trim().chars().take(40).collect::<String>()
-            ))
-            .at(format!("{}: {TRUTH}", path.display()))
-            .because("a label file of another kit, or a damaged one")
+            Error::data(format!("line {}: \"{}\" is the ILSVRC2012_ID of no class", i + 1, super::arrange::shown(line.trim())))
+                .at(format!("{}: {TRUTH}", path.display()))
+                .because("a label file of another kit, or a damaged one")
         })?;
-        labels.insert(&format!("ILSVRC2012_val_{:08}", i + 1), class)?;
+        labels.insert(&format!("ILSVRC2012_val_{:08}", i + 1), Some(class))?;
     }
     Ok(labels)
 }

@@ -1,85 +1,100 @@
-//! Pictures that do not lie in classes: `ILSVRC2012_img_val.tar`, or a folder such as Kaggle's `val`. Their labels are read beside them.
+//! Images that do not lie in classes: `ILSVRC2012_img_val.tar`, or a folder such as Kaggle's `val` or Tiny-ImageNet's `val/images`. Their
+//! labels are read beside them, or as `--labels` says.
 
 use super::arrange::Found;
 use super::container::{Archive, hidden};
-use super::image_folder::children;
-use super::labels::Labels;
+use super::image_folder::walk;
+use super::labels::{self, Labels};
 use super::{Kind, Listing, Place, Store, is_picture};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use std::collections::HashSet;
 use std::path::Path;
 
-const NEXT: &str = "give the archive or folder that holds the validation pictures themselves";
+const NEXT: &str = "give the archive or folder that holds the images themselves";
 
-/// Lists the pictures directly in `folder`.
+/// Reads the labels; it is told which images are there, by [`labels::key`].
+pub type ReadLabels<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Labels>;
+
+/// Lists the images in `folder`, at any depth.
 ///
 /// # Errors
-/// `Data` when it cannot be read or holds no pictures.
-pub fn folder(folder: &Path, labels: &Labels) -> Result<Listing> {
-    let mut flat = Flat::new(labels);
-    for (name, is_dir) in children(folder)? {
-        if !is_dir {
-            flat.add(&name, |file| Place::File(file.into()), None);
-        }
-    }
-    flat.finish(Kind::Flat, Store::new(folder.to_owned(), Vec::new()), folder)
+/// `Data` when it cannot be read or holds no images; those of the labels.
+pub fn folder(folder: &Path, read: ReadLabels<'_>) -> Result<Listing> {
+    let mut flat = Flat::default();
+    walk(folder, &mut |path, trouble| flat.add(path, Place::File(path.into()), trouble))?;
+    flat.finish(Kind::Flat, Store::new(folder.to_owned(), Vec::new()), folder, read)
 }
 
 /// Lists the images in an archive, at any depth.
 ///
 /// # Errors
-/// `Data` when it is damaged, naming file and byte, or holds no pictures.
-pub fn tar(path: &Path, labels: &Labels) -> Result<Listing> {
-    let mut flat = Flat::new(labels);
+/// `Data` when it is damaged, naming file and byte, or holds no images; those of the labels.
+pub fn tar(path: &Path, read: ReadLabels<'_>) -> Result<Listing> {
+    let mut flat = Flat::default();
     let mut archives = 0u64;
-    let notes = Archive::open(path)?.members(&mut |m| {
+    flat.notes = Archive::open(path)?.members(&mut |m| {
         if !hidden(&m.name) {
             archives += u64::from(m.is_archive());
-            flat.add(&m.name, |_| m.place(0), m.trouble.clone());
+            flat.add(&m.name, m.place(0), m.trouble.clone());
         }
         Ok(())
     })?;
-    flat.found.notes.extend(notes);
     if archives > 0 {
-        flat.found.notes.push(format!("{archives} archives inside {} are not read", path.display()));
+        flat.notes.push(format!("{archives} archives inside {} are not read", path.display()));
     }
-    flat.finish(Kind::ValTar, Store::new(Default::default(), vec![path.to_owned()]), path)
+    flat.finish(Kind::ValTar, Store::new(Default::default(), vec![path.to_owned()]), path, read)
 }
 
-struct Flat<'a> {
-    found: Found,
-    labels: &'a Labels,
-    labelled: usize,
+#[derive(Default)]
+struct Flat {
+    images: Vec<(String, Place, Option<String>)>,
+    ignored: u64,
+    notes: Vec<String>,
 }
 
-impl<'a> Flat<'a> {
-    fn new(labels: &'a Labels) -> Self {
-        Self { found: Found::with_classes(&labels.classes), labels, labelled: 0 }
-    }
-
-    fn add(&mut self, name: &str, place: impl FnOnce(&str) -> Place, trouble: Option<String>) {
-        if !is_picture(name) {
-            self.found.ignored += 1;
-            return;
-        }
-        let last = name.rsplit('/').next().unwrap_or(name);
-        match self.labels.get(name) {
-            Some(class) => {
-                self.labelled += 1;
-                self.found.add(class, last, place(name), trouble);
-            }
-            None => {
-                let file = self.labels.origin.file_name().unwrap_or_default().to_string_lossy();
-                self.found.add_without_class(name, place(name), trouble.unwrap_or_else(|| format!("no label for it in {file}")));
-            }
+impl Flat {
+    fn add(&mut self, path: &str, place: Place, trouble: Option<String>) {
+        if is_picture(path) {
+            self.images.push((path.to_owned(), place, trouble));
+        } else {
+            self.ignored += 1;
         }
     }
 
-    fn finish(mut self, kind: Kind, store: Store, origin: &Path) -> Result<Listing> {
-        self.found.notes.push(format!("labels from {}", self.labels.origin.display()));
-        if self.labelled < self.labels.len() {
-            let missing = self.labels.len() - self.labelled;
-            self.found.notes.push(format!("{missing} of {} labels are of pictures that are not there", self.labels.len()));
+    fn finish(self, kind: Kind, store: Store, origin: &Path, read: ReadLabels<'_>) -> Result<Listing> {
+        let keys: HashSet<&str> = self.images.iter().map(|(path, ..)| labels::key(path)).collect();
+        let labels = read(&|key| keys.contains(key))?;
+        let file = labels.origin.file_name().unwrap_or_default().to_string_lossy();
+        let mut found = Found::with_classes(&labels.classes);
+        found.ignored = self.ignored;
+        found.notes.extend(self.notes);
+        let mut listed = 0;
+        for (path, place, trouble) in &self.images {
+            let place = place.clone();
+            let why = match labels.get(path) {
+                labels::Found::Class(class) => {
+                    listed += 1;
+                    found.add(class, path, place, trouble.clone());
+                    continue;
+                }
+                labels::Found::Unlabelled => format!("listed without a label in {file}"),
+                labels::Found::Missing => format!("no label for it in {file}"),
+                labels::Found::Ambiguous => format!("several lines of {file} may mean it, with different classes"),
+            };
+            listed += usize::from(labels.get(path) == labels::Found::Unlabelled);
+            found.add_without_class(path, place, trouble.clone().unwrap_or(why));
         }
-        self.found.arrange(kind, store, self.labels.numbered, &origin.display().to_string(), NEXT)
+        if listed == 0 && !self.images.is_empty() && labels.len() > 0 {
+            return Err(Error::data(format!("none of the {} images is among the {} of the labels", self.images.len(), labels.len()))
+                .at(labels.origin.display().to_string())
+                .because("labels of other images, or a wrong column: an image is known by its file name without extension")
+                .next("check --labels; --image-column says which column names the images"));
+        }
+        found.notes.push(format!("labels from {}", labels.origin.display()));
+        found.notes.extend(labels.notes.iter().cloned());
+        if listed < labels.len() {
+            found.notes.push(format!("{} of {} labels are of images that are not there", labels.len() - listed, labels.len()));
+        }
+        found.arrange(kind, store, labels.numbered, &origin.display().to_string(), NEXT)
     }
 }

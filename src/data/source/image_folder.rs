@@ -1,89 +1,113 @@
-//! `ROOT/<class>/.../picture.jpg`: the layout of torchvision's ImageFolder and of ImageNet's train folder.
+//! `ROOT/<class>/.../image.jpg`: the layout of torchvision's ImageFolder and of ImageNet's train folder.
 //!
-//! The first folder below the root is the class; pictures may lie at any depth below it. A picture is what ends in .jpg, .jpeg,
-//! .png or the ending of another picture format, in any case; its real type is found later, by content. Other files are counted and
-//! ignored, names starting with a dot too.
+//! The first folder below the root is the class; images may lie at any depth below it. An image is what ends in .jpg, .jpeg, .png or the
+//! ending of another image format, in any case; its real type is found later, by content. Other files are counted and ignored, names
+//! starting with a dot too. A name that is not UTF-8 is a bad image where an image bears it.
 
 use super::arrange::Found;
 use super::{Kind, Listing, Place, Store, is_picture};
 use crate::error::{Error, Result};
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 /// Deeper than this is taken for a loop of links.
 const MAX_DEPTH: usize = 32;
-const NEXT: &str =
-    "give the folder that holds one folder per class: ROOT/<class>/picture.jpg; pictures without class folders need --labels";
+const NEXT: &str = "give the folder that holds one folder per class: ROOT/<class>/image.jpg; images without class folders need --labels";
+const NOT_UTF8: &str = "a name that is not UTF-8, as records have";
 
 /// Lists the tree below `root`.
 ///
 /// # Errors
-/// `Data` when a folder cannot be read, there are no class folders or no pictures, or a name is not UTF-8.
+/// `Data` when a folder cannot be read, or there are no class folders or no images.
 pub fn list(root: &Path) -> Result<Listing> {
     let mut found = Found::default();
     let mut stray = 0u64;
-    let mut classes = Vec::new();
-    for (name, is_dir) in children(root)? {
-        if is_dir {
-            classes.push(name);
-        } else if is_picture(&name) {
+    let mut folders = Vec::new();
+    for child in children(root)? {
+        if child.is_dir {
+            folders.push(child);
+        } else if is_picture(&child.name) {
             stray += 1;
         } else {
             found.ignored += 1;
         }
     }
-    if classes.is_empty() {
-        let what = format!("no class folders ({stray} pictures lie directly in the folder)");
+    if folders.is_empty() {
+        let what = format!("no class folders ({stray} images lie directly in the folder)");
         return Err(Error::data(what).at(root.display().to_string()).next(NEXT));
     }
-    for class in classes {
-        let label = found.class(&class);
-        walk(&root.join(&class), "", label, 0, &mut found)?;
+    for folder in folders {
+        let class = folder.utf8.then(|| found.class(&folder.name));
+        let mut ignored = 0;
+        descend(&root.join(&folder.real), &folder.name, folder.utf8, 0, &mut |path, trouble| {
+            let place = Place::File(path.into());
+            match class {
+                _ if !is_picture(path) => ignored += 1,
+                Some(class) => found.add(class, path, place, trouble),
+                None => found.add_without_class(path, place, trouble.unwrap_or_else(|| NOT_UTF8.to_owned())),
+            }
+        })?;
+        found.ignored += ignored;
     }
     if stray > 0 {
-        found.notes.push(format!("{stray} pictures outside the class folders are ignored"));
+        found.notes.push(format!("{stray} images outside the class folders are ignored"));
     }
     found.arrange(Kind::Folder, Store::new(root.to_owned(), Vec::new()), false, &root.display().to_string(), NEXT)
 }
 
-fn walk(dir: &Path, below: &str, label: u32, depth: usize, found: &mut Found) -> Result<()> {
+/// Calls `each` for every file below `root`, at any depth: its path from there, and why it cannot be used if so.
+///
+/// # Errors
+/// `Data` when a folder cannot be read.
+pub fn walk(root: &Path, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {
+    descend(root, "", true, 0, each)
+}
+
+fn descend(dir: &Path, below: &str, utf8: bool, depth: usize, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::data(format!("folders nested deeper than {MAX_DEPTH}"))
             .at(dir.display().to_string())
             .because("a loop of links"));
     }
-    for (name, is_dir) in children(dir)? {
-        let below = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-        if is_dir {
-            walk(&dir.join(&name), &below, label, depth + 1, found)?;
-        } else if is_picture(&name) {
-            found.add(label, &below, Place::Own, None);
+    for child in children(dir)? {
+        let path = if below.is_empty() { child.name.clone() } else { format!("{below}/{}", child.name) };
+        let utf8 = utf8 && child.utf8;
+        if child.is_dir {
+            descend(&dir.join(&child.real), &path, utf8, depth + 1, each)?;
         } else {
-            found.ignored += 1;
+            each(&path, (!utf8).then(|| NOT_UTF8.to_owned()));
         }
     }
     Ok(())
 }
 
-/// Name and "is a folder" of what lies in `dir`, links followed, dot names left out.
-pub fn children(dir: &Path) -> Result<Vec<(String, bool)>> {
+/// What lies in a folder.
+#[derive(Debug)]
+pub struct Child {
+    /// As text, with replacements where it is none.
+    pub name: String,
+    pub real: OsString,
+    pub utf8: bool,
+    pub is_dir: bool,
+}
+
+/// What lies in `dir`, links followed, dot names left out.
+pub fn children(dir: &Path) -> Result<Vec<Child>> {
     let fail = |e| Error::reading(dir, e);
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        let name = entry.file_name().into_string().map_err(|name| {
-            Error::data(format!("a name that is not UTF-8: {}", name.to_string_lossy()))
-                .at(dir.display().to_string())
-                .next("rename it: names are stored in the shards as UTF-8")
-        })?;
+        let real = entry.file_name();
+        let (name, utf8) = (real.to_string_lossy().into_owned(), real.to_str().is_some());
         if name.starts_with('.') {
             continue;
         }
         let kind = entry.file_type().map_err(fail)?;
-        // What is neither folder nor file (a link that leads nowhere, a pipe) and bears the name of a picture is one that cannot be
+        // What is neither folder nor file (a link that leads nowhere, a pipe) and bears the name of an image is one that cannot be
         // read: reading it says so.
         let kind = if kind.is_symlink() { fs::metadata(entry.path()).map_or(kind, |m| m.file_type()) } else { kind };
-        found.push((name, kind.is_dir()));
+        found.push(Child { name, real, utf8, is_dir: kind.is_dir() });
     }
     Ok(found)
 }

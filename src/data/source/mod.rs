@@ -2,25 +2,35 @@
 //!
 //! A listing is made by one look at names, labels and headers: it says where the bytes of each picture lie (a file, a byte range of an
 //! archive, a row of a table), and they are then read from there by any number of threads in any order. Nothing is unpacked. Records
-//! are named `<class>/<picture>` and sorted as an ImageFolder of the same pictures would be, so every source gives the same shards.
+//! are named by one rule ([`naming`]) and sorted by their names, so every source of the same pictures gives the same shards.
 
+mod archive_folders;
 mod arrange;
 mod class_tar;
 mod class_tar_names;
+mod columns;
 mod container;
 pub mod detect;
 mod devkit;
 mod flat;
 pub mod image_folder;
 mod labels;
+mod layout;
 mod list;
+mod looking;
 mod matlab;
+mod naming;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod peek;
+mod readings;
+mod resolve;
 mod span;
 #[cfg(feature = "parquet")]
 mod spill;
+mod splits;
 mod store;
+mod table;
 mod tar;
 mod tar_header;
 mod tar_zeros;
@@ -28,16 +38,18 @@ mod webdataset;
 mod zip;
 mod zip_name;
 
-pub use detect::{Kind, SourceOptions, open};
+pub use detect::{Kind, SourceOptions, open, split_named};
+pub use splits::Part;
 pub use store::{Place, Store};
 
-/// The first three are what is read; the others are taken up too, so that they are refused by name instead of quietly missing.
-const EXTENSIONS: [&str; 13] = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "pgm"];
+/// JPEG and PNG are what is read; the others are taken up too, so that they are refused by name instead of quietly missing.
+const EXTENSIONS: [&str; 15] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "pgm"];
 
 /// A picture of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// `<class>/<picture>`, with `/` between the parts: the name of the record.
+    /// The name of the record, see [`naming`].
     pub path: String,
     /// Index into [`Listing::classes`].
     pub label: u32,
@@ -59,6 +71,14 @@ pub struct Listing {
     pub files: Vec<SourceFile>,
     /// What a user would want to know: ignored files, empty classes.
     pub notes: Vec<String>,
+}
+
+/// A name and its extension, where that is one of an image: `a.b.JPEG` is `a.b` and `JPEG`, `img.001` has none.
+fn split_extension(name: &str) -> (&str, Option<&str>) {
+    match name.rsplit_once('.') {
+        Some((stem, e)) if is_picture(name) && !stem.is_empty() && !stem.ends_with('/') => (stem, Some(e)),
+        _ => (name, None),
+    }
 }
 
 /// Whether a name ends like a picture's, in any case. The real type is found later, by content.

@@ -13,8 +13,6 @@ const KEPT: usize = 8 << 20;
 /// Where the bytes of a picture lie.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The file of the record's name below the root.
-    Own,
     /// This file below the root.
     File(Box<str>),
     /// Bytes of an archive: its index in the store, from where, how many.
@@ -77,11 +75,10 @@ impl Store {
     ///
     /// # Errors
     /// Why it cannot be read, in words for `bad_images.jsonl`.
-    pub fn read(&self, name: &str, place: &Place, bytes: &mut Vec<u8>) -> Result<(), String> {
+    pub fn read(&self, place: &Place, bytes: &mut Vec<u8>) -> Result<(), String> {
         bytes.clear();
         bytes.shrink_to(KEPT);
         match place {
-            Place::Own => read_file(&self.root.join(name), bytes),
             Place::File(file) => read_file(&self.root.join(&**file), bytes),
             Place::Range { archive, offset, len } => {
                 let path = self.archive(*archive)?;
@@ -118,7 +115,6 @@ impl Store {
     pub fn describe(&self, name: &str, place: &Place) -> String {
         let archive = |i: &u32| self.archives.get(*i as usize).map_or_else(String::new, |p| p.display().to_string());
         match place {
-            Place::Own => self.root.join(name).display().to_string(),
             Place::File(file) => self.root.join(&**file).display().to_string(),
             Place::Range { archive: a, offset, .. } | Place::Zip { archive: a, offset, .. } => {
                 format!("{}, byte {offset} ({name})", archive(a))
@@ -127,12 +123,11 @@ impl Store {
         }
     }
 
-    /// The archive and the place in it, without folders: for reports that should be the same on every machine.
-    pub fn within(&self, place: &Place) -> Option<String> {
+    /// The archive and the place in it, or the file where it is not called like the record; without folders: for reports that should be the same on every machine.
+    pub fn within(&self, name: &str, place: &Place) -> Option<String> {
         let archive = |i: &u32| self.archives.get(*i as usize).and_then(|p| p.file_name()).unwrap_or_default().to_string_lossy();
         match place {
-            Place::Own => None,
-            Place::File(file) => Some(file.to_string()),
+            Place::File(file) => (**file != *name).then(|| file.to_string()),
             Place::Range { archive: a, offset, .. } | Place::Zip { archive: a, offset, .. } => {
                 Some(format!("{}, byte {offset}", archive(a)))
             }

@@ -3,9 +3,9 @@
 //! The parts of a sample follow each other and share the key, which is the name up to the first dot behind the last `/`. A picture whose
 //! label is missing or makes no sense is a bad picture; so is a second one of the same key.
 
-use super::arrange::{Found, below_class};
+use super::arrange::Found;
 use super::container::{Archive, Member, hidden};
-use super::labels::{Names, Resolved, Row};
+use super::resolve::{Names, Resolved, Row};
 use super::{Kind, Listing, Store, is_picture};
 use crate::error::Result;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
                 "json" if member.trouble.is_none() => {
                     let json: Option<serde_json::Value> = serde_json::from_slice(&archive.content(&member, MOST_JSON)?).ok();
                     sample.json = json.and_then(|j| match j.get("label")? {
-                        serde_json::Value::Number(n) => n.as_u64().map(|n| n.to_string()),
+                        serde_json::Value::Number(n) => Some(n.to_string()),
                         serde_json::Value::String(s) => Some(s.clone()).filter(|s| !s.is_empty() && !s.contains('/')),
                         _ => None,
                     });
@@ -83,12 +83,15 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
     let resolved = Resolved::new(&rows, names, &origin)?;
     let mut found = Found::with_classes(&resolved.classes);
     (found.ignored, found.notes) = (ignored, notes);
-    for ((member, archive), &class) in pictures.into_iter().zip(&resolved.labels) {
-        let name = below_class(&member.name, &resolved.classes[class as usize]);
-        found.add(class, &name, member.place(archive), member.trouble);
+    found.notes.extend(resolved.notes);
+    for ((member, archive), class) in pictures.into_iter().zip(&resolved.labels) {
+        match class {
+            Some(class) => found.add(*class, &member.name, member.place(archive), member.trouble),
+            None => unlabelled.push((member, archive)),
+        }
     }
     for (member, archive) in unlabelled {
-        let trouble = member.trouble.clone().unwrap_or_else(|| "no label: KEY.cls or \"label\" in KEY.json".to_owned());
+        let trouble = member.trouble.clone().unwrap_or_else(|| "no label (KEY.cls, or \"label\" in KEY.json), or one below 0".to_owned());
         found.add_without_class(&member.name, member.place(archive), trouble);
     }
     found.arrange(Kind::Webdataset, Store::new(PathBuf::new(), archives), resolved.numbered, &origin.display().to_string(), NEXT)

@@ -10,8 +10,8 @@ mod columns;
 mod labels;
 mod values;
 
-use super::arrange::{Found, below_class, names_by_wnid};
-use super::labels::{Names, most_numbers};
+use super::arrange::{Found, names_by_wnid};
+use super::resolve::{Names, most_numbers};
 use super::store::MAX_FILE;
 use super::{Kind, Listing, Place, Store};
 use crate::data::decode::quietly;
@@ -242,10 +242,7 @@ fn add(found: &mut Found, archive: u32, row: &(u32, u32, Label, String), class: 
     let place = Place::Row { archive, group: *group, row: *row };
     let name = if name.is_empty() { format!("{archive:05}-{group:05}-{row:06}") } else { name.clone() };
     match class {
-        Some(class) => {
-            let name = below_class(&name, found.name(class));
-            found.add(class, &name, place, None);
-        }
+        Some(class) => found.add(class, &name, place, None),
         None => found.add_without_class(&name, place, "no label (-1 or none), as in a test split".to_owned()),
     }
 }

@@ -1,0 +1,140 @@
+//! What folders mean, by their names and what they hold: classes, or the splits of a dataset. One rule for folders on a disk and in archives.
+//!
+//! Folders that all bear names of splits (`train`, `Validation`, `test`, see [`Part`]) are splits. One such name among folders that hold
+//! images in the same way is a class that is called so: CIFAR-100, VOC and COCO have a class `train`. Everything else that mixes the
+//! two has two readings and is an error that shows both.
+
+use super::arrange::shown;
+use super::splits::Part;
+use crate::error::{Error, Result};
+
+/// What a folder holds, as far as it says what the folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Nothing,
+    /// Images, perhaps in folders too.
+    Images,
+    /// Images in folders alone.
+    Below,
+    /// Archives or tables alone.
+    Archives,
+}
+
+/// A folder.
+#[derive(Clone, Debug)]
+pub struct Dir {
+    pub name: String,
+    pub holds: Holds,
+}
+
+/// What the folders beside each other are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading<'a> {
+    /// Each is a class. One of them bears the name of a split, if so.
+    Classes { named: Option<&'a str> },
+    /// They are splits, and this one was asked for.
+    Split(&'a str),
+    /// They are splits, and the one asked for is not there.
+    NoSuchSplit,
+    /// Splits and classes.
+    Mixed,
+}
+
+/// The folders that hold images or archives.
+fn filled(dirs: &[Dir]) -> impl Iterator<Item = &Dir> {
+    dirs.iter().filter(|d| d.holds != Holds::Nothing)
+}
+
+/// Reads the names of `dirs`. `explicit`: the user said that they are class folders; then only splits alone are splits.
+pub fn read(dirs: &[Dir], part: Part, explicit: bool) -> Reading<'_> {
+    let (splits, others): (Vec<&Dir>, Vec<&Dir>) = filled(dirs).partition(|d| Part::of_folder(&d.name).is_some());
+    if splits.is_empty() {
+        return Reading::Classes { named: None };
+    }
+    if others.iter().all(|d| d.holds == Holds::Archives) {
+        let of_this: Vec<&&Dir> = splits.iter().filter(|d| Part::of_folder(&d.name) == Some(part)).collect();
+        return match of_this[..] {
+            [one] => Reading::Split(&one.name),
+            [] => Reading::NoSuchSplit,
+            _ => Reading::Mixed,
+        };
+    }
+    let alike = others.iter().all(|o| splits.iter().all(|s| s.holds == o.holds));
+    match splits[..] {
+        [one] if alike && (one.holds == Holds::Images || others.len() > 1) => Reading::Classes { named: Some(&one.name) },
+        _ if explicit => Reading::Classes { named: None },
+        _ => Reading::Mixed,
+    }
+}
+
+/// The only folder, if it holds nothing but folders, and those look like classes or splits of their own: it lies above them.
+pub fn wrapper(dirs: &[Dir], inner: impl FnOnce(&str) -> Result<Vec<Dir>>) -> Result<Option<(&str, Vec<Dir>)>> {
+    let mut all = filled(dirs);
+    let (Some(one), None) = (all.next(), all.next()) else { return Ok(None) };
+    if one.holds != Holds::Below || Part::of_folder(&one.name).is_some() {
+        return Ok(None);
+    }
+    let inner = inner(&one.name)?;
+    let several = filled(&inner).filter(|d| d.holds != Holds::Archives).count() > 1;
+    let split = filled(&inner).next().is_some_and(|d| Part::of_folder(&d.name).is_some());
+    Ok((several || split).then_some((one.name.as_str(), inner)))
+}
+
+/// A folder whose name says nothing about its images.
+pub fn says_nothing(name: &str) -> bool {
+    let usual = ["images", "image", "imgs", "img", "data", "dataset", "jpegs", "jpg", "pictures", "photos", "jpegimages"];
+    usual.contains(&name.to_ascii_lowercase().as_str()) || Part::of_folder(name).is_some()
+}
+
+/// The named split is not there.
+pub fn no_such_split(dirs: &[Dir], part: Part, origin: &str, archive: bool) -> Error {
+    let there: Vec<String> = filled(dirs).filter(|d| Part::of_folder(&d.name).is_some()).map(|d| shown(&d.name)).collect();
+    let other = there.first().cloned().unwrap_or_default();
+    Error::usage(format!("no split {} here; there are: {}", part.name(), there.join(", ")))
+        .at(origin)
+        .because(format!("--split {} looks for a folder named so (train, training; val, valid, validation, in any case)", part.name()))
+        .next(match archive {
+            true => format!("--split of what is there, or unpack {other} and give it as --input with --split {}", part.name()),
+            false => format!("--split of what is there, or --input {origin}/{other} --split {} to pack that folder as such", part.name()),
+        })
+}
+
+/// Several readings, each with what it comes to and how to say it.
+pub fn ambiguous(origin: &str, readings: &[(String, String)]) -> Error {
+    let what: Vec<&str> = readings.iter().map(|r| r.0.as_str()).collect();
+    let how: Vec<String> = readings.iter().map(|(what, how)| format!("{how} ({})", what.split(':').next().unwrap_or(what))).collect();
+    Error::usage(format!("this may be read as {}", what.join(", or as "))).at(origin).next(how.join("; or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Holds::{Archives, Below, Images, Nothing};
+
+    fn dirs(all: &[(&str, Holds)]) -> Vec<Dir> {
+        all.iter().map(|(name, holds)| Dir { name: (*name).to_owned(), holds: *holds }).collect()
+    }
+
+    #[test]
+    fn classes_and_splits_are_told_apart() {
+        let owed = [
+            (dirs(&[("cat", Images), ("dog", Images)]), Reading::Classes { named: None }),
+            (dirs(&[("bus", Images), ("car", Images), ("train", Images)]), Reading::Classes { named: Some("train") }),
+            (dirs(&[("bus", Below), ("car", Below), ("train", Below)]), Reading::Classes { named: Some("train") }),
+            (dirs(&[("bus", Images), ("train", Images)]), Reading::Classes { named: Some("train") }),
+            (dirs(&[("extra", Below), ("train", Below)]), Reading::Mixed),
+            (dirs(&[("bus", Images), ("car", Images), ("train", Below)]), Reading::Mixed),
+            (dirs(&[("bus", Images), ("train", Images), ("val", Images)]), Reading::Mixed),
+            (dirs(&[("Training", Below), ("Validation", Below), ("devkit", Nothing)]), Reading::Split("Validation")),
+            (dirs(&[("train", Below), ("val", Images), ("tars", Archives)]), Reading::Split("val")),
+            (dirs(&[("train", Archives), ("valid", Archives)]), Reading::Split("valid")),
+            (dirs(&[("train", Below), ("test", Below)]), Reading::NoSuchSplit),
+            (dirs(&[("val", Below), ("validation", Below)]), Reading::Mixed),
+        ];
+        for (dirs, reading) in &owed {
+            assert_eq!(read(dirs, Part::Val, false), *reading, "{dirs:?}");
+        }
+        assert_eq!(read(&owed[5].0, Part::Train, true), Reading::Classes { named: None });
+        assert_eq!(read(&owed[7].0, Part::Train, true), Reading::Split("Training"), "not the level of classes");
+    }
+}

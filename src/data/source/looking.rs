@@ -1,0 +1,169 @@
+//! A look at a folder: what it holds, and which readings of that are possible. Bounded: a folder is looked into until its first image.
+
+use super::arrange::shown;
+use super::columns::Wanted;
+use super::image_folder::{self, Child, children};
+use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
+use super::splits::Part;
+use super::{is_picture, list};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Folders in folders are looked at to this depth.
+const DEPTH: usize = 8;
+
+/// What a folder holds.
+pub struct Look {
+    pub root: PathBuf,
+    pub dirs: Vec<Dir>,
+    pub images: u64,
+    pub files: Vec<String>,
+}
+
+impl Look {
+    /// # Errors
+    /// `Data` when the folder cannot be read.
+    pub fn at(root: &Path) -> Result<Self> {
+        let mut look = Self { root: root.to_owned(), dirs: Vec::new(), images: 0, files: Vec::new() };
+        for child in children(root)? {
+            if child.is_dir {
+                look.dirs.push(Dir { holds: holds(&root.join(&child.real), 0), name: child.name });
+            } else if is_picture(&child.name) {
+                look.images += 1;
+            } else {
+                look.files.push(child.name);
+            }
+        }
+        look.dirs.sort_by(|a, b| a.name.cmp(&b.name));
+        look.files.sort_unstable();
+        Ok(look)
+    }
+
+    /// Folders that hold images.
+    pub fn folders(&self) -> Vec<&Dir> {
+        self.dirs.iter().filter(|d| matches!(d.holds, Holds::Images | Holds::Below)).collect()
+    }
+
+    fn origin(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    /// The folder of the split, if the folders are splits.
+    ///
+    /// # Errors
+    /// `Usage` when the split is not there, or they may be classes too.
+    pub fn split(&self, part: Part, explicit: bool) -> Result<Option<PathBuf>> {
+        match layout::read(&self.dirs, part, explicit) {
+            Reading::Classes { .. } => Ok(None),
+            Reading::Split(name) => Ok(Some(self.root.join(name))),
+            Reading::NoSuchSplit => Err(no_such_split(&self.dirs, part, &self.origin(), false)),
+            Reading::Mixed => {
+                let folders = self.folders();
+                let of_split = folders.iter().find(|d| Part::of_folder(&d.name) == Some(part)).or(folders.first());
+                let of_split = of_split.map_or_else(|| self.root.clone(), |d| self.root.join(&d.name));
+                let readings = [
+                    (self.as_classes(), format!("--source folder --input {}", self.origin())),
+                    (
+                        format!("the split {}: {} with {} images", part.name(), of_split.display(), count(&of_split)),
+                        format!("--input {}", of_split.display()),
+                    ),
+                ];
+                Err(ambiguous(&self.origin(), &readings))
+            }
+        }
+    }
+
+    /// The class folders, in words.
+    pub fn as_classes(&self) -> String {
+        let folders = self.folders();
+        let each: Vec<String> =
+            folders.iter().take(4).map(|d| format!("{} ({} images)", shown(&d.name), count(&self.root.join(&d.name)))).collect();
+        let more = if folders.len() > each.len() { ", ..." } else { "" };
+        format!("{} class folders: {}{more}", folders.len(), each.join(", "))
+    }
+
+    /// Files with one of these endings and no word of `devkit`. If all bear the name of a split, those of this one.
+    ///
+    /// # Errors
+    /// `Usage` when there are some, but of other splits alone.
+    pub fn ending(&self, extensions: &[&str], part: Part) -> Result<Vec<PathBuf>> {
+        let ends = |n: &&String| n.rsplit_once('.').is_some_and(|(_, e)| extensions.iter().any(|x| e.eq_ignore_ascii_case(x)));
+        let all: Vec<&String> = self.files.iter().filter(ends).filter(|n| !n.to_ascii_lowercase().contains("devkit")).collect();
+        let parts: Vec<Option<Part>> = all.iter().map(|n| Part::of_file(n)).collect();
+        let named = parts.iter().flatten().count();
+        // A class may be called train: then most others bear no such name.
+        let classes = named == 1 && all.len() > 2;
+        let take = |p: &Option<Part>| named == 0 || classes || *p == Some(part);
+        let taken: Vec<PathBuf> = all.iter().zip(&parts).filter(|(_, p)| take(p)).map(|(n, _)| self.root.join(n)).collect();
+        if taken.is_empty() && named > 0 && named == all.len() {
+            let mut there: Vec<&str> = parts.iter().flatten().map(|p| p.name()).collect();
+            there.sort_unstable();
+            there.dedup();
+            return Err(Error::usage(format!("no files of the split {} here, of: {}", part.name(), there.join(", ")))
+                .at(self.origin())
+                .because(format!("by their names: {}", all.iter().take(3).map(|n| shown(n)).collect::<Vec<_>>().join(", ")))
+                .next("--split of what is there, or give one file as --input"));
+        }
+        Ok(taken)
+    }
+
+    /// A list of this split in the folder, if what it lists is there.
+    pub fn list(&self, part: Part, wanted: &Wanted<'_>) -> Option<(PathBuf, usize)> {
+        let ends = ["_list.txt", ".txt", "_list.csv", ".csv", ".lst", ".tsv"];
+        let is_list = |n: &&String| {
+            let lower = n.to_ascii_lowercase();
+            ends.iter().any(|e| lower.strip_suffix(e).is_some_and(|stem| Part::of_folder(stem) == Some(part)))
+        };
+        let mut lists = self.files.iter().filter(is_list).map(|n| self.root.join(n));
+        lists.find_map(|path| Some((path.clone(), list::list(&path, None, wanted).ok()?.files.len())))
+    }
+}
+
+/// What a folder holds, looked at until it is clear.
+fn holds(dir: &Path, depth: usize) -> Holds {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Holds::Nothing };
+    let (mut folders, mut archives) = (Vec::new(), false);
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type();
+        let is_dir = match kind {
+            Ok(k) if k.is_symlink() => std::fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()),
+            Ok(k) => k.is_dir(),
+            Err(_) => false,
+        };
+        if is_dir {
+            folders.push(entry.path());
+        } else if is_picture(&name) {
+            return Holds::Images;
+        } else {
+            archives |= [".tar", ".zip", ".parquet"].iter().any(|e| name.to_ascii_lowercase().ends_with(e));
+        }
+    }
+    folders.sort_unstable();
+    let below = folders.iter().filter(|_| depth < DEPTH).map(|f| holds(f, depth + 1)).find(|h| *h != Holds::Nothing);
+    match below {
+        Some(Holds::Images | Holds::Below) => Holds::Below,
+        Some(other) => other,
+        None if archives => Holds::Archives,
+        None => Holds::Nothing,
+    }
+}
+
+/// The images below a folder.
+pub fn count(dir: &Path) -> u64 {
+    let mut images = 0;
+    let _ = image_folder::walk(dir, &mut |path, _| images += u64::from(is_picture(path)));
+    images
+}
+
+/// The subfolders of `dir` and what they hold.
+///
+/// # Errors
+/// `Data` when it cannot be read.
+pub fn dirs(dir: &Path) -> Result<Vec<Dir>> {
+    let folders = children(dir)?.into_iter().filter(|c| c.is_dir);
+    Ok(folders.map(|Child { name, real, .. }| Dir { holds: holds(&dir.join(real), 0), name }).collect())
+}

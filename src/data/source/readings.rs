@@ -1,0 +1,369 @@
+//! What an input is: the readings that are possible, and the one of them that is taken. Two that remain are an error that shows both.
+
+use super::arrange::shown;
+use super::columns::Wanted;
+use super::detect::{Kind, SourceOptions, labels_beside};
+use super::layout::{self, Holds, Reading, ambiguous, says_nothing};
+use super::looking::{Look, count, dirs};
+use super::peek::{MOST_ARCHIVES, Members, holds_images, images_in, one_folder, without_leftovers};
+use super::splits::Part;
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+const KAGGLE: [&str; 3] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC"];
+
+/// What is looked for.
+pub struct Seek<'a> {
+    pub part: Part,
+    pub wanted: Wanted<'a>,
+    /// The user gave labels.
+    pub labels: bool,
+}
+
+/// What an input is, with the paths that matter.
+pub enum Looked {
+    Folder(PathBuf),
+    Flat(PathBuf),
+    ClassTars(Vec<PathBuf>),
+    FlatTar(PathBuf),
+    Samples(Vec<PathBuf>),
+    Tables(Vec<PathBuf>),
+    List(PathBuf),
+}
+
+/// A reading of a folder.
+enum Possible {
+    Tables(Vec<PathBuf>),
+    Tars(Vec<PathBuf>),
+    Split(PathBuf),
+    Classes,
+    Flat,
+    List(PathBuf, usize),
+}
+
+type Noted = (Looked, Vec<String>);
+
+impl Looked {
+    /// # Errors
+    /// `Usage` when there are several readings or the split is not there, `Data` when something cannot be read.
+    pub fn at(input: &Path, seek: &Seek<'_>) -> Result<Noted> {
+        if input.is_dir() {
+            return Self::folder(input, seek, 0);
+        }
+        let extension = input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let looked = match extension.as_str() {
+            "parquet" => Self::Tables(vec![input.to_owned()]),
+            "txt" | "lst" | "csv" | "tsv" => Self::List(input.to_owned()),
+            _ => Self::tars(vec![input.to_owned()], seek)?,
+        };
+        Ok((looked, Vec::new()))
+    }
+
+    fn folder(root: &Path, seek: &Seek<'_>, depth: usize) -> Result<Noted> {
+        if let Some(kaggle) = kaggle(root, seek)? {
+            return Ok((kaggle, Vec::new()));
+        }
+        let look = Look::at(root)?;
+        let mut notes = Vec::new();
+        let (mut tables, mut tars) = (
+            look.ending(&["parquet"], seek.part),
+            original(root, seek.part).map_or_else(|| look.ending(&["tar", "zip"], seek.part), |o| Ok(vec![o])),
+        );
+        let others = !look.folders().is_empty() || look.images > 0;
+        if let (Ok(tars), true) = (&mut tars, others) {
+            notes.extend(without_leftovers(tars, &look));
+        }
+        if let (Ok(tables), true) = (&mut tables, others) {
+            let before = tables.len();
+            tables.retain(|t| holds_images(t));
+            if tables.len() < before {
+                notes.push(format!("{} Parquet files are not read: they hold no images with labels", before - tables.len()));
+            }
+        }
+        let archives = [&tables, &tars].into_iter().any(|a| a.as_ref().is_ok_and(|a| !a.is_empty()));
+        let split = match look.split(seek.part, false) {
+            Err(_) if archives && !matches!(layout::read(&look.dirs, seek.part, false), Reading::Mixed) => None,
+            split => split?,
+        };
+        let labelled = seek.labels || labels_beside(root, &[], seek.part).is_some();
+        let folders = look.folders().len();
+        let mut all = Vec::new();
+        let mut of_other_splits = None;
+        for (files, make) in [(tables, Possible::Tables as fn(_) -> _), (tars, Possible::Tars)] {
+            match files {
+                Ok(files) if files.is_empty() => {}
+                Ok(files) => all.push(make(files)),
+                Err(e) => of_other_splits = Some(e),
+            }
+        }
+        match split {
+            Some(dir) => all.push(Possible::Split(dir)),
+            None => {
+                let list = if seek.labels { None } else { look.list(seek.part, &seek.wanted) };
+                // A folder alone beside a list, or whose images have labels, says no class.
+                let name = look.folders().first().map_or("", |d| d.name.as_str());
+                let one_flat = folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
+                if folders > 0 && !one_flat && !(folders == 1 && list.is_some()) {
+                    all.push(Possible::Classes);
+                }
+                if list.is_none() && (one_flat || look.images > 0 && labelled) {
+                    all.push(Possible::Flat);
+                }
+                all.extend(list.map(|(path, rows)| Possible::List(path, rows)));
+            }
+        }
+        if all.len() > 1 {
+            let readings = all.iter().map(|p| p.told(&look, seek)).collect::<Result<Vec<_>>>()?;
+            return Err(ambiguous(&root.display().to_string(), &readings));
+        }
+        let mut deeper = |dir: &Path, note: Option<String>| {
+            notes.extend(note);
+            if depth > 8 {
+                return Err(Error::data("no images in the folders below")
+                    .at(root.display().to_string())
+                    .next("give the folder that holds the class folders"));
+            }
+            Self::folder(dir, seek, depth + 1).map(|(looked, more)| (looked, notes.drain(..).chain(more).collect()))
+        };
+        let looked = match all.pop() {
+            Some(Possible::Tables(tables)) => Self::Tables(tables),
+            Some(Possible::Tars(tars)) => Self::tars(tars, seek)?,
+            Some(Possible::Split(dir)) => return deeper(&dir, None),
+            Some(Possible::Flat) => Self::Flat(root.to_owned()),
+            Some(Possible::List(path, _)) => Self::List(path),
+            Some(Possible::Classes) => match layout::wrapper(&look.dirs, |name| dirs(&root.join(name)))? {
+                Some((name, inner)) => {
+                    let splits = !matches!(layout::read(&inner, seek.part, false), Reading::Classes { .. });
+                    if splits || says_nothing(name) {
+                        return deeper(&root.join(name), Some(format!("the folder {} holds the classes", shown(name))));
+                    }
+                    return Err(one_class_or_several(&look, name, &inner));
+                }
+                None => {
+                    if let Reading::Classes { named: Some(name) } = layout::read(&look.dirs, seek.part, false) {
+                        notes.push(format!(
+                            "{name} is taken for a class, as the folders beside it are; --input {} packs it as a split",
+                            root.join(name).display()
+                        ));
+                    }
+                    if let ([one], false) = (&look.folders()[..], seek.labels)
+                        && says_nothing(&one.name)
+                    {
+                        return Err(no_classes(root, &one.name));
+                    }
+                    Self::Folder(root.to_owned())
+                }
+            },
+            None => {
+                if let Some(e) = of_other_splits {
+                    return Err(e);
+                }
+                let holding: Vec<_> = look.dirs.iter().filter(|d| d.holds == Holds::Archives).collect();
+                if let [one] = holding[..] {
+                    return deeper(&root.join(&one.name), None);
+                }
+                Self::Folder(root.to_owned())
+            }
+        };
+        Ok((looked, notes))
+    }
+
+    /// As the user says that it is.
+    ///
+    /// # Errors
+    /// `Data` when it is not, `Usage` when the split is not there.
+    pub fn as_kind(input: &Path, kind: Kind, seek: &Seek<'_>) -> Result<Self> {
+        let look = if input.is_dir() { Some(Look::at(input)?) } else { None };
+        let split = || look.as_ref().map_or(Ok(None), |l| l.split(seek.part, true));
+        let files = |extensions: &[&str]| -> Result<Vec<PathBuf>> {
+            let Some(look) = &look else { return Ok(vec![input.to_owned()]) };
+            let tars = extensions.contains(&"tar");
+            if let (Some(original), true) = (original(input, seek.part), tars) {
+                return Ok(vec![original]);
+            }
+            let here = look.ending(extensions, seek.part)?;
+            if !here.is_empty() {
+                return Ok(here);
+            }
+            let of_split = look.split(seek.part, true);
+            let holding =
+                look.dirs.iter().find(|d| d.holds == Holds::Archives && Part::of_folder(&d.name).is_none()).map(|d| input.join(&d.name));
+            let below = match of_split {
+                Ok(Some(dir)) => dir,
+                of_split => match holding {
+                    Some(dir) => dir,
+                    None => of_split?.unwrap_or_else(|| input.to_owned()),
+                },
+            };
+            let found = original(&below, seek.part)
+                .filter(|_| tars)
+                .map_or_else(|| Look::at(&below)?.ending(extensions, seek.part), |o| Ok(vec![o]))?;
+            if found.is_empty() {
+                return Err(Error::data(format!("no .{} files in it", extensions.join(" or .")))
+                    .at(input.display().to_string())
+                    .next("check --input and --source"));
+            }
+            Ok(found)
+        };
+        Ok(match kind {
+            Kind::Folder => Self::Folder(split()?.unwrap_or_else(|| input.to_owned())),
+            Kind::Flat => Self::Flat(split()?.unwrap_or_else(|| input.to_owned())),
+            Kind::TrainTar => Self::ClassTars(files(&["tar", "zip"])?),
+            Kind::ValTar => match &files(&["tar", "zip"])?[..] {
+                [one] => Self::FlatTar(one.clone()),
+                several => {
+                    return Err(Error::usage(format!("{} tars in it", several.len()))
+                        .at(input.display().to_string())
+                        .next("give the archive itself"));
+                }
+            },
+            Kind::Webdataset => Self::Samples(files(&["tar", "zip"])?),
+            Kind::List => match look.as_ref() {
+                None => Self::List(input.to_owned()),
+                Some(look) => look.list(seek.part, &seek.wanted).map(|(path, _)| Self::List(path)).ok_or_else(|| {
+                    Error::data(format!("no {0}_list.txt, {0}.txt or {0}.csv in it that lists images which are there", seek.part.name()))
+                        .at(input.display().to_string())
+                        .next("give the list itself as --input")
+                })?,
+            },
+            Kind::Parquet => Self::Tables(files(&["parquet"])?),
+            Kind::Kaggle => kaggle(input, seek)?.ok_or_else(|| {
+                Error::data(format!("not Kaggle's tree (no ILSVRC/Data/CLS-LOC/{})", seek.part.name()))
+                    .at(input.display().to_string())
+                    .next("give the folder that holds ILSVRC")
+            })?,
+        })
+    }
+
+    /// Tars by what is in the first of them.
+    fn tars(archives: Vec<PathBuf>, seek: &Seek<'_>) -> Result<Self> {
+        let first = archives.first().cloned().unwrap_or_default();
+        let members = Members::look(&first)?;
+        if members.samples() {
+            return Ok(Self::Samples(archives));
+        }
+        if let (1, false, Some(folder)) = (archives.len(), members.tars(), members.folder()) {
+            let last = folder.rsplit('/').next().unwrap_or(folder);
+            let labels = seek.labels || says_nothing(last) || labels_beside(&first, &[], seek.part).is_some();
+            // Only then is the rest of the names worth a look: the first ones of a tar of class folders lie in one, too.
+            if folder.is_empty() || labels && (!members.cut || one_folder(&first, folder)?) {
+                return Ok(Self::FlatTar(first));
+            }
+        }
+        Ok(Self::ClassTars(archives))
+    }
+
+    /// What the user says outright is used or refused.
+    ///
+    /// # Errors
+    /// `Usage`, naming the flag.
+    pub fn refuse_unused(&self, input: &Path, options: &SourceOptions) -> Result<()> {
+        let (kind, why, other) = match self {
+            Self::Flat(_) | Self::FlatTar(_) => return Ok(()),
+            Self::Folder(_) => (
+                "folder",
+                "class folders say the classes",
+                "--source flat, which takes the images of all folders and their classes from --labels",
+            ),
+            Self::ClassTars(_) => (
+                "train-tar",
+                "its folders or class tars say the classes",
+                "--source val-tar, which takes the images of one tar and their classes from --labels",
+            ),
+            Self::Samples(_) => (
+                "webdataset",
+                "KEY.cls or KEY.json says the classes",
+                "--source val-tar, which takes the images of one tar and their classes from --labels",
+            ),
+            Self::Tables(_) => ("parquet", "a column says the classes", "the folder of images itself as --input"),
+            Self::List(_) => ("list", "the list says the classes", "--input FOLDER --labels FILE"),
+        };
+        let columns = options.image_column.is_some() || options.label_column.is_some();
+        let (flag, other) = match () {
+            () if options.labels.is_some() => ("--labels", other),
+            () if columns && !matches!(self, Self::List(_) | Self::Tables(_)) => {
+                ("--image-column and --label-column", "the right --source")
+            }
+            () => return Ok(()),
+        };
+        Err(Error::usage(format!("{flag}: of no use for the source {kind}"))
+            .at(input.display().to_string())
+            .because(format!("{why}, and what is given would be dropped"))
+            .next(format!("leave {flag} out, or give {other}")))
+    }
+}
+
+impl Possible {
+    /// What it comes to, and how to say that it is meant.
+    fn told(&self, look: &Look, seek: &Seek<'_>) -> Result<(String, String)> {
+        let root = look.root.display();
+        let names = |files: &[PathBuf]| -> String {
+            let names: Vec<String> = files.iter().take(3).filter_map(|f| f.file_name().map(|n| shown(&n.to_string_lossy()))).collect();
+            names.join(", ") + if files.len() > 3 { ", ..." } else { "" }
+        };
+        Ok(match self {
+            Self::Tables(files) => (format!("{} Parquet files: {}", files.len(), names(files)), format!("--source parquet --input {root}")),
+            Self::Tars(files) => {
+                let images: usize = files.iter().take(MOST_ARCHIVES).map(|f| images_in(f)).sum();
+                let kind = Looked::tars(files.clone(), seek)?.kind();
+                let more = if files.len() > MOST_ARCHIVES { " or more" } else { "" };
+                let input = if let [one] = &files[..] { one.display().to_string() } else { root.to_string() };
+                (format!("{} tars: {} ({images}{more} images)", files.len(), names(files)), format!("--source {kind} --input {input}"))
+            }
+            Self::Split(dir) => (format!("the folder {}: {} images", dir.display(), count(dir)), format!("--input {}", dir.display())),
+            Self::Classes => (look.as_classes(), format!("--source folder --input {root}")),
+            Self::Flat => (format!("images without class folders: {} with labels", look.images), format!("--source flat --input {root}")),
+            Self::List(path, rows) => {
+                (format!("the list {}: {rows} images", path.display()), format!("--source list --input {}", path.display()))
+            }
+        })
+    }
+}
+
+impl Looked {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => Kind::Folder,
+            Self::Flat(_) => Kind::Flat,
+            Self::ClassTars(_) => Kind::TrainTar,
+            Self::FlatTar(_) => Kind::ValTar,
+            Self::Samples(_) => Kind::Webdataset,
+            Self::Tables(_) => Kind::Parquet,
+            Self::List(_) => Kind::List,
+        }
+        .name()
+    }
+}
+
+/// `ILSVRC2012_img_train.tar` and the like.
+fn original(root: &Path, part: Part) -> Option<PathBuf> {
+    Some(root.join(format!("ILSVRC2012_img_{}.tar", part.name()))).filter(|p| p.is_file())
+}
+
+/// Kaggle's tree, if it is one and holds the split.
+fn kaggle(input: &Path, seek: &Seek<'_>) -> Result<Option<Looked>> {
+    let Some(root) = KAGGLE.iter().map(|k| input.join(k)).find(|p| p.is_dir()) else { return Ok(None) };
+    let look = Look::at(&root)?;
+    let Some(root) = look.split(seek.part, true)? else { return Ok(None) };
+    // Some have sorted the validation images into class folders themselves.
+    let sorted = !Look::at(&root)?.folders().is_empty();
+    Ok(Some(if seek.part == Part::Train || sorted { Looked::Folder(root) } else { Looked::Flat(root) }))
+}
+
+fn one_class_or_several(look: &Look, name: &str, inner: &[layout::Dir]) -> Error {
+    let root = look.root.display().to_string();
+    let below = look.root.join(name);
+    let classes: Vec<String> = inner.iter().filter(|d| d.holds != Holds::Nothing).take(4).map(|d| shown(&d.name)).collect();
+    let readings = [
+        (format!("1 class: {} with {} images", shown(name), count(&below)), format!("--source folder --input {root}")),
+        (format!("the classes in {}: {}", shown(name), classes.join(", ")), format!("--input {}", below.display())),
+    ];
+    ambiguous(&root, &readings)
+}
+
+fn no_classes(root: &Path, name: &str) -> Error {
+    Error::usage(format!("all images lie in the folder {}, which says no class", shown(name)))
+        .at(root.display().to_string())
+        .because("one class of that name would be nothing to train on")
+        .next("--labels FILE: a list of lines IMAGE CLASS; --source folder makes it a class all the same")
+}
