@@ -6,6 +6,7 @@
 
 mod jpeg;
 mod png;
+mod webp;
 
 use super::format::flags;
 use std::cell::Cell;
@@ -29,6 +30,7 @@ pub struct Rgb {
 pub enum Kind {
     Jpeg,
     Png,
+    WebP,
     /// A known type that is not read.
     Other(&'static str),
     Unknown,
@@ -43,7 +45,7 @@ pub fn sniff(bytes: &[u8]) -> Kind {
         [0xFF, 0xD8, 0xFF, ..] => Kind::Jpeg,
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Kind::Png,
         [b'G', b'I', b'F', b'8', ..] => Kind::Other("GIF"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::Other("WebP"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::WebP,
         [b'B', b'M', ..] => Kind::Other("BMP"),
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Kind::Other("TIFF"),
         [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Kind::Other("JPEG XL"),
@@ -64,13 +66,14 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
     match sniff(bytes) {
         Kind::Jpeg => jpeg::Layout::read(bytes).map(|l| (u32::from(l.width), u32::from(l.height))),
         Kind::Png => png::size(bytes),
-        Kind::Other(name) => Err(format!("{name} is not supported (JPEG and PNG are)")),
+        Kind::WebP => webp::size(bytes),
+        Kind::Other(name) => Err(format!("{name} is not supported (JPEG, PNG and WebP are)")),
         Kind::Unknown => Err("not a picture: its first bytes are of no known type".to_owned()),
         Kind::Empty => Err("the file is empty".to_owned()),
     }
 }
 
-/// Decodes a JPEG or PNG of at most `max_pixels` pixels.
+/// Decodes a JPEG, PNG or WebP of at most `max_pixels` pixels.
 ///
 /// # Errors
 /// Why not, in words for `bad_images.jsonl`.
@@ -111,6 +114,7 @@ fn decode_in(buffers: &mut jpeg::Buffers, bytes: &[u8], max_pixels: u64) -> Resu
     }
     let rgb = quietly(|| match sniff(bytes) {
         Kind::Png => png::decode(bytes),
+        Kind::WebP => webp::decode(bytes),
         _ => jpeg::decode(bytes, true, buffers),
     })?;
     if (rgb.width, rgb.height) != (width, height) || rgb.pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn types_by_content() {
-        assert_eq!(sniff(b"RIFF1234WEBPVP8 "), Kind::Other("WebP"));
+        assert_eq!(sniff(b"RIFF1234WEBPVP8 "), Kind::WebP);
         assert_eq!(sniff(b"GIF89a"), Kind::Other("GIF"));
         assert_eq!(sniff(b"hello"), Kind::Unknown);
         assert!(size(b"").unwrap_err().contains("empty"));
