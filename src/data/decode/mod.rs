@@ -4,7 +4,7 @@
 //! memory is taken. A picture that is cut or damaged is refused, also where a lenient decoder would fill in the rest. Panics of a
 //! decoder are caught and become reasons; their text does not reach stderr.
 
-mod jpeg;
+pub(super) mod jpeg;
 mod png;
 mod webp;
 

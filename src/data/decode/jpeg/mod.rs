@@ -13,11 +13,12 @@
 
 mod entropy;
 mod exif;
-mod idct;
+pub mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
 mod output;
 mod progressive;
+pub mod rebuild;
 mod scan;
 
 use super::{Rgb, flags};
