@@ -7,6 +7,7 @@ mod damage_bed;
 mod damage_bytes;
 mod damage_fields;
 mod demo;
+mod encoding;
 mod formats;
 mod full_disk;
 mod fuzzing;

@@ -8,7 +8,7 @@ pub(super) mod jpeg;
 mod png;
 mod webp;
 
-use super::format::flags;
+use super::{encode, format::flags};
 use std::cell::Cell;
 use std::sync::Once;
 
@@ -83,7 +83,11 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
 
 /// Decodes one picture after the other in the same memory.
 #[derive(Default)]
-pub struct Decoder(jpeg::Buffers);
+pub struct Decoder {
+    buffers: jpeg::Buffers,
+    /// Memory of another image's pixels.
+    spare: Vec<u8>,
+}
 
 impl Decoder {
     /// As the function [`decode`].
@@ -91,13 +95,28 @@ impl Decoder {
     /// # Errors
     /// As there.
     pub fn decode(&mut self, bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
-        decode_in(&mut self.0, bytes, max_pixels)
+        decode_in(&mut self.buffers, bytes, max_pixels)
+    }
+
+    /// Encodes an image in the decoder's memory, and takes the memory of its pixels.
+    pub(super) fn encode(&mut self, picture: Rgb, quality: u8, across: usize) -> Result<encode::Encoded, String> {
+        const KEPT: usize = 8 << 20;
+        if self.buffers.rgb.capacity() == 0 {
+            self.buffers.rgb = std::mem::take(&mut self.spare);
+        }
+        let (width, height) = (picture.width as usize, picture.height as usize);
+        let image = encode::Image { pixels: &picture.pixels, width, height, quality, across };
+        let encoded = encode::encode(image, true, &mut self.buffers)?;
+        if picture.pixels.capacity() <= KEPT {
+            self.spare = picture.pixels;
+        }
+        Ok(encoded)
     }
 
     /// Takes the memory of a picture of [`Decoder::decode`] back, for the next one.
     pub fn recycle(&mut self, pixels: Vec<u8>) {
-        self.0.rgb = pixels;
-        self.0.shrink();
+        self.buffers.rgb = pixels;
+        self.buffers.shrink();
     }
 }
 

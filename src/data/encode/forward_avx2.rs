@@ -175,7 +175,8 @@ impl Forward for V3 {
     #[inline(always)]
     fn pair(self, samples: &Pair, divisors: &Divisors) -> [(Block, u64); 2] {
         let (s, p, d) = (self, samples, divisors);
-        let lines = [line(s, p, 0), line(s, p, 1), line(s, p, 2), line(s, p, 3), line(s, p, 4), line(s, p, 5), line(s, p, 6), line(s, p, 7)];
+        let lines =
+            [line(s, p, 0), line(s, p, 1), line(s, p, 2), line(s, p, 3), line(s, p, 4), line(s, p, 5), line(s, p, 6), line(s, p, 7)];
         let [a, b, c, e, f, g, h, i] = pass::<15>(s, transpose(s, pass::<11>(s, transpose(s, lines))));
         let q = [
             quantised(s, a, d, 0),

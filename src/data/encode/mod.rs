@@ -13,9 +13,9 @@ mod forward;
 mod forward_avx2;
 mod tables;
 
+use super::decode::jpeg::Buffers;
 use super::decode::jpeg::idct::{Idct, Plain as PlainIdct};
 use super::decode::jpeg::rebuild::Rebuild;
-use super::decode::jpeg::Buffers;
 use bits::{Codes, Writer};
 use forward::{Block, Divisors, Forward, Pair, Plain};
 
@@ -70,14 +70,10 @@ impl<F: Forward, I: Idct> pulp::NullaryFnOnce for Encoding<'_, F, I> {
     }
 }
 
-static LUMA: Codes = Codes {
-    dc: tables::codes(&tables::LUMA_DC.0, &tables::LUMA_DC.1),
-    ac: tables::codes(&tables::LUMA_AC.0, &tables::LUMA_AC.1),
-};
-static CHROMA: Codes = Codes {
-    dc: tables::codes(&tables::CHROMA_DC.0, &tables::CHROMA_DC.1),
-    ac: tables::codes(&tables::CHROMA_AC.0, &tables::CHROMA_AC.1),
-};
+static LUMA: Codes =
+    Codes { dc: tables::codes(&tables::LUMA_DC.0, &tables::LUMA_DC.1), ac: tables::codes(&tables::LUMA_AC.0, &tables::LUMA_AC.1) };
+static CHROMA: Codes =
+    Codes { dc: tables::codes(&tables::CHROMA_DC.0, &tables::CHROMA_DC.1), ac: tables::codes(&tables::CHROMA_AC.0, &tables::CHROMA_AC.1) };
 
 /// Everything before the coded bits, in libjpeg's order.
 fn header(image: Image<'_>, quant: [&[u8; 64]; 2]) -> Vec<u8> {
@@ -135,7 +131,8 @@ impl Strip {
             let [cb, cr] = &mut self.chroma;
             convert(rgb, [&mut self.luma[line.clone()], &mut cb[line.clone()], &mut cr[line]], forward);
         }
-        for plane in [&mut self.luma].into_iter().chain(if image.across == 1 { Some(&mut self.chroma) } else { None }.into_iter().flatten()) {
+        for plane in [&mut self.luma].into_iter().chain(if image.across == 1 { Some(&mut self.chroma) } else { None }.into_iter().flatten())
+        {
             repeat(plane, self.stride, real, lines);
         }
         if image.across == 2 {
@@ -237,7 +234,7 @@ fn encode_in<F: Forward, I: Idct>(image: Image<'_>, buffers: &mut Buffers, forwa
                     let (block, bits) = &luma[if across == 2 { u } else { x % 2 }];
                     if real_line && at.0 < blocks_w {
                         before[0] = writer.block(block, *bits, before[0], &LUMA);
-                        rebuild.block(0, at, block, &divisors[0].quant, idct);
+                        rebuild.block(0, at, (block, *bits), &divisors[0].quant, idct);
                     } else {
                         writer.block(&flat(before[0]), 0, before[0], &LUMA);
                     }
@@ -247,7 +244,7 @@ fn encode_in<F: Forward, I: Idct>(image: Image<'_>, buffers: &mut Buffers, forwa
             let chroma = forward.pair(&both(planes, stride, x * 8), &divisors[1]);
             for (c, (block, bits)) in chroma.iter().enumerate() {
                 before[1 + c] = writer.block(block, *bits, before[1 + c], &CHROMA);
-                rebuild.block(1 + c, (x, y), block, &divisors[1].quant, idct);
+                rebuild.block(1 + c, (x, y), (block, *bits), &divisors[1].quant, idct);
             }
         }
     }
@@ -261,4 +258,34 @@ fn flat(dc: i32) -> Block {
     let mut block = [0; 64];
     block[0] = dc as i16;
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::decode::decode;
+    use crate::rng::{Purpose, Stream};
+
+    /// Images of every size about a block, smooth and hostile: the same file without vectors, and the pixels that it decodes to.
+    #[test]
+    fn files_do_not_depend_on_simd_and_decode_to_the_pixels() {
+        let mut s = Stream::new(6, Purpose::Test, 0, 0);
+        let mut buffers = Buffers::default();
+        for round in 0..400 {
+            let (width, height) = (1 + s.below(70) as usize, 1 + s.below(50) as usize);
+            let step = 1 + s.below(60) as usize;
+            let pixels: Vec<u8> = match round % 3 {
+                0 => (0..width * height * 3).map(|_| s.below(256) as u8).collect(),
+                1 => (0..width * height * 3).map(|_| 255 * s.below(2) as u8).collect(),
+                _ => (0..width * height * 3).map(|i| (i / 3 % width * step / 8 + i / 3 / width + i % 3 * 40) as u8).collect(),
+            };
+            let quality = 1 + s.below(100) as u8;
+            let image = Image { pixels: &pixels, width, height, quality, across: 1 + round % 2 };
+            let made = encode(image, true, &mut buffers).unwrap();
+            let plain = encode(image, false, &mut Buffers::default()).unwrap();
+            assert!(made.file == plain.file && made.pixels == plain.pixels, "{width}x{height}");
+            assert!(decode(&made.file, 1 << 20).unwrap().pixels == made.pixels, "{width}x{height} at {quality}");
+            buffers.rgb = made.pixels;
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::idct::{Block, Idct};
 use super::output::{Space, ToRgb};
-use super::scan::Frame;
+use super::scan::{Frame, lone_dc};
 use super::{Buffers, sized};
 
 /// Planes that are filled block by block.
@@ -15,13 +15,16 @@ impl Rebuild {
         Frame::new((width, height), false, &parts, buffers).map(Self).map_err(str::to_owned)
     }
 
-    /// Samples of the block at `(x, y)`, in blocks, of a component.
+    /// Samples of the block at `(x, y)`, in blocks, of a component. `bits` are set for its nonzero coefficients.
     #[inline(always)]
-    pub fn block<I: Idct>(&mut self, component: usize, (x, y): (usize, usize), block: &Block, quant: &[i32; 64], idct: I) {
+    pub fn block<I: Idct>(&mut self, component: usize, (x, y): (usize, usize), block: (&Block, u64), quant: &[i32; 64], idct: I) {
         let Some(component) = self.0.components.get_mut(component) else { return };
         let stride = component.stride();
-        if let Some(out) = component.plane.get_mut(y * 8 * stride + x * 8..) {
-            idct.block(block, quant, out, stride);
+        let Some(out) = component.plane.get_mut(y * 8 * stride + x * 8..) else { return };
+        if block.1 & !1 != 0 {
+            idct.block(block.0, quant, out, stride);
+        } else {
+            lone_dc(block.0[0], quant, out, stride);
         }
     }
 

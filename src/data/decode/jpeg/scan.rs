@@ -235,7 +235,7 @@ fn restarted<'a>(before: &Bits<'_>, coded: &'a Segments, segment: usize) -> Resu
 
 /// Both passes of the inverse DCT of a lone DC, exactly: the first shifts left by 2, the second rounds by 2 + 3 bits.
 #[inline(always)]
-fn lone_dc(dc: i16, quant: &[i32; 64], out: &mut [u8], stride: usize) {
+pub fn lone_dc(dc: i16, quant: &[i32; 64], out: &mut [u8], stride: usize) {
     let level = i32::from(dc).wrapping_mul(quant[0]).wrapping_shl(2).wrapping_add(16) >> 5;
     let value = [(level + 128).clamp(0, 255) as u8; 8];
     for line in out.chunks_mut(stride).take(8) {
