@@ -4,7 +4,7 @@
 //! inverse DCT and take room in a plane; the image as a whole is the window of everything.
 
 use super::entropy::Fault;
-use super::idct::{Block, Idct};
+use super::idct::{Block, Idct, Quant};
 use super::{Buffers, sized, smooth};
 use std::ops::Range;
 
@@ -40,7 +40,7 @@ pub struct Component {
     pub v: usize,
     pub quant_table: usize,
     /// Its values when the component's first scan began, in natural order.
-    pub quant: Option<[i32; 64]>,
+    pub quant: Option<Quant>,
     /// Samples that belong to the image.
     pub width: usize,
     pub height: usize,
@@ -195,10 +195,10 @@ impl Frame {
     }
 }
 
-/// Both passes of the inverse DCT of a lone DC, exactly: the first shifts left by 2, the second rounds by 2 + 3 bits.
+/// Both passes of the inverse DCT of a lone DC, exactly: the first shifts left by 2 in 16 bits, the second rounds by 2 + 3 bits.
 #[inline(always)]
-pub fn lone_dc(dc: i16, quant: &[i32; 64], out: &mut [u8], stride: usize) {
-    let level = i32::from(dc).wrapping_mul(quant[0]).wrapping_shl(2).wrapping_add(16) >> 5;
+pub fn lone_dc(dc: i16, quant: &Quant, out: &mut [u8], stride: usize) {
+    let level = (i32::from(dc.wrapping_mul(quant[0]) << 2) + 16) >> 5;
     let value = [(level + 128).clamp(0, 255) as u8; 8];
     for line in out.chunks_mut(stride).take(8) {
         if let Some(line) = line.first_chunk_mut() {
@@ -210,7 +210,7 @@ pub fn lone_dc(dc: i16, quant: &[i32; 64], out: &mut [u8], stride: usize) {
 /// The inverse DCT of one block.
 struct Inverse<'a, I> {
     block: &'a Block,
-    quant: &'a [i32; 64],
+    quant: &'a Quant,
     out: &'a mut [u8],
     stride: usize,
     idct: I,

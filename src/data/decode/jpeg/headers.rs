@@ -72,8 +72,7 @@ pub fn quantisation(mut payload: &[u8], tables: &mut Tables) -> Result<(), Fault
         let values = rest.get(..len).ok_or("a quantisation table is cut")?;
         let mut table = [0; 64];
         for (k, &natural) in ZIGZAG.iter().enumerate() {
-            let value = if wide { u16::from_be_bytes([values[2 * k], values[2 * k + 1]]).into() } else { i32::from(values[k]) };
-            table[usize::from(natural)] = value;
+            table[usize::from(natural)] = if wide { i16::from_be_bytes([values[2 * k], values[2 * k + 1]]) } else { values[k].into() };
         }
         *tables.quant.get_mut(usize::from(kind & 15)).ok_or("a quantisation table above number 3")? = Some(table);
         payload = &rest[len..];

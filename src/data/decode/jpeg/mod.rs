@@ -58,7 +58,7 @@ fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     Some((bytes[at], at + 1))
 }
 
-/// The segment whose length field is at `at`: its payload and the offset past it.
+/// The segment whose length field is at `at`: its payload and the offset past it. A length below 2 counts as 2.
 fn segment(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let len = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let end = at + len.max(2);
@@ -237,6 +237,9 @@ fn planes<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I, want: Option<Re
         }
         let (payload, end) = segment(bytes, after).ok_or(CUT)?;
         at = end;
+        if bytes[after] == 0 && bytes[after + 1] < 2 && matches!(code, 0xC4 | 0xCC | 0xDB) {
+            return Err("a segment whose length is below 2");
+        }
         match code {
             0xC0..=0xC2 | 0xC9 | 0xCA => {
                 if frame.is_some() {

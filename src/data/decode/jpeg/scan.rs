@@ -6,7 +6,7 @@
 use super::arithmetic::Arithmetic;
 use super::entropy::{Bits, Fault, Huffman, Segments};
 use super::frame::{Component, Frame, lone_dc};
-use super::idct::{Block, Idct};
+use super::idct::{Block, Idct, Quant};
 use super::progressive;
 use super::tables::{MISSING, Tables};
 
@@ -238,7 +238,7 @@ struct Sequential<'a, 'b, I> {
     dc: &'a Huffman,
     ac: &'a Huffman,
     prediction: &'a mut i32,
-    quant: &'a [i32; 64],
+    quant: &'a Quant,
     out: &'a mut [u8],
     stride: usize,
     idct: I,

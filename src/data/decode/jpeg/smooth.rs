@@ -10,7 +10,9 @@ const GUESSED: [usize; 9] = [1, 8, 16, 9, 2, 3, 10, 17, 24];
 /// Whether anything is to be guessed.
 pub fn useful(frame: &Frame) -> bool {
     let known = |c: &Component| c.unknown[0] >= 0 && c.quant.is_some_and(|q| q[0] != 0 && GUESSED.iter().all(|&at| q[at] != 0));
-    frame.coding.progressive && frame.components.iter().all(known) && frame.components.iter().any(|c| c.unknown[1..10].iter().any(|&u| u != 0))
+    frame.coding.progressive
+        && frame.components.iter().all(known)
+        && frame.components.iter().any(|c| c.unknown[1..10].iter().any(|&u| u != 0))
 }
 
 /// Weights of the 25 DC values, row by row, for each of the nine where no AC coefficient came at all, ...
@@ -51,17 +53,17 @@ pub fn block(frame: &Frame, component: &Component, coefficients: &[Block], bx: u
     for ((weights, &at), &unknown) in weights.iter().zip(&GUESSED).zip(&component.unknown[1..10]) {
         if unknown != 0 && block[at] == 0 {
             let most = if unknown > 0 { (1 << unknown) - 1 } else { i32::MAX };
-            block[at] = guess(&dc, weights, quant[0], quant[at], most);
+            block[at] = guess(&dc, weights, quant[0] as u16, quant[at] as u16, most);
         }
     }
     if none {
-        block[0] = guess(&dc, &OF_DC, quant[0], quant[0], i32::MAX);
+        block[0] = guess(&dc, &OF_DC, quant[0] as u16, quant[0] as u16, i32::MAX);
     }
     block
 }
 
 /// A weighted sum in steps of `to` of values in steps of `from`, rounded, its size at most `most`.
-fn guess(dc: &[i32; 25], weights: &[i32; 25], from: i32, to: i32, most: i32) -> i16 {
+fn guess(dc: &[i32; 25], weights: &[i32; 25], from: u16, to: u16, most: i32) -> i16 {
     let sum = i64::from(from) * i64::from(dc.iter().zip(weights).map(|(d, w)| d * w).sum::<i32>());
     let to = i64::from(to);
     let size = ((to << 7) + sum.abs()) / (to << 8);

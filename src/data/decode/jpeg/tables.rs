@@ -2,13 +2,14 @@
 //! do, and libjpeg takes these for them.
 
 use super::entropy::{Fault, Huffman};
+use super::idct::Quant;
 
 /// What DQT, DHT, DAC and DRI have said so far.
 pub struct Tables {
     /// None: not there. An error: it makes no sense, which matters only to a scan that uses it.
     pub dc: [Option<Result<Huffman, Fault>>; 4],
     pub ac: [Option<Result<Huffman, Fault>>; 4],
-    pub quant: [Option<[i32; 64]>; 4],
+    pub quant: [Option<Quant>; 4],
     pub restart_interval: usize,
     pub arithmetic: Conditioning,
 }
