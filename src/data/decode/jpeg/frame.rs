@@ -118,7 +118,9 @@ pub struct Frame {
     pub components: Vec<Component>,
     pub mcus_w: usize,
     pub mcus_h: usize,
-    /// Coefficients are kept until the last scan: several scans add to them.
+    /// More scans may follow the first.
+    pub several: bool,
+    /// Coefficients are kept until the last scan.
     pub kept: bool,
 }
 
@@ -133,7 +135,7 @@ impl Frame {
         let v_max = parts.iter().map(|p| p.v).max().unwrap_or(1);
         let components = parts.iter().map(|part| Component::new(part, (width, height), (h_max, v_max), want)).collect();
         let (mcus_w, mcus_h) = (width.div_ceil(8 * h_max), height.div_ceil(8 * v_max));
-        Ok(Self { coding, want, h_max, v_max, components, mcus_w, mcus_h, kept: false })
+        Ok(Self { coding, want, h_max, v_max, components, mcus_w, mcus_h, several: false, kept: false })
     }
 
     /// Bytes that the coded blocks of Huffman coding take at the very least: a bit each, for the DC coefficient; of the smallest
@@ -145,7 +147,8 @@ impl Frame {
 
     /// Takes the memory, when the first scan comes; it has `parts` of the components.
     pub fn begin(&mut self, parts: usize, buffers: &mut Buffers) {
-        self.kept = self.coding.progressive || self.coding.arithmetic || parts < self.components.len();
+        self.several = self.coding.progressive || parts < self.components.len();
+        self.kept = self.several || self.coding.arithmetic;
         for (c, buffer) in self.components.iter_mut().zip(&mut buffers.planes) {
             if self.kept {
                 c.coefficients = vec![[0; 64]; c.blocks_w * c.blocks_h];

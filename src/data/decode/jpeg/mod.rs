@@ -272,7 +272,7 @@ fn planes<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I, want: Option<Re
                     if frame.coding == (Coding { progressive: false, arithmetic: false }) {
                         tables.complete();
                     }
-                } else if !frame.kept {
+                } else if !frame.several {
                     return Err("a second scan after one of all components");
                 }
                 scans += 1;
@@ -282,7 +282,7 @@ fn planes<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I, want: Option<Re
                 buffers.coded.read(bytes, end, tables.restart_interval > 0);
                 frame.scan(&header, &tables, &buffers.coded, idct)?;
                 at = buffers.coded.position();
-                if want.is_some() && !frame.kept {
+                if want.is_some() && !frame.several {
                     break;
                 }
             }
