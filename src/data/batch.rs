@@ -4,7 +4,7 @@ use super::ahead::Windows;
 use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
 use super::reading::{Ahead, Hint};
-use crate::backend::{PictureView, Spare};
+use crate::backend::{Crop, PictureView, Spare};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -98,7 +98,7 @@ impl Maker {
     /// # Errors
     /// Those of the pictures, unless damaged ones are to be replaced and the next one is whole.
     pub fn batch(&mut self, epoch: u32, index: u64) -> Result<Batch> {
-        let (o, positions) = (&self.options, self.positions(index));
+        let positions = self.positions(index);
         let order = match &mut self.of_epoch {
             Some((of, order)) if *of == epoch => order,
             other => &other.insert((epoch, self.order.epoch(epoch))).1,
@@ -109,16 +109,17 @@ impl Maker {
             self.at.set(Doing::Asking(index));
             chosen.iter().for_each(|&i| self.source.hint(i..i + 1, Hint::Need));
         }
-        let mut pixels = self.spare.take(infos.iter().map(bytes).sum());
+        let parts: Vec<Part> = infos.iter().map(|info| self.part(info, epoch)).collect();
+        let mut pixels = self.spare.take(parts.iter().map(Part::bytes).sum());
         let mut rooms = Vec::with_capacity(chosen.len());
         let mut rest = &mut *pixels;
-        for info in &infos {
-            let (room, after) = std::mem::take(&mut rest).split_at_mut(bytes(info));
-            rooms.push(room);
+        for part in &parts {
+            let (room, after) = std::mem::take(&mut rest).split_at_mut(part.bytes());
+            rooms.push((part, room));
             rest = after;
         }
-        let read = |(&i, room): (&usize, &mut [u8])| self.at.reading(i, || self.source.read_pixels(i, room));
-        // Pictures to be decoded are decoded side by side.
+        let read = |(&i, (part, room)): (&usize, (&Part, &mut [u8]))| self.at.reading(i, || part.read(&*self.source, i, room));
+        // Images to be decoded are decoded side by side.
         let read: Vec<Result<()>> = if self.source.decodes() {
             chosen.par_iter().zip(rooms).map(read).collect()
         } else {
@@ -126,18 +127,28 @@ impl Maker {
         };
         let mut batch = Batch { epoch, index, pixels, ..Batch::default() };
         let mut offset = 0;
-        for ((i, mut info), read) in chosen.into_iter().zip(infos).zip(read) {
+        for (((i, mut info), mut part), read) in chosen.into_iter().zip(infos).zip(parts).zip(read) {
             let mut at = offset;
-            offset += bytes(&info);
+            offset += part.bytes();
             if let Err(error) = read {
-                (info, at) = self.replace(i, error, &mut batch)?;
+                (info, part, at) = self.replace(i, error, epoch, &mut batch)?;
             }
-            let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
-            batch.views.push(PictureView { offset: at, width: info.width, height: info.height, crop });
+            batch.views.push(PictureView { offset: at, ..part.view });
             batch.labels.push(info.label);
             batch.ids.push(info.global_id);
         }
         Ok(batch)
+    }
+
+    /// Of an image that has to be decoded the crop is enough: it is known before, and becomes the whole of what is seen.
+    fn part(&self, info: &PictureInfo, epoch: u32) -> Part {
+        let o = &self.options;
+        let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
+        if self.source.decodes() {
+            let view = PictureView { offset: 0, width: crop.width, height: crop.height, crop: Crop { x: 0, y: 0, ..crop } };
+            return Part { view, decoded: Some(crop) };
+        }
+        Part { view: PictureView { offset: 0, width: info.width, height: info.height, crop }, decoded: None }
     }
 
     /// Tells the page cache what becomes of the windows around batch `index`. `begins`: nothing was asked for before it. Takes as long as
@@ -160,7 +171,7 @@ impl Maker {
     }
 
     /// Puts the next whole record behind all others and says what and where it is: in the place of the damaged `i` always the same one.
-    fn replace(&self, i: usize, error: Error, batch: &mut Batch) -> Result<(PictureInfo, usize)> {
+    fn replace(&self, i: usize, error: Error, epoch: u32, batch: &mut Batch) -> Result<(PictureInfo, Part, usize)> {
         if !self.options.replace_bad || !matches!(error, Error::Data(_)) {
             return Err(error);
         }
@@ -168,9 +179,10 @@ impl Maker {
         let at = batch.pixels.len();
         for next in (i + 1..).take(MOST_REPLACED).map(|next| next % self.source.len()) {
             let info = self.source.info(next)?;
-            batch.pixels.resize(at + bytes(&info));
-            match self.source.read_pixels(next, &mut batch.pixels[at..]) {
-                Ok(()) => return Ok((info, at)),
+            let part = self.part(&info, epoch);
+            batch.pixels.resize(at + part.bytes());
+            match part.read(&*self.source, next, &mut batch.pixels[at..]) {
+                Ok(()) => return Ok((info, part, at)),
                 Err(Error::Data(_)) => {}
                 Err(other) => return Err(other),
             }
@@ -179,9 +191,25 @@ impl Maker {
     }
 }
 
-/// Of a picture's pixels.
-fn bytes(info: &PictureInfo) -> usize {
-    3 * info.width as usize * info.height as usize
+/// What is read of an image: all of it, or the crop alone.
+struct Part {
+    /// Of what is read; its offset is not set.
+    view: PictureView,
+    /// Within the image.
+    decoded: Option<Crop>,
+}
+
+impl Part {
+    fn bytes(&self) -> usize {
+        3 * self.view.width as usize * self.view.height as usize
+    }
+
+    fn read(&self, source: &dyn Source, i: usize, room: &mut [u8]) -> Result<()> {
+        match &self.decoded {
+            Some(crop) => source.read_crop(i, crop, room),
+            None => source.read_pixels(i, room),
+        }
+    }
 }
 
 /// What is wrong, and where.

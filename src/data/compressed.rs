@@ -107,22 +107,35 @@ thread_local! {
 /// `Data` when they are no picture of the size that the index says.
 pub fn decode_record<T>(shard: &Shard, r: usize, payload: &[u8], each: impl FnOnce(&[u8]) -> T) -> Result<T> {
     let entry = &shard.entries[r];
-    let fail = |reason: String| {
-        Error::data(format!("a stored picture cannot be decoded: {}: {reason}", shard.describe(r)))
-            .at(format!("{}, byte {}", shard.path().display(), entry.offset))
-            .because("the shard was made by another program, or changed together with its checksums")
-            .next("imagenet-engine verify --decode DIR; then verify DIR --repair-from PICTURES")
-    };
     DECODER.with_borrow_mut(|decoder| {
         // No more pixels than the index says: the header is held against it before memory is taken.
-        let rgb = decoder.decode(payload, u64::from(entry.width) * u64::from(entry.height)).map_err(fail)?;
+        let rgb = decoder.decode(payload, u64::from(entry.width) * u64::from(entry.height)).map_err(|e| undecodable(shard, r, &e))?;
         if (rgb.width, rgb.height) != (entry.width.into(), entry.height.into()) {
-            return Err(fail(format!("{}x{}, the index says {}x{}", rgb.width, rgb.height, entry.width, entry.height)));
+            let sizes = format!("{}x{}, the index says {}x{}", rgb.width, rgb.height, entry.width, entry.height);
+            return Err(undecodable(shard, r, &sizes));
         }
         let result = each(&rgb.pixels);
         decoder.recycle(rgb.pixels);
         Ok(result)
     })
+}
+
+/// Decodes the pixels of `rect` (x, y, width, height) of record `r` alone into `out`, which has room for just those: the same as those of
+/// [`decode_record`]. The bytes are those of a record whose checksum was right, so what the rectangle does not need is not looked at.
+///
+/// # Errors
+/// As there.
+pub fn decode_part(shard: &Shard, r: usize, payload: &[u8], rect: [u32; 4], out: &mut [u8]) -> Result<()> {
+    let entry = &shard.entries[r];
+    let size = (entry.width.into(), entry.height.into());
+    DECODER.with_borrow_mut(|decoder| decoder.decode_region(payload, size, rect, out)).map_err(|e| undecodable(shard, r, &e))
+}
+
+fn undecodable(shard: &Shard, r: usize, reason: &str) -> Error {
+    Error::data(format!("a stored picture cannot be decoded: {}: {reason}", shard.describe(r)))
+        .at(format!("{}, byte {}", shard.path().display(), shard.entries[r].offset))
+        .because("the shard was made by another program, or changed together with its checksums")
+        .next("imagenet-engine verify --decode DIR; then verify DIR --repair-from PICTURES")
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! A packed folder, opened: the manifest and its shards, cross-checked.
 
-use super::compressed::decode_record;
+use super::compressed::{decode_part, decode_record};
 use super::format::Encoding;
 use super::manifest::{Manifest, Split};
 use super::reading::{Hint, Reading};
 use super::shard::Shard;
+use crate::backend::Crop;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,11 @@ pub struct Picture<'a> {
     pub global_id: u64,
     /// Source-relative, with `/`.
     pub name: &'a str,
+}
+
+thread_local! {
+    /// The bytes of the record that is being decoded.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An opened packed folder.
@@ -219,6 +226,24 @@ impl Dataset {
         })?
         .then_some(())
         .ok_or_else(|| Error::internal(format!("{} bytes of room for a picture", out.len())).at(shard.describe(r)))
+    }
+
+    /// Decodes only the pixels of `crop` of the JPEG record `i` into `out`, which has room for exactly them. As [`Dataset::read_pixels`]
+    /// and a cut, for the cost of the crop.
+    ///
+    /// # Errors
+    /// As [`Dataset::record`]; `Internal` where the shard does not hold JPEG files.
+    pub fn decode_crop(&self, i: usize, crop: &Crop, out: &mut [u8]) -> Result<()> {
+        let (shard, r) = self.locate(i)?;
+        if self.encoding() != Encoding::Jpeg {
+            return Err(Error::internal("a crop to decode of records that are no JPEG files").at(shard.describe(r)));
+        }
+        let rect = [crop.x, crop.y, crop.width, crop.height];
+        STORED.with_borrow_mut(|stored| {
+            stored.clear();
+            shard.copy_payload(r, stored)?;
+            decode_part(shard, r, stored, rect, out)
+        })
     }
 
     /// Shard, record, source and byte of picture `i`, for people.

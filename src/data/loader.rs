@@ -12,7 +12,7 @@ use super::dataset::Dataset;
 use super::format::Encoding;
 use super::order::Mixing;
 use super::reading::{Ahead, Hint};
-use crate::backend::{PictureView, Pixels, Spare};
+use crate::backend::{Crop, PictureView, Pixels, Spare};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,6 +54,22 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Data` when they are damaged.
     fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()>;
+    /// Reads only the pixels of `crop`, as they would be cut out of [`Source::read_pixels`]; `out` has room for exactly these. Called where
+    /// [`Source::decodes`].
+    ///
+    /// # Errors
+    /// As there.
+    fn read_crop(&self, i: usize, crop: &Crop, out: &mut [u8]) -> Result<()> {
+        let info = self.info(i)?;
+        let mut whole = vec![0; 3 * info.width as usize * info.height as usize];
+        self.read_pixels(i, &mut whole)?;
+        let (line, part) = (3 * info.width as usize, 3 * crop.width as usize);
+        let lines = whole.chunks_exact(line.max(1)).skip(crop.y as usize);
+        for (to, from) in out.chunks_exact_mut(part.max(1)).zip(lines) {
+            to.copy_from_slice(&from[3 * crop.x as usize..][..part]);
+        }
+        Ok(())
+    }
     /// What [`Source::hint`] should be told.
     fn ahead(&self) -> Ahead {
         Ahead::Nothing
@@ -89,6 +105,10 @@ impl Source for Dataset {
 
     fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
         Self::read_pixels(self, i, out)
+    }
+
+    fn read_crop(&self, i: usize, crop: &Crop, out: &mut [u8]) -> Result<()> {
+        self.decode_crop(i, crop, out)
     }
 
     fn ahead(&self) -> Ahead {
@@ -198,7 +218,7 @@ impl LoaderOptions {
 /// Pictures on their way to the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Whole pictures, one after the other.
+    /// Whole images, one after the other; of those that had to be decoded, the crop alone.
     pub pixels: Pixels,
     /// Where each picture lies in `pixels`, and the rectangle to use.
     pub views: Vec<PictureView>,

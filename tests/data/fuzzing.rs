@@ -163,6 +163,18 @@ fn write_seeds() {
     for entry in super::formats::entries().iter().filter(|e| SEEDS.contains(&e.name.as_str())) {
         seed("picture", &entry.name.replace([' ', ','], "_"), &entry.bytes());
     }
+    for name in [
+        "arithmetic.jpg",
+        "arithmetic_progressive.jpg",
+        "arithmetic_restarts.jpg",
+        "cut_1x2_3.jpg",
+        "cut_2x2_6.jpg",
+        "no_tables.jpg",
+        "sample_2x2_1x1_2x1.jpg",
+        "scans.jpg",
+    ] {
+        seed("picture", name, &std::fs::read(golden("jpeg").join(name)).unwrap());
+    }
     let weights = tmp.path().join("w.safetensors");
     let tensor = imagenet_engine::checkpoint::safetensors::TensorOut::f32("a.weight".into(), &[2, 3], &[1.0; 6]);
     imagenet_engine::checkpoint::safetensors::write(&weights, vec![tensor], serde_json::Map::new()).unwrap();

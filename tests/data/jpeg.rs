@@ -2,6 +2,7 @@
 
 use super::common::*;
 use super::sources::{WNIDS, pictures, write};
+use imagenet_engine::backend::Crop;
 use imagenet_engine::data::bad::OnBad;
 use imagenet_engine::data::compressed::JpegOptions;
 use imagenet_engine::data::format::{Encoding, FEATURE_JPEG, Header};
@@ -30,12 +31,14 @@ fn original_bytes_are_kept_and_decode_to_the_raw_pixels() {
     let jpeg = Dataset::open(&dir).unwrap();
     assert_eq!((raw.encoding(), jpeg.encoding(), raw.len()), (Encoding::RawVar, Encoding::Jpeg, jpeg.len()));
     let mut kept = 0;
+    let mut original = vec![false; 100];
     for i in 0..raw.len() {
         let (a, b) = (raw.record(i).unwrap(), jpeg.record(i).unwrap());
         assert_eq!((a.width, a.height, a.label, a.name, a.global_id), (b.width, b.height, b.label, b.name, b.global_id));
         let file = std::fs::read(tmp.path().join("in").join(a.name)).unwrap();
         if file.starts_with(&[0xFF, 0xD8]) {
             assert!(jpeg.stored(i).unwrap() == file && a.pixels == b.pixels, "{}", a.name);
+            original[a.global_id as usize] = true;
             kept += 1;
         } else {
             // A PNG becomes a JPEG that is all but the same.
@@ -51,8 +54,21 @@ fn original_bytes_are_kept_and_decode_to_the_raw_pixels() {
     };
     let one = batches(Dataset::open(&dir).unwrap(), 1);
     assert!(one == batches(Dataset::open(&dir).unwrap(), 3));
+    // Of JPEG records the crop alone is decoded: the pixels are those that raw records are cut to.
     for (a, b) in batches(raw, 1).iter().zip(&one) {
-        assert_eq!((&a.views, &a.labels, &a.ids), (&b.views, &b.labels, &b.ids));
+        assert_eq!((&a.labels, &a.ids), (&b.labels, &b.ids));
+        for (k, (v, w)) in a.views.iter().zip(&b.views).enumerate() {
+            let crop = v.crop;
+            assert_eq!((w.width, w.height, w.crop), (crop.width, crop.height, Crop { x: 0, y: 0, ..crop }));
+            let line = |batch: &Batch, at: usize| batch.pixels[at..at + 3 * crop.width as usize].to_vec();
+            for y in 0..crop.height as usize {
+                let (x, top, width) = (crop.x as usize, crop.y as usize, v.width as usize);
+                let (raw, part) = (v.offset + 3 * ((top + y) * width + x), w.offset + 3 * y * crop.width as usize);
+                // A record that was no JPEG became one: its pixels differ a little.
+                let far = line(a, raw).iter().zip(&line(b, part)).map(|(x, y)| x.abs_diff(*y)).max();
+                assert!(far <= Some(if original[a.ids[k] as usize] { 0 } else { 40 }), "image {k}, line {y}: {far:?}");
+            }
+        }
     }
     // Unpacked, they are the files again; and every command knows them.
     let (d, back) = (dir.to_str().unwrap(), tmp.path().join("back"));

@@ -14,6 +14,7 @@ mod fuzzing;
 mod golden;
 mod hostile;
 mod jpeg;
+mod jpeg_forms;
 mod loading;
 mod packing;
 #[cfg(feature = "parquet")]

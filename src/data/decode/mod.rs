@@ -113,6 +113,16 @@ impl Decoder {
         Ok(encoded)
     }
 
+    /// Decodes the pixels of `rect` (x, y, width, height) of a JPEG alone into `out`, which has room for just those: what
+    /// [`Decoder::decode`] and a crop give, for the cost of the crop. What lies behind the last row of it in the file is not looked at,
+    /// so the bytes should be known to be whole, by a checksum. `size` is held against the header before memory is taken.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn decode_region(&mut self, bytes: &[u8], size: (u32, u32), rect: [u32; 4], out: &mut [u8]) -> Result<(), String> {
+        decode_region_in(&mut self.buffers, bytes, size, rect, out, true)
+    }
+
     /// Takes the memory of a picture of [`Decoder::decode`] back, for the next one.
     pub fn recycle(&mut self, pixels: Vec<u8>) {
         self.buffers.rgb = pixels;
@@ -140,6 +150,36 @@ fn decode_in(buffers: &mut jpeg::Buffers, bytes: &[u8], max_pixels: u64) -> Resu
         return Err(format!("decoded to {}x{}, the header says {width}x{height}", rgb.width, rgb.height));
     }
     Ok(rgb)
+}
+
+fn decode_region_in(
+    buffers: &mut jpeg::Buffers,
+    bytes: &[u8],
+    size: (u32, u32),
+    rect: [u32; 4],
+    out: &mut [u8],
+    simd: bool,
+) -> Result<(), String> {
+    if sniff(bytes) != Kind::Jpeg {
+        return Err("not a JPEG".to_owned());
+    }
+    let (width, height) = self::size(bytes)?;
+    if (width, height) != size {
+        return Err(format!("{width}x{height}, the index says {}x{}", size.0, size.1));
+    }
+    let [x, y, width, height] = rect.map(|v| v as usize);
+    let rect = jpeg::Rect { x, y, width, height };
+    let done = quietly(|| jpeg::decode_region(bytes, rect, simd, buffers, out));
+    buffers.shrink();
+    done
+}
+
+/// [`Decoder::decode_region`] by the code as compiled for the plainest processor.
+///
+/// # Errors
+/// As there.
+pub fn decode_jpeg_region_scalar(bytes: &[u8], size: (u32, u32), rect: [u32; 4], out: &mut [u8]) -> Result<(), String> {
+    decode_region_in(&mut jpeg::Buffers::default(), bytes, size, rect, out, false)
 }
 
 /// [`decode`] of a JPEG by the code as compiled for the plainest processor: the oracle of "the same bytes on every machine".

@@ -16,7 +16,7 @@ pub struct Divisors {
     pub reciprocal: [[u16; 16]; 8],
     pub scale: [[u16; 16]; 8],
     /// The quantisers in natural order.
-    pub quant: [i32; 64],
+    pub quant: [i16; 64],
 }
 
 impl Divisors {

@@ -32,15 +32,15 @@ impl Segments {
             let plain = memchr::memchr(0xFF, rest).unwrap_or(rest.len());
             self.bytes.extend_from_slice(&rest[..plain]);
             let (marker, rest) = (at + plain, &rest[plain..]);
-            if rest.get(1) == Some(&0) {
-                self.bytes.push(0xFF);
-                at = marker + 2;
+            let fill = rest.iter().take_while(|&&b| b == 0xFF).count();
+            if rest.get(fill) == Some(&0) {
+                self.bytes.push(0xFF); // one, also where fill bytes precede it, as libjpeg has it
+                at = marker + fill + 1;
                 continue;
             }
             self.marker = marker;
             self.ends.push(self.bytes.len());
             self.bytes.extend_from_slice(&[0; PAD]);
-            let fill = rest.iter().take_while(|&&b| b == 0xFF).count();
             let expected = 0xD0 + (self.ends.len() as u8 + 7) % 8; // RST0 ends the first segment
             if !restarts || rest.get(fill) != Some(&expected) {
                 return;
@@ -51,9 +51,19 @@ impl Segments {
 
     /// A reader of segment `i`, if the scan has so many.
     pub fn bits(&self, i: usize) -> Option<Bits<'_>> {
-        let start = if i == 0 { 0 } else { self.ends.get(i - 1)? + PAD };
-        let end = *self.ends.get(i)?;
+        let (start, end) = self.range(i)?;
         Some(Bits { bytes: self.bytes.get(start..end + PAD)?, acc: 0, n: 0, borrowed: 0 })
+    }
+
+    /// The bytes of segment `i`.
+    pub fn data(&self, i: usize) -> Option<&[u8]> {
+        let (start, end) = self.range(i)?;
+        self.bytes.get(start..end)
+    }
+
+    fn range(&self, i: usize) -> Option<(usize, usize)> {
+        let start = if i == 0 { 0 } else { self.ends.get(i - 1)? + PAD };
+        Some((start, *self.ends.get(i)?))
     }
 
     /// Where the marker after the scan is to be looked for.
@@ -122,6 +132,12 @@ impl Bits<'_> {
         let negative = !(value as i64 >> 63);
         self.consume(look.total());
         (magnitude as i64 + (negative & (1 - (1i64 << size)))) as i16
+    }
+
+    /// Goes past a code that a look has found, and the value after it.
+    #[inline(always)]
+    pub fn pass(&mut self, look: Look) {
+        self.consume(look.total());
     }
 
     /// `k` bits (at most 16) as a number.
@@ -216,7 +232,8 @@ impl Huffman {
                 code += 1;
                 index += 1;
             }
-            if code > 1 << len {
+            // A code of all ones is none.
+            if count > 0 && code >= 1 << len {
                 return Err(CROWDED);
             }
             limit[len as usize] = code << (16 - len);
@@ -224,6 +241,11 @@ impl Huffman {
         }
         limit[17] = u32::MAX;
         Ok(Self { look, limit, delta, symbols: symbols.to_vec() })
+    }
+
+    /// Its largest symbol.
+    pub fn largest(&self) -> u8 {
+        self.symbols.iter().copied().max().unwrap_or(0)
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
-//! The inverse DCT of libjpeg ("islow": Loeffler, Ligtenberg and Moschytz with 13-bit constants), bit for bit: that the pixels equal
-//! Pillow's and torchvision's starts here. This is the form for every processor; `idct_avx2` is the same in vector instructions.
+//! The inverse DCT of libjpeg-turbo ("islow": Loeffler, Ligtenberg and Moschytz with 13-bit constants), bit for bit: that the pixels equal
+//! Pillow's and torchvision's starts here. Also for coefficients that no encoder writes: sums and products wrap, and results saturate, at
+//! 16 bits where they do in its vector code, which is what people run. This is the form for every processor; `idct_avx2` is the same in
+//! vector instructions.
 
 /// One way to compute it, and the instructions that go with it.
 pub trait Idct: Copy {
@@ -7,44 +9,45 @@ pub trait Idct: Copy {
     fn run<F: pulp::NullaryFnOnce>(self, f: F) -> F::Output;
 
     /// One block of coefficients (in natural order, not dequantised) to 8x8 samples at the start of `out`, lines `stride` apart.
-    fn block(self, coefficients: &Block, quant: &[i32; 64], out: &mut [u8], stride: usize);
+    fn block(self, coefficients: &Block, quant: &Quant, out: &mut [u8], stride: usize);
 }
 
 type Lanes = [i32; 8];
 pub type Block = [i16; 64];
+/// The bits of the table's values, in natural order.
+pub type Quant = [i16; 64];
+
+/// As 16 bits hold it.
+#[inline(always)]
+fn wrap(v: i32) -> i32 {
+    i32::from(v as i16)
+}
 
 /// One dimension, for eight lines at once; `shift` takes the fraction away, rounded.
 #[inline(always)]
 fn pass(v: &[Lanes; 8], shift: u32) -> [Lanes; 8] {
     let mut out = [[0i32; 8]; 8];
     let half = 1i32 << (shift - 1);
+    let end = |v: i32| (v >> shift).clamp(-32768, 32767);
     for l in 0..8 {
         let (v0, v1, v2, v3, v4, v5, v6, v7) = (v[0][l], v[1][l], v[2][l], v[3][l], v[4][l], v[5][l], v[6][l], v[7][l]);
-        let z1 = v2.wrapping_add(v6).wrapping_mul(4433);
-        let t2 = z1.wrapping_sub(v6.wrapping_mul(15137));
-        let t3 = z1.wrapping_add(v2.wrapping_mul(6270));
-        let t0 = v0.wrapping_add(v4).wrapping_shl(13);
-        let t1 = v0.wrapping_sub(v4).wrapping_shl(13);
-        let (e0, e3) = (t0.wrapping_add(t3).wrapping_add(half), t0.wrapping_sub(t3).wrapping_add(half));
-        let (e1, e2) = (t1.wrapping_add(t2).wrapping_add(half), t1.wrapping_sub(t2).wrapping_add(half));
-        let (z3, z4) = (v7.wrapping_add(v3), v5.wrapping_add(v1));
-        let z5 = z3.wrapping_add(z4).wrapping_mul(9633);
-        let z1 = v7.wrapping_add(v1).wrapping_mul(-7373);
-        let z2 = v5.wrapping_add(v3).wrapping_mul(-20995);
-        let z3 = z3.wrapping_mul(-16069).wrapping_add(z5);
-        let z4 = z4.wrapping_mul(-3196).wrapping_add(z5);
-        let o0 = v7.wrapping_mul(2446).wrapping_add(z1).wrapping_add(z3);
-        let o1 = v5.wrapping_mul(16819).wrapping_add(z2).wrapping_add(z4);
-        let o2 = v3.wrapping_mul(25172).wrapping_add(z2).wrapping_add(z3);
-        let o3 = v1.wrapping_mul(12299).wrapping_add(z1).wrapping_add(z4);
-        out[0][l] = e0.wrapping_add(o3) >> shift;
-        out[7][l] = e0.wrapping_sub(o3) >> shift;
-        out[1][l] = e1.wrapping_add(o2) >> shift;
-        out[6][l] = e1.wrapping_sub(o2) >> shift;
-        out[2][l] = e2.wrapping_add(o1) >> shift;
-        out[5][l] = e2.wrapping_sub(o1) >> shift;
-        out[3][l] = e3.wrapping_add(o0) >> shift;
-        out[4][l] = e3.wrapping_sub(o0) >> shift;
+        let (t2, t3) = (v2 * 4433 - v6 * 10704, v2 * 10703 + v6 * 4433);
+        let (t0, t1) = (wrap(v0 + v4) << 13, wrap(v0 - v4) << 13);
+        let (e0, e3, e1, e2) = (t0 + t3 + half, t0 - t3 + half, t1 + t2 + half, t1 - t2 + half);
+        let (z3, z4) = (wrap(v7 + v3), wrap(v5 + v1));
+        let (z3, z4) = (z4 * 9633 - z3 * 6436, z3 * 9633 + z4 * 6437);
+        let o0 = (v7 * -4927 - v1 * 7373).wrapping_add(z3);
+        let o1 = (v5 * -4176 - v3 * 20995).wrapping_add(z4);
+        let o2 = (v5 * -20995 + v3 * 4177).wrapping_add(z3);
+        let o3 = (v7 * -7373 + v1 * 4926).wrapping_add(z4);
+        out[0][l] = end(e0.wrapping_add(o3));
+        out[7][l] = end(e0.wrapping_sub(o3));
+        out[1][l] = end(e1.wrapping_add(o2));
+        out[6][l] = end(e1.wrapping_sub(o2));
+        out[2][l] = end(e2.wrapping_add(o1));
+        out[5][l] = end(e2.wrapping_sub(o1));
+        out[3][l] = end(e3.wrapping_add(o0));
+        out[4][l] = end(e3.wrapping_sub(o0));
     }
     out
 }
@@ -75,17 +78,19 @@ impl Idct for Plain {
         f.call()
     }
 
-    fn block(self, coefficients: &Block, quant: &[i32; 64], out: &mut [u8], stride: usize) {
+    fn block(self, coefficients: &Block, quant: &Quant, out: &mut [u8], stride: usize) {
         let mut v = [[0; 8]; 8];
         for r in 0..8 {
             for c in 0..8 {
-                v[r][c] = i32::from(coefficients[r * 8 + c]).wrapping_mul(quant[r * 8 + c]);
+                v[r][c] = i32::from(coefficients[r * 8 + c].wrapping_mul(quant[r * 8 + c]));
             }
         }
-        let done = transpose(&pass(&transpose(&pass(&v, 11)), 18));
+        // A short cut of libjpeg-turbo's, which does not saturate.
+        let columns = if coefficients[8..].iter().all(|&c| c == 0) { [v[0].map(|c| wrap(c << 2)); 8] } else { pass(&v, 11) };
+        let done = transpose(&pass(&transpose(&columns), 18));
         for (line, samples) in out.chunks_mut(stride).zip(&done) {
             for (o, s) in line.iter_mut().zip(samples) {
-                *o = s.wrapping_add(128).clamp(0, 255) as u8;
+                *o = (s + 128).clamp(0, 255) as u8;
             }
         }
     }

@@ -1,18 +1,23 @@
-//! JPEG to RGB, bit for bit as libjpeg-turbo (and so Pillow and torchvision) decodes it: baseline, extended and progressive Huffman
-//! coding, 8 bits, 1, 3 or 4 components.
+//! JPEG to RGB, bit for bit as libjpeg-turbo (and so Pillow and torchvision) decodes it: baseline, extended and progressive, Huffman and
+//! arithmetic coding, 8 bits, 1, 3 or 4 components; whole, or the pixels of a crop alone.
 //!
 //! Why a decoder of our own: maintained Rust decoders round the inverse DCT and the chroma differently, up to 6 levels from what every
-//! published training run has seen, and fill in what is missing in a damaged file. This one takes libjpeg's integer arithmetic, and
-//! refuses a picture whose codes run past its data, whose restart or end marker is missing, or whose tables make no sense.
+//! published training run has seen, and fill in what is missing in a damaged file. This one takes libjpeg's integer arithmetic, refuses
+//! what libjpeg refuses, and also an image that libjpeg completes with a warning: whose codes run past its data, or whose restart or end
+//! marker is missing.
 //!
-//! Files: `entropy` bits and codes, `scan` and `progressive` coefficients, `idct` samples, `output` enlarged chroma and colours.
+//! Files: `headers` and `tables` the segments, `frame` components and what of them is wanted, `entropy` bits and codes, `scan`,
+//! `progressive` and `arithmetic` coefficients, `smooth` those that are missing, `idct` samples, `output` enlarged chroma and colours.
 //! [`Layout`] reads sizes from the header alone, before memory is taken.
 //!
-//! Memory: 6 bytes a pixel (planes and RGB), 7 with four components; progressive ones up to 7, and 9 with four, as each plane takes the
-//! place of coefficients of 2 bytes. So the limit of pixels is one of bytes.
+//! Memory: 6 bytes a pixel (planes and RGB), 7 with four components; images of several scans up to 7, and 9 with four, as each plane
+//! takes the place of coefficients of 2 bytes. So the limit of pixels is one of bytes.
 
+mod arithmetic;
 mod entropy;
 mod exif;
+mod frame;
+mod headers;
 pub mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
@@ -20,12 +25,16 @@ mod output;
 mod progressive;
 pub mod rebuild;
 mod scan;
+mod smooth;
+mod tables;
 
 use super::{Rgb, flags};
-use entropy::{Fault, Huffman, Segments};
+use entropy::{Fault, Segments};
+pub use frame::Rect;
+use frame::{Coding, Frame};
 use idct::{Idct, Plain};
 use output::Space;
-use scan::{Frame, ScanHeader, Tables};
+use tables::Tables;
 
 /// What the markers before the first scan say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +59,7 @@ fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     Some((bytes[at], at + 1))
 }
 
-/// The segment whose length field is at `at`: its payload and the offset past it.
+/// The segment whose length field is at `at`: its payload and the offset past it. A length below 2 counts as 2.
 fn segment(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let len = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let end = at + len.max(2);
@@ -155,11 +164,12 @@ fn sized(buffer: &mut Vec<u8>, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Decodes the picture. `simd` false takes the same code as the compiler makes it for the plainest processor; the pixels are the same.
+/// Decodes the image. `simd` false takes the same code as the compiler makes it for the plainest processor; the pixels are the same.
 pub fn decode(bytes: &[u8], simd: bool, buffers: &mut Buffers) -> Result<Rgb, String> {
     let layout = Layout::read(bytes)?;
     layout.check_end(bytes)?;
-    let (pixels, space) = widest(bytes, simd, buffers).map_err(|e| format!("JPEG: {e}"))?;
+    let mut pixels = Vec::new();
+    let space = widest(bytes, simd, buffers, Want::All(&mut pixels)).map_err(|e| format!("JPEG: {e}"))?;
     let kind = match space {
         Space::Gray => flags::WAS_GRAY,
         Space::Cmyk | Space::Ycck => flags::WAS_CMYK,
@@ -168,151 +178,119 @@ pub fn decode(bytes: &[u8], simd: bool, buffers: &mut Buffers) -> Result<Rgb, St
     Ok(Rgb { width: layout.width.into(), height: layout.height.into(), pixels, flags: layout.flags | kind })
 }
 
-type Pixels = Result<(Vec<u8>, Space), Fault>;
+/// Decodes the pixels of `rect` alone into `out`: those that [`decode`] gives there. What comes after the last row that they need is not
+/// looked at, so this is for bytes that are known to be whole, by a checksum.
+pub fn decode_region(bytes: &[u8], rect: Rect, simd: bool, buffers: &mut Buffers, out: &mut [u8]) -> Result<(), String> {
+    widest(bytes, simd, buffers, Want::Only(rect, out)).map(drop).map_err(|e| format!("JPEG: {e}"))
+}
+
+/// What is to be decoded, and where to.
+enum Want<'a> {
+    All(&'a mut Vec<u8>),
+    Only(Rect, &'a mut [u8]),
+}
 
 /// [`pixels`] with the instructions that the processor at hand has.
-fn widest(bytes: &[u8], simd: bool, buffers: &mut Buffers) -> Pixels {
+fn widest(bytes: &[u8], simd: bool, buffers: &mut Buffers, want: Want<'_>) -> Result<Space, Fault> {
     #[cfg(target_arch = "x86_64")]
     if simd && let Some(v3) = pulp::x86::V3::try_new() {
-        return pixels(bytes, buffers, v3);
+        return pixels(bytes, buffers, v3, want);
     }
     let _ = simd;
-    pixels(bytes, buffers, Plain)
+    pixels(bytes, buffers, Plain, want)
+}
+
+/// Planes, then colours.
+fn pixels<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I, want: Want<'_>) -> Result<Space, Fault> {
+    let rect = if let Want::Only(rect, _) = &want { Some(*rect) } else { None };
+    let (frame, space) = planes(bytes, buffers, idct, rect)?;
+    let len = frame.want.width * frame.want.height * 3;
+    let out: &mut [u8] = match want {
+        Want::All(pixels) => {
+            *pixels = sized(&mut buffers.rgb, len);
+            pixels
+        }
+        Want::Only(_, out) => out.get_mut(..len).ok_or("no room for the pixels of the crop")?,
+    };
+    idct.run(output::ToRgb { frame: &frame, space, lines: &mut buffers.lines, out });
+    frame.recycle(buffers);
+    Ok(space)
 }
 
 /// More scans than any encoder writes mean a file made to waste time.
 const MAX_SCANS: usize = 200;
 
-/// Walks the file: tables, frame, scans.
-fn pixels<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I) -> Pixels {
+/// Walks the file: tables, frame, scans. `want` None: the whole image, and the file to its end.
+fn planes<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I, want: Option<Rect>) -> Result<(Frame, Space), Fault> {
     const CUT: Fault = "a segment is cut";
     let mut tables = Tables::default();
     let mut frame: Option<Frame> = None;
-    let (mut jfif, mut adobe) = (false, None);
+    let (mut marks, mut space) = (headers::Marks::default(), None);
     let (mut at, mut scans) = (2, 0);
     while let Some((code, after)) = marker(bytes, at) {
+        at = after;
         match code {
-            0 | 1 | 0xD0..=0xD8 => {
-                at = after;
-                continue;
-            }
             EOI => break,
+            0 | 1 | 0xD0..=0xD7 => continue,
+            0xD8 => return Err("a second start of an image (SOI) within it"),
+            2..0xC0 | 0xDE | 0xDF | 0xF0..=0xFD => return Err("a marker that is reserved"),
             _ => {}
         }
         let (payload, end) = segment(bytes, after).ok_or(CUT)?;
         at = end;
+        if bytes[after] == 0 && bytes[after + 1] < 2 && matches!(code, 0xC4 | 0xCC | 0xDB) {
+            return Err("a segment whose length is below 2");
+        }
         match code {
-            0xC0..=0xC2 if frame.is_some() => return Err("two frame headers"),
-            0xC0..=0xC2 => frame = Some(read_frame(payload, code == 0xC2, bytes.len(), buffers)?),
-            0xC4 => read_huffman(payload, &mut tables)?,
-            0xC3 | 0xC5..=0xCF => return Err("lossless, hierarchical or arithmetic coding is not supported"),
-            0xDB => read_quant(payload, &mut tables)?,
-            0xDD => tables.restart_interval = usize::from(u16::from_be_bytes(*payload.first_chunk().ok_or(CUT)?)),
-            0xE0 if payload.starts_with(b"JFIF\0") => jfif = true,
-            0xEE if payload.starts_with(b"Adobe") => adobe = payload.get(11).copied(),
+            0xC0..=0xC2 | 0xC9 | 0xCA => {
+                if frame.is_some() {
+                    return Err("two frame headers");
+                }
+                let (size, parts) = headers::frame(payload)?;
+                let coding = Coding { progressive: code & 7 == 2, arithmetic: code > 0xC8 };
+                frame = Some(Frame::new(size, coding, &parts, want)?);
+            }
+            0xC3 | 0xCB => return Err("lossless coding is not supported"),
+            0xC5..=0xC7 | 0xCD..=0xCF => return Err("hierarchical coding is not supported"),
+            0xC8 => return Err("a frame of a reserved kind (JPG)"),
+            0xC4 => headers::huffman(payload, &mut tables)?,
+            0xCC => headers::conditioning(payload, &mut tables)?,
+            0xDB => headers::quantisation(payload, &mut tables)?,
+            0xDD => {
+                let &[a, b] = payload else { return Err("a restart interval (DRI) of other than two bytes") };
+                tables.restart_interval = u16::from_be_bytes([a, b]).into();
+            }
             SOS => {
+                let frame = frame.as_mut().ok_or("a scan before the frame header")?;
+                let header = headers::scan(payload, frame.coding, &frame.components)?;
+                if scans == 0 {
+                    // Before memory is taken: a few bytes cannot hold a huge image.
+                    if frame.least_bytes() > bytes.len() {
+                        return Err("the file is too short for the size that its header says");
+                    }
+                    frame.begin(header.parts.len(), buffers);
+                    space = Some(marks.space(&frame.components));
+                    if frame.coding == (Coding { progressive: false, arithmetic: false }) {
+                        tables.complete();
+                    }
+                } else if !frame.several {
+                    return Err("a second scan after one of all components");
+                }
                 scans += 1;
                 if scans > MAX_SCANS {
                     return Err("too many scans");
                 }
-                let frame = frame.as_mut().ok_or("a scan before the frame header")?;
-                let header = read_scan(payload, frame)?;
                 buffers.coded.read(bytes, end, tables.restart_interval > 0);
                 frame.scan(&header, &tables, &buffers.coded, idct)?;
                 at = buffers.coded.position();
+                if want.is_some() && !frame.several {
+                    break;
+                }
             }
-            _ => {}
+            _ => marks.read(code, payload),
         }
     }
     let mut frame = frame.ok_or("no frame header")?;
-    frame.finish(idct)?;
-    let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
-    // As libjpeg guesses.
-    let space = match (ids.len(), adobe) {
-        (1, _) => Space::Gray,
-        (3, _) if jfif => Space::YCbCr,
-        (3, Some(0)) => Space::Rgb,
-        (3, None) if ids == *b"RGB" => Space::Rgb,
-        (3, _) => Space::YCbCr,
-        (4, None | Some(0)) => Space::Cmyk,
-        (4, _) => Space::Ycck,
-        _ => return Err("neither 1, 3 nor 4 components"),
-    };
-    let mut rgb = sized(&mut buffers.rgb, frame.width * frame.height * 3);
-    idct.run(output::ToRgb { frame: &frame, space, lines: &mut buffers.lines, out: &mut rgb });
-    frame.recycle(buffers);
-    Ok((rgb, space))
-}
-
-fn read_frame(payload: &[u8], progressive: bool, file: usize, buffers: &mut Buffers) -> Result<Frame, Fault> {
-    let [precision, h0, h1, w0, w1, n, ..] = *payload else { return Err("a frame header is cut") };
-    if precision != 8 {
-        return Err("samples of other than 8 bits are not supported");
-    }
-    let parts = payload.get(6..6 + 3 * usize::from(n)).ok_or("a frame header is cut")?;
-    let parts: Vec<_> =
-        parts.as_chunks::<3>().0.iter().map(|&[id, hv, q]| (id, usize::from(hv >> 4), usize::from(hv & 15), q.into())).collect();
-    if parts.is_empty() || parts.len() > 4 {
-        return Err("neither 1, 3 nor 4 components");
-    }
-    let size = (u16::from_be_bytes([w0, w1]).into(), u16::from_be_bytes([h0, h1]).into());
-    // Before memory is taken: a few bytes cannot hold a huge picture.
-    if Frame::least_bytes(size.0, size.1, &parts) > file {
-        return Err("the file is too short for the size that its header says");
-    }
-    Frame::new(size, progressive, &parts, buffers)
-}
-
-fn read_huffman(mut payload: &[u8], tables: &mut Tables) -> Result<(), Fault> {
-    while let [kind, rest @ ..] = payload {
-        let counts: &[u8; 16] = rest.first_chunk().ok_or("a Huffman table is cut")?;
-        let n = counts.iter().map(|&c| usize::from(c)).sum::<usize>();
-        let symbols = rest.get(16..16 + n).ok_or("a Huffman table is cut")?;
-        let table = Huffman::new(counts, symbols)?;
-        let group = if kind >> 4 == 0 { &mut tables.dc } else { &mut tables.ac };
-        *group.get_mut(usize::from(kind & 15)).ok_or("a Huffman table above number 3")? = Some(table);
-        payload = &rest[16 + n..];
-    }
-    Ok(())
-}
-
-fn read_quant(mut payload: &[u8], tables: &mut Tables) -> Result<(), Fault> {
-    while let [kind, rest @ ..] = payload {
-        let wide = kind >> 4 != 0;
-        let len = if wide { 128 } else { 64 };
-        let values = rest.get(..len).ok_or("a quantisation table is cut")?;
-        let mut table = [0; 64];
-        for (k, &natural) in scan::ZIGZAG.iter().enumerate() {
-            let value = if wide { u16::from_be_bytes([values[2 * k], values[2 * k + 1]]).into() } else { i32::from(values[k]) };
-            table[usize::from(natural)] = value;
-        }
-        *tables.quant.get_mut(usize::from(kind & 15)).ok_or("a quantisation table above number 3")? = Some(table);
-        payload = &rest[len..];
-    }
-    Ok(())
-}
-
-fn read_scan(payload: &[u8], frame: &Frame) -> Result<ScanHeader, Fault> {
-    const BAD: Fault = "a scan header that makes no sense";
-    let (&n, rest) = payload.split_first().ok_or(BAD)?;
-    let n = usize::from(n);
-    let (parts, tail) = rest.split_at_checked(2 * n).ok_or(BAD)?;
-    let [first, last, approximation, ..] = *tail else { return Err(BAD) };
-    let find = |&[id, tables]: &[u8; 2]| {
-        let component = frame.components.iter().position(|c| c.id == id).ok_or(BAD)?;
-        let (dc, ac) = (usize::from(tables >> 4), usize::from(tables & 15));
-        if dc > 3 || ac > 3 { Err(BAD) } else { Ok((component, dc, ac)) }
-    };
-    let parts: Vec<_> = parts.as_chunks::<2>().0.iter().map(find).collect::<Result<_, _>>()?;
-    let twice = (1..parts.len()).any(|i| parts[..i].iter().any(|p| p.0 == parts[i].0));
-    let (first, last) = (usize::from(first), usize::from(last));
-    let (high, low) = (u32::from(approximation >> 4), u32::from(approximation & 15));
-    if parts.is_empty() || twice {
-        return Err(BAD);
-    }
-    let spectral = first == 0 && last == 0 || first >= 1 && first <= last && last <= 63 && parts.len() == 1;
-    if frame.progressive && (!spectral || low > 13 || high > 13) {
-        return Err(BAD);
-    }
-    Ok(ScanHeader { parts, first, last, high, low })
+    frame.finish(idct);
+    Ok((frame, space.ok_or("no scan")?))
 }

@@ -1,6 +1,6 @@
 //! Planes to RGB with libjpeg's integer arithmetic: "fancy" (triangle) enlargement of subsampled chroma, then the colour conversion.
 
-use super::scan::{Component, Frame};
+use super::frame::{Component, Frame};
 
 /// What the stored components mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,19 +12,19 @@ pub enum Space {
     Ycck,
 }
 
-/// Line `y` of the picture of one component, at full resolution: where it lies, or made in `out` (at least as long as the picture is
-/// wide, rounded up to whole chroma samples).
+/// Line `y` of the image of one component, its wanted pixels at full resolution: where it lies, or made in `out` (as long as the wanted
+/// samples are enlarged).
 #[inline(always)]
 fn full_line<'a>(c: &'a Component, frame: &Frame, y: usize, sums: &mut Vec<i16>, out: &'a mut [u8]) -> &'a [u8] {
-    let stride = c.stride();
-    let line = |row: usize| &c.plane[row * stride..row * stride + c.width];
+    let line = |row: usize| c.line(row);
     let (across, down) = (frame.h_max / c.h, frame.v_max / c.v);
     let row = (y / down).min(c.height - 1);
     // The nearer neighbour above or below; at the edge, the line itself.
     let beside = if y & 1 == 0 { row.saturating_sub(1) } else { (row + 1).min(c.height - 1) };
-    let n = c.width;
+    // Of a crop, the outermost two are wrong where the image goes on, and not among its pixels.
+    let n = c.columns.len();
+    let start = if across == 2 { frame.want.x - 2 * c.columns.start } else { 0 };
     match (across, down) {
-        _ if across * c.h != frame.h_max || down * c.v != frame.v_max => nearest(c, frame, y, out),
         (1, 1) => return line(row),
         (1, 2) => {
             let bias = if y & 1 == 0 { 1 } else { 2 };
@@ -32,12 +32,12 @@ fn full_line<'a>(c: &'a Component, frame: &Frame, y: usize, sums: &mut Vec<i16>,
                 *o = ((u16::from(a) * 3 + u16::from(b) + bias) >> 2) as u8;
             }
         }
-        (2, 1) if n > 2 => {
+        (2, 1) if c.width > 2 => {
             let s = line(row);
             widen(n, out, |i| i16::from(s[i]), |this, last| (this * 3 + last + 1) >> 2, |this, next| (this * 3 + next + 2) >> 2);
             (out[0], out[2 * n - 1]) = (s[0], s[n - 1]);
         }
-        (2, 2) if n > 2 => {
+        (2, 2) if c.width > 2 => {
             sums.clear();
             sums.extend(line(row).iter().zip(line(beside)).map(|(&a, &b)| i16::from(a) * 3 + i16::from(b)));
             let s = &sums[..n];
@@ -45,9 +45,12 @@ fn full_line<'a>(c: &'a Component, frame: &Frame, y: usize, sums: &mut Vec<i16>,
             out[0] = ((s[0] * 4 + 8) >> 4) as u8;
             out[2 * n - 1] = ((s[n - 1] * 4 + 7) >> 4) as u8;
         }
-        _ => nearest(c, frame, y, out),
+        _ => {
+            nearest(c, frame, row, out);
+            return out;
+        }
     }
-    out
+    &out[start..]
 }
 
 /// Two outputs for each of `n` inputs: the left one from it and its left neighbour, the right one from it and its right neighbour. The
@@ -64,12 +67,11 @@ fn widen(n: usize, out: &mut [u8], at: impl Fn(usize) -> i16, left: impl Fn(i16,
     out[2 * n - 2] = left(at(n - 1), at(n - 2)) as u8;
 }
 
-/// Repeated samples, for every other ratio and for pictures too narrow for the triangle.
-fn nearest(c: &Component, frame: &Frame, y: usize, out: &mut [u8]) {
-    let row = (y * c.v / frame.v_max).min(c.height - 1);
-    let line = &c.plane[row * c.stride()..];
-    for (x, o) in out.iter_mut().enumerate().take(frame.width) {
-        *o = line[(x * c.h / frame.h_max).min(c.width - 1)];
+/// Repeated samples, for every other ratio and for images too narrow for the triangle.
+fn nearest(c: &Component, frame: &Frame, row: usize, out: &mut [u8]) {
+    let (line, across) = (c.line(row), frame.h_max / c.h);
+    for (x, o) in (frame.want.x..).zip(out).take(frame.want.width) {
+        *o = line[(x / across).min(c.width - 1) - c.columns.start];
     }
 }
 
@@ -92,7 +94,7 @@ fn cmyk(c: [i32; 3], k: i32) -> [u8; 3] {
     })
 }
 
-/// All lines of the finished frame as HWC RGB, into `out` of just that size.
+/// All wanted lines of the finished frame as HWC RGB, into `out` of just that size.
 pub struct ToRgb<'a> {
     pub frame: &'a Frame,
     pub space: Space,
@@ -111,12 +113,12 @@ impl pulp::NullaryFnOnce for ToRgb<'_> {
 
 #[inline(always)]
 fn to_rgb(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8]) {
-    let width = frame.width;
+    let width = frame.want.width;
     for line in &mut *lines {
         line.resize(width + 2 * 8 * frame.h_max, 0);
     }
     let mut sums = Vec::new();
-    for (y, rgb) in out.chunks_exact_mut(width * 3).enumerate() {
+    for (y, rgb) in (frame.want.y..).zip(out.chunks_exact_mut(width * 3)) {
         let mut full: [&[u8]; 4] = [&[]; 4];
         for ((component, line), full) in frame.components.iter().zip(&mut *lines).zip(&mut full) {
             *full = full_line(component, frame, y, &mut sums, line);

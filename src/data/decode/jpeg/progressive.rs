@@ -2,7 +2,8 @@
 
 use super::entropy::{Bits, Fault, Huffman};
 use super::idct::Block;
-use super::scan::{MISSING, ScanHeader, TOO_FAR, ZIGZAG, dc_difference};
+use super::scan::{ScanHeader, TOO_FAR, ZIGZAG, dc_difference};
+use super::tables::MISSING;
 
 /// What one scan adds to one block.
 pub fn block(
@@ -28,7 +29,7 @@ fn dc(bits: &mut Bits<'_>, dc: Option<&Huffman>, header: &ScanHeader, prediction
         return Ok(());
     }
     let size = dc.ok_or(MISSING)?.symbol(bits)?;
-    *prediction = prediction.wrapping_add(dc_difference(size, bits)?);
+    *prediction = prediction.checked_add(dc_difference(size, bits)).ok_or("a DC value without bounds")?;
     block[0] = prediction.wrapping_shl(header.low) as i16;
     Ok(())
 }
@@ -80,6 +81,8 @@ fn ac_refine(bits: &mut Bits<'_>, ac: &Huffman, header: &ScanHeader, eob_run: &m
                     *eob_run = (1 << run) + bits.take(run);
                     break;
                 }
+            } else if size > 1 {
+                return Err("a new coefficient of more than one bit in a scan that refines");
             } else {
                 value = if bits.take(1) == 1 { bit } else { -bit };
             }

@@ -1,11 +1,14 @@
-//! Scans: from coded bits to coefficients, and of sequential pictures on to samples.
+//! Scans: from coded bits to coefficients, and of sequential images on to samples.
 //!
-//! A block of a sequential scan goes through the inverse DCT as soon as it is read; its coefficients live nowhere else. A progressive
-//! picture keeps all coefficients until its last scan. (ITU-T T.81, annex F; annex G in `progressive`.)
+//! A block of a sequential scan of all components goes through the inverse DCT as soon as it is read; its coefficients live nowhere else.
+//! Others are kept until the last scan. (ITU-T T.81, annex F; annex G in `progressive`, arithmetic coding in `arithmetic`.)
 
+use super::arithmetic::Arithmetic;
 use super::entropy::{Bits, Fault, Huffman, Segments};
-use super::idct::{Block, Idct};
-use super::{Buffers, progressive, sized};
+use super::frame::{Component, Frame, lone_dc};
+use super::idct::{Block, Idct, Quant};
+use super::progressive;
+use super::tables::{MISSING, Tables};
 
 /// Natural position of the k-th coefficient in zigzag order.
 #[rustfmt::skip]
@@ -25,43 +28,6 @@ static BEYOND: [u8; 128] = {
     table
 };
 
-/// One colour component of the frame.
-pub struct Component {
-    pub id: u8,
-    pub h: usize,
-    pub v: usize,
-    pub quant_table: usize,
-    /// Its values when the component's first scan began, in natural order.
-    pub quant: Option<[i32; 64]>,
-    /// Samples that belong to the picture.
-    pub width: usize,
-    pub height: usize,
-    /// Blocks in a line, rounded up to whole MCUs.
-    pub blocks_w: usize,
-    /// Samples; outside of the picture they may be anything.
-    pub plane: Vec<u8>,
-    /// Of a progressive picture.
-    coefficients: Vec<Block>,
-    prediction: i32,
-}
-
-impl Component {
-    pub fn stride(&self) -> usize {
-        self.blocks_w * 8
-    }
-}
-
-pub struct Frame {
-    pub width: usize,
-    pub height: usize,
-    pub progressive: bool,
-    pub h_max: usize,
-    pub v_max: usize,
-    pub components: Vec<Component>,
-    mcus_w: usize,
-    mcus_h: usize,
-}
-
 /// What a scan header says.
 pub struct ScanHeader {
     /// Component, DC table, AC table.
@@ -72,194 +38,197 @@ pub struct ScanHeader {
     pub low: u32,
 }
 
-/// The tables in force when a scan begins.
-#[derive(Default)]
-pub struct Tables {
-    pub dc: [Option<Huffman>; 4],
-    pub ac: [Option<Huffman>; 4],
-    pub quant: [Option<[i32; 64]>; 4],
-    pub restart_interval: usize,
-}
-
-pub const MISSING: Fault = "a Huffman table is missing";
 pub const TOO_FAR: Fault = "coefficients run past the end of a block";
 const TOO_EARLY: Fault = "the coded data ends too early";
-const LARGE_DC: Fault = "a DC difference of more than 15 bits";
+
+/// One way to read the blocks of a scan.
+pub trait Entropy {
+    /// Goes on with the next segment, behind a restart marker.
+    fn restart(&mut self, segment: usize) -> Result<(), Fault>;
+
+    /// Reads block (`bx`, `by`) of the scan's component number `part`.
+    fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault>;
+
+    /// Whether the data has lasted so far.
+    fn check(&self) -> Result<(), Fault>;
+}
 
 impl Frame {
-    /// From the fields of SOF; `parts` are id, h, v, quantisation table.
-    pub fn new(
-        (width, height): (usize, usize),
-        progressive: bool,
-        parts: &[(u8, usize, usize, usize)],
-        buffers: &mut Buffers,
-    ) -> Result<Self, Fault> {
-        if parts.iter().any(|&(_, h, v, q)| !(1..=4).contains(&h) || !(1..=4).contains(&v) || q > 3) {
-            return Err("a component with impossible sampling factors");
-        }
-        let h_max = parts.iter().map(|p| p.1).max().unwrap_or(1);
-        let v_max = parts.iter().map(|p| p.2).max().unwrap_or(1);
-        let (mcus_w, mcus_h) = (width.div_ceil(8 * h_max), height.div_ceil(8 * v_max));
-        let component = |(&(id, h, v, quant_table), buffer): (&(u8, usize, usize, usize), &mut Vec<u8>)| {
-            let (blocks_w, blocks_h) = (mcus_w * h, mcus_h * v);
-            Component {
-                id,
-                h,
-                v,
-                quant_table,
-                quant: None,
-                width: (width * h).div_ceil(h_max),
-                height: (height * v).div_ceil(v_max),
-                blocks_w,
-                // A progressive picture needs its coefficients first, and frees them as the planes come.
-                plane: sized(buffer, if progressive { 0 } else { blocks_w * blocks_h * 64 }),
-                coefficients: vec![[0; 64]; if progressive { blocks_w * blocks_h } else { 0 }],
-                prediction: 0,
-            }
-        };
-        let components = parts.iter().zip(&mut buffers.planes).map(component).collect();
-        Ok(Self { width, height, progressive, h_max, v_max, components, mcus_w, mcus_h })
-    }
-
-    /// Bytes that the coded blocks take at the very least: a bit each, for the DC coefficient.
-    pub fn least_bytes(width: usize, height: usize, parts: &[(u8, usize, usize, usize)]) -> usize {
-        let most = |side: fn(&(u8, usize, usize, usize)) -> usize| parts.iter().map(side).max().unwrap_or(1).max(1);
-        let (h_max, v_max) = (most(|p| p.1), most(|p| p.2));
-        let blocks =
-            |&(_, h, v, _): &(u8, usize, usize, usize)| (width * h).div_ceil(h_max).div_ceil(8) * (height * v).div_ceil(v_max).div_ceil(8);
-        parts.iter().map(blocks).sum::<usize>() / 8
-    }
-
-    /// Gives the planes back for the next picture.
-    pub fn recycle(self, buffers: &mut Buffers) {
-        for (component, buffer) in self.components.into_iter().zip(&mut buffers.planes) {
-            *buffer = component.plane;
-        }
-    }
-
-    /// Decodes one scan, whose coded bytes are `coded`.
+    /// Decodes one scan, whose coded bytes are `coded`; of a crop, down to the last row that it needs.
     pub fn scan<I: Idct>(&mut self, header: &ScanHeader, tables: &Tables, coded: &Segments, idct: I) -> Result<(), Fault> {
         for &(c, ..) in &header.parts {
             let component = &mut self.components[c];
-            component.prediction = 0;
             if component.quant.is_none() {
-                component.quant = Some(tables.quant[component.quant_table].ok_or("a quantisation table is missing")?);
+                let table = tables.quant.get(component.quant_table).copied().flatten();
+                component.quant = Some(table.ok_or("a quantisation table is missing")?);
+            }
+            if self.coding.progressive {
+                component.unknown[header.first..=header.last].fill(header.low as i8);
             }
         }
-        let mut segment = 0;
-        let mut bits = coded.bits(segment).ok_or(TOO_EARLY)?;
-        let mut eob_run = 0u32;
-        let mut until_restart = tables.restart_interval;
-        // A scan of one component goes over its own blocks; of several, over MCUs holding h x v blocks of each.
+        if self.coding.arithmetic {
+            let coder = Arithmetic::new(header, self.coding.progressive, tables.arithmetic, coded);
+            return self.walk(header, tables.restart_interval, coder);
+        }
+        let bits = coded.bits(0).ok_or(TOO_EARLY)?;
+        let (mut dc, mut ac) = ([None; 4], [None; 4]);
+        for (i, &(_, d, a)) in header.parts.iter().enumerate() {
+            if !self.coding.progressive || header.first == 0 && header.high == 0 {
+                dc[i] = Some(tables.dc_table(d)?);
+            }
+            if !self.coding.progressive || header.first > 0 {
+                ac[i] = Some(tables.ac_table(a)?);
+            }
+        }
+        let of = Coded { coded, header, dc, ac, bits, predictions: [0; 4] };
+        if self.coding.progressive {
+            self.walk(header, tables.restart_interval, Progressive { of, eob_run: 0 })
+        } else if self.kept {
+            self.walk(header, tables.restart_interval, Kept { of })
+        } else {
+            self.walk(header, tables.restart_interval, Direct { of, idct })
+        }
+    }
+
+    /// A scan of one component goes over its own blocks; of several, over MCUs holding h x v blocks of each.
+    fn walk(&mut self, header: &ScanHeader, interval: usize, mut entropy: impl Entropy) -> Result<(), Fault> {
         let alone = header.parts.len() == 1;
+        // Guesses for unfinished images look two blocks further down.
+        let more = if self.coding.progressive { 2 } else { 0 };
+        let needed = |&(c, ..): &(usize, usize, usize)| {
+            let component = &self.components[c];
+            (component.blocks_y.end + more).div_ceil(if alone { 1 } else { component.v })
+        };
+        let needed = header.parts.iter().map(needed).max().unwrap_or(0);
         let (units_w, units_h) = if alone {
             let c = &self.components[header.parts[0].0];
             (c.width.div_ceil(8), c.height.div_ceil(8))
         } else {
             (self.mcus_w, self.mcus_h)
         };
-        for y in 0..units_h {
+        let (mut segment, mut until_restart) = (0, interval);
+        for y in 0..units_h.min(needed) {
             for x in 0..units_w {
-                if tables.restart_interval > 0 && until_restart == 0 {
+                if interval > 0 && until_restart == 0 {
                     segment += 1;
-                    bits = restarted(&bits, coded, segment)?;
-                    until_restart = tables.restart_interval;
-                    eob_run = 0;
-                    for &(c, ..) in &header.parts {
-                        self.components[c].prediction = 0;
-                    }
+                    entropy.restart(segment)?;
+                    until_restart = interval;
                 }
                 until_restart = until_restart.wrapping_sub(1);
-                for &(c, dc, ac) in &header.parts {
+                for (part, &(c, ..)) in header.parts.iter().enumerate() {
                     let component = &mut self.components[c];
                     let (h, v) = if alone { (1, 1) } else { (component.h, component.v) };
                     for by in y * v..y * v + v {
                         for bx in x * h..x * h + h {
-                            if self.progressive {
-                                let block = &mut component.coefficients[by * component.blocks_w + bx];
-                                let (dc, ac) = (tables.dc[dc].as_ref(), tables.ac[ac].as_ref());
-                                progressive::block(&mut bits, dc, ac, header, &mut eob_run, &mut component.prediction, block)?;
-                                continue;
-                            }
-                            let (Some(dc), Some(ac)) = (&tables.dc[dc], &tables.ac[ac]) else { return Err(MISSING) };
-                            let Some(quant) = &component.quant else { return Err(MISSING) };
-                            let stride = component.blocks_w * 8;
-                            let out = &mut component.plane[by * 8 * stride + bx * 8..];
-                            let (bits, prediction) = (&mut bits, &mut component.prediction);
-                            idct.run(Sequential { bits, dc, ac, prediction, quant, out, stride, idct })?;
+                            entropy.block(part, component, bx, by)?;
                         }
                     }
                 }
             }
-            if bits.overrun() {
-                return Err(TOO_EARLY);
-            }
-        }
-        Ok(())
-    }
-
-    /// The inverse DCT of a progressive picture, after its last scan; and the check that every component came.
-    pub fn finish<I: Idct>(&mut self, idct: I) -> Result<(), Fault> {
-        for component in &mut self.components {
-            let quant = component.quant.ok_or("a colour component has no scan")?;
-            if !self.progressive {
-                continue;
-            }
-            let stride = component.stride();
-            let coefficients = std::mem::take(&mut component.coefficients);
-            component.plane = sized(&mut component.plane, coefficients.len() * 64);
-            for (i, block) in coefficients.iter().enumerate() {
-                let (bx, by) = (i % component.blocks_w, i / component.blocks_w);
-                let out = &mut component.plane[by * 8 * stride + bx * 8..];
-                if block[1..].iter().all(|&c| c == 0) {
-                    lone_dc(block[0], &quant, out, stride);
-                } else {
-                    idct.run(Inverse { block, quant: &quant, out, stride, idct });
-                }
-            }
+            entropy.check()?;
         }
         Ok(())
     }
 }
 
-/// Goes past the restart marker that must come next.
-#[cold]
-#[inline(never)]
-fn restarted<'a>(before: &Bits<'_>, coded: &'a Segments, segment: usize) -> Result<Bits<'a>, Fault> {
-    if before.overrun() {
-        return Err(TOO_EARLY);
-    }
-    let next = coded.bits(segment).filter(|_| !before.byte_left());
-    next.ok_or("a restart marker is missing")
+/// What Huffman coded scans have in common.
+struct Coded<'a> {
+    coded: &'a Segments,
+    header: &'a ScanHeader,
+    /// By the number of the component in the scan.
+    dc: [Option<&'a Huffman>; 4],
+    ac: [Option<&'a Huffman>; 4],
+    bits: Bits<'a>,
+    predictions: [i32; 4],
 }
 
-/// Both passes of the inverse DCT of a lone DC, exactly: the first shifts left by 2, the second rounds by 2 + 3 bits.
-#[inline(always)]
-pub fn lone_dc(dc: i16, quant: &[i32; 64], out: &mut [u8], stride: usize) {
-    let level = i32::from(dc).wrapping_mul(quant[0]).wrapping_shl(2).wrapping_add(16) >> 5;
-    let value = [(level + 128).clamp(0, 255) as u8; 8];
-    for line in out.chunks_mut(stride).take(8) {
-        if let Some(line) = line.first_chunk_mut() {
-            *line = value;
-        }
+impl Coded<'_> {
+    /// Goes past the restart marker that must come next.
+    #[cold]
+    #[inline(never)]
+    fn restart(&mut self, segment: usize) -> Result<(), Fault> {
+        self.check()?;
+        let next = self.coded.bits(segment).filter(|_| !self.bits.byte_left());
+        self.bits = next.ok_or("a restart marker is missing")?;
+        self.predictions = [0; 4];
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        if self.bits.overrun() { Err(TOO_EARLY) } else { Ok(()) }
     }
 }
 
-/// The inverse DCT of one block.
-struct Inverse<'a, I> {
-    block: &'a Block,
-    quant: &'a [i32; 64],
-    out: &'a mut [u8],
-    stride: usize,
+/// A scan of a progressive image.
+struct Progressive<'a> {
+    of: Coded<'a>,
+    eob_run: u32,
+}
+
+impl Entropy for Progressive<'_> {
+    fn restart(&mut self, segment: usize) -> Result<(), Fault> {
+        self.eob_run = 0;
+        self.of.restart(segment)
+    }
+
+    fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault> {
+        let block = &mut component.coefficients[by * component.blocks_w + bx];
+        let of = &mut self.of;
+        progressive::block(&mut of.bits, of.dc[part], of.ac[part], of.header, &mut self.eob_run, &mut of.predictions[part], block)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        self.of.check()
+    }
+}
+
+/// A sequential scan of some components.
+struct Kept<'a> {
+    of: Coded<'a>,
+}
+
+impl Entropy for Kept<'_> {
+    fn restart(&mut self, segment: usize) -> Result<(), Fault> {
+        self.of.restart(segment)
+    }
+
+    fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault> {
+        let (Some(dc), Some(ac)) = (self.of.dc[part], self.of.ac[part]) else { return Err(MISSING) };
+        let block = &mut component.coefficients[by * component.blocks_w + bx];
+        sequential(&mut self.of.bits, dc, ac, &mut self.of.predictions[part], block).map(drop)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        self.of.check()
+    }
+}
+
+/// A sequential scan of all components, on to samples.
+struct Direct<'a, I> {
+    of: Coded<'a>,
     idct: I,
 }
 
-impl<I: Idct> pulp::NullaryFnOnce for Inverse<'_, I> {
-    type Output = ();
+impl<I: Idct> Entropy for Direct<'_, I> {
+    fn restart(&mut self, segment: usize) -> Result<(), Fault> {
+        self.of.restart(segment)
+    }
 
     #[inline(always)]
-    fn call(self) {
-        self.idct.block(self.block, self.quant, self.out, self.stride);
+    fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault> {
+        let (Some(dc), Some(ac)) = (self.of.dc[part], self.of.ac[part]) else { return Err(MISSING) };
+        let Some(quant) = &component.quant else { return Err(MISSING) };
+        let (bits, prediction, idct) = (&mut self.of.bits, &mut self.of.predictions[part], self.idct);
+        if !component.blocks_x.contains(&bx) || !component.blocks_y.contains(&by) {
+            return idct.run(Skip { bits, dc, ac, prediction });
+        }
+        let (stride, place) = (component.stride(), component.place(bx, by));
+        let out = &mut component.plane[place..];
+        idct.run(Sequential { bits, dc, ac, prediction, quant, out, stride, idct })
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        self.of.check()
     }
 }
 
@@ -269,7 +238,7 @@ struct Sequential<'a, 'b, I> {
     dc: &'a Huffman,
     ac: &'a Huffman,
     prediction: &'a mut i32,
-    quant: &'a [i32; 64],
+    quant: &'a Quant,
     out: &'a mut [u8],
     stride: usize,
     idct: I,
@@ -291,6 +260,65 @@ impl<I: Idct> pulp::NullaryFnOnce for Sequential<'_, '_, I> {
     }
 }
 
+/// One block of a sequential scan that is not wanted: only its bits are counted, and its DC.
+struct Skip<'a, 'b> {
+    bits: &'a mut Bits<'b>,
+    dc: &'a Huffman,
+    ac: &'a Huffman,
+    prediction: &'a mut i32,
+}
+
+impl pulp::NullaryFnOnce for Skip<'_, '_> {
+    type Output = Result<(), Fault>;
+
+    #[inline(always)]
+    fn call(self) -> Result<(), Fault> {
+        let Self { bits: outer, dc, ac, prediction } = self;
+        let mut local = *outer;
+        let bits = &mut local;
+        bits.refill();
+        let look = dc.look(bits);
+        let difference =
+            if look.size() != 0 && look.step() == 1 { bits.valued(look).into() } else { dc_difference(dc.symbol_of(look, bits)?, bits) };
+        *prediction = prediction.wrapping_add(difference);
+        let (mut k, mut last) = (0, 0);
+        while k < 63 {
+            bits.refill();
+            let mut look = ac.look(bits);
+            // As many as a refill gives for certain: two of at most 26 bits.
+            if look.size() != 0 {
+                bits.pass(look);
+                k += look.step();
+                last = k;
+                if k >= 63 {
+                    break;
+                }
+                look = ac.look(bits);
+                if look.size() != 0 {
+                    bits.pass(look);
+                    k += look.step();
+                    last = k;
+                    continue;
+                }
+            }
+            let symbol = ac.symbol_of(look, bits)?;
+            let (run, size) = ((symbol >> 4) as usize, symbol & 15);
+            if size == 0 {
+                if run < 15 {
+                    break;
+                }
+                k += 16;
+            } else {
+                k += run + 1;
+                bits.take(size);
+                last = k;
+            }
+        }
+        *outer = local;
+        if last > 63 { Err(TOO_FAR) } else { Ok(()) }
+    }
+}
+
 /// The coefficients of one block; returns the zigzag position of the last.
 #[inline(always)]
 fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut i32, block: &mut Block) -> Result<usize, Fault> {
@@ -299,7 +327,7 @@ fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut
     bits.refill();
     let look = dc.look(bits);
     let difference =
-        if look.size() != 0 && look.step() == 1 { bits.valued(look).into() } else { dc_difference(dc.symbol_of(look, bits)?, bits)? };
+        if look.size() != 0 && look.step() == 1 { bits.valued(look).into() } else { dc_difference(dc.symbol_of(look, bits)?, bits) };
     *prediction = prediction.wrapping_add(difference);
     block[0] = *prediction as i16;
     let (mut k, mut last) = (0, 0);
@@ -339,8 +367,8 @@ fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut
     if last > 63 { Err(TOO_FAR) } else { Ok(last) }
 }
 
-/// The DC difference whose size a code gave.
+/// The DC difference whose size (at most 15) a code gave.
 #[inline(always)]
-pub fn dc_difference(size: u32, bits: &mut Bits<'_>) -> Result<i32, Fault> {
-    if size > 15 { Err(LARGE_DC) } else { Ok(bits.signed(size)) }
+pub fn dc_difference(size: u32, bits: &mut Bits<'_>) -> i32 {
+    bits.signed(size & 15)
 }
