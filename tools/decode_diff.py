@@ -22,15 +22,24 @@ import warnings
 
 import numpy
 import PIL
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 NAMES = {".jpg", ".jpeg", ".png", ".apng", ".webp"}
 
 # What is explained: which side refuses, what that side says (a regular expression), and the kind in docs/sources.md.
 EXPLAINED = [
     ("ours", r"is not supported \(", "another format"),
-    ("ours", r"arithmetic coding|lossless|hierarchical", "jpeg: coding process"),
+    ("ours", r"not a picture: its first bytes", "another format"),
     ("ours", r"above the limit of|a side is above 65535", "too large"),
+    ("ours", r"^JPEG.*(runs? past the end|ends too early|in no Huffman table|no end marker|restart marker is missing|cut short|cut within)",
+     "jpeg: damaged data"),
+    ("ours", r"lossless coding|hierarchical coding|other than 8 bits", "jpeg: coding process"),
+    ("ours", r"^PNG.*(CRC|[Cc]hecksum)", "png: checksum"),
+    ("ours", r"^PNG (cut|damaged: no chunk)", "png: cut"),
+    ("ours", r"^PNG with (two headers|a header)|Unknown compression method", "png: header"),
+    ("ours", r"^PNG with a palette|^PNG: .*PLTE", "png: palette"),
+    ("ours", r"does not have enough data for image", "png: rows missing"),
+    ("pillow", r"^(ValueError|SyntaxError): .*(chunk|APNG|MAX_TEXT)", "png: ancillary chunk"),
 ]
 
 
@@ -44,8 +53,19 @@ def by_pillow(path):
     try:
         with Image.open(path) as image:
             return numpy.asarray(image.convert("RGB"))
+    except Image.UnidentifiedImageError as error:
+        return why_not_png(path) or f"{type(error).__name__}: {error}"
     except Exception as error:  # whatever a plugin raises is a refusal
         return f"{type(error).__name__}: {error}"
+
+
+def why_not_png(path):
+    """What the PNG plugin says, which `open` swallows."""
+    try:
+        with open(path, "rb") as file:
+            PngImagePlugin.PngImageFile(file)
+    except SyntaxError as error:
+        return None if "not a PNG" in str(error) else f"SyntaxError: {error}"
 
 
 def by_engine(engine, paths, scratch):
