@@ -74,6 +74,13 @@ for _ in $(seq "$pairs"); do
     "$engine" bench pack --input "$pictures" --jobs 1 --repeats 1 --json "$work/ours" >/dev/null 2>&1
     "$python" "$rivals/pillow_pack.py" "$pictures" --repeat 1 >"$work/theirs"
     pair "pack at 256 against Pillow" "$(field "$work/ours" images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
+    for side in 0 500; do
+        "$engine" bench pack --input "$pictures" --jobs 1 --repeats 1 --resize 0 --jpeg --quality 90 --max-side "$side" --json "$work/ours" \
+            >/dev/null 2>&1
+        "$python" "$rivals/pillow_pack.py" "$pictures" --quality 90 --max-side "$side" --repeat 1 >"$work/theirs"
+        pair "pack as JPEG of quality 90 and a longest side of ${side/#0/any} against Pillow" "$(field "$work/ours" images_per_s_per_core)" \
+            "$(field "$work/theirs" images_per_s_per_core)"
+    done
 done
 
 # The middle ratio of each.

@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 /// What the flags of the index say, in words.
-const FLAGS: [(u8, &str); 7] = [
+const FLAGS: [(u8, &str); 8] = [
     (1, "from CMYK"),
     (2, "from gray"),
     (4, "from PNG"),
@@ -31,6 +31,7 @@ const FLAGS: [(u8, &str); 7] = [
     (16, "enlarged"),
     (32, "broken EXIF"),
     (64, "long side cut"),
+    (128, "from WebP"),
 ];
 
 /// How many pictures of each odd kind there are.

@@ -31,7 +31,7 @@ pub enum EncodingArg {
 /// The same pictures give the same shards from each of them. The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pictures: a folder, an archive or a list; .jpg, .jpeg, .png in any case, types are found by content
+    /// The pictures: a folder, an archive or a list; .jpg, .jpeg, .png, .webp in any case, types are found by content
     #[arg(long, value_name = "PATH")]
     pub input: PathBuf,
     /// What PATH is [default: by looking]

@@ -100,6 +100,7 @@ pub mod flags {
     pub const EXIF_BROKEN: u8 = 32;
     /// Longer than 8:1; only the middle of the long side was kept.
     pub const LONG_SIDE_CROPPED: u8 = 64;
+    pub const WAS_WEBP: u8 = 128;
 }
 
 /// A byte range of the file.

@@ -12,6 +12,7 @@ pub mod crop;
 pub mod dataset;
 pub mod decode;
 pub mod demo;
+mod encode;
 pub mod estimate;
 mod font;
 pub mod format;

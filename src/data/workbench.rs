@@ -71,7 +71,9 @@ impl Bench {
             if let Some(options) = &plan.options.jpeg {
                 let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
                 let sums = ChannelSums::of(&stored.picture.pixels);
-                return Ok((Rgb { pixels: stored.payload, ..stored.picture }, sums, original));
+                let Rgb { width, height, pixels, flags } = stored.picture;
+                self.decoder.recycle(pixels);
+                return Ok((Rgb { width, height, pixels: stored.payload, flags }, sums, original));
             }
             let stored = self.scaler.fit(picture, fit.0, fit.1)?;
             self.decoder.recycle(self.scaler.spare());

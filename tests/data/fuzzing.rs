@@ -100,6 +100,22 @@ fn mutated_corpora_do_no_harm() {
     eprintln!("{count} mutated inputs for each of {} targets; the slowest took {slowest:.1?}; peak memory {} MB", TARGETS.len(), peak_mb());
 }
 
+/// Of golden/formats.json.
+const SEEDS: [&str; 12] = [
+    "png type 3 depth 2 interlaced tRNS",
+    "png type 0 depth 16 interlaced",
+    "png type 6 depth 16",
+    "png animation, still image apart",
+    "png bad cICP of 4 bytes",
+    "png image data in pieces",
+    "webp lossy 17x16 at 75",
+    "webp lossy with alpha 17x16",
+    "webp lossless with alpha 5x4",
+    "webp lossless palette",
+    "webp metadata",
+    "webp animated, first frame within the canvas, blended",
+];
+
 #[test]
 #[ignore = "writes the seeds anew when a format changes: fuzz/corpus"]
 fn write_seeds() {
@@ -165,6 +181,9 @@ fn write_seeds() {
         if bytes.len() < 20_000 {
             seed("picture", name, &bytes);
         }
+    }
+    for entry in super::formats::entries().iter().filter(|e| SEEDS.contains(&e.name.as_str())) {
+        seed("picture", &entry.name.replace([' ', ','], "_"), &entry.bytes());
     }
     for name in [
         "arithmetic.jpg",

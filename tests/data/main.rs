@@ -8,6 +8,8 @@ mod damage_bed;
 mod damage_bytes;
 mod damage_fields;
 mod demo;
+mod encoding;
+mod formats;
 mod full_disk;
 mod fuzzing;
 mod golden;

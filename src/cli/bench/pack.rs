@@ -26,6 +26,12 @@ pub struct Args {
     /// Store JPEG files instead of pixels
     #[arg(long)]
     jpeg: bool,
+    /// With --jpeg: encode every image anew at this quality
+    #[arg(long, value_name = "1-100", requires = "jpeg")]
+    quality: Option<u8>,
+    /// With --jpeg: make images smaller whose longest side is above this
+    #[arg(long, value_name = "PIXELS", requires = "jpeg", default_value_t = 0)]
+    max_side: u32,
     /// Threads [default: one per core]
     #[arg(long, value_name = "N", default_value_t = 0)]
     jobs: usize,
@@ -49,7 +55,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
             input: args.input.clone(),
             source: Default::default(),
             output: output.clone(),
-            plan: PlanOptions { size: args.resize, jpeg: args.jpeg.then(JpegOptions::default), ..PlanOptions::new(Split::Train) },
+            plan: PlanOptions {
+                size: args.resize,
+                jpeg: args.jpeg.then_some(JpegOptions { quality: args.quality, max_side: args.max_side }),
+                ..PlanOptions::new(Split::Train)
+            },
             on_bad: crate::data::bad::OnBad::Skip,
             jobs: args.jobs,
         };

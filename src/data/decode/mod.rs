@@ -4,10 +4,11 @@
 //! memory is taken. A picture that is cut or damaged is refused, also where a lenient decoder would fill in the rest. Panics of a
 //! decoder are caught and become reasons; their text does not reach stderr.
 
-mod jpeg;
+pub(super) mod jpeg;
 mod png;
+mod webp;
 
-use super::format::flags;
+use super::{encode, format::flags};
 use std::cell::Cell;
 use std::sync::Once;
 
@@ -29,6 +30,7 @@ pub struct Rgb {
 pub enum Kind {
     Jpeg,
     Png,
+    WebP,
     /// A known type that is not read.
     Other(&'static str),
     Unknown,
@@ -43,7 +45,7 @@ pub fn sniff(bytes: &[u8]) -> Kind {
         [0xFF, 0xD8, 0xFF, ..] => Kind::Jpeg,
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Kind::Png,
         [b'G', b'I', b'F', b'8', ..] => Kind::Other("GIF"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::Other("WebP"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::WebP,
         [b'B', b'M', ..] => Kind::Other("BMP"),
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Kind::Other("TIFF"),
         [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Kind::Other("JPEG XL"),
@@ -64,13 +66,14 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
     match sniff(bytes) {
         Kind::Jpeg => jpeg::Layout::read(bytes).map(|l| (u32::from(l.width), u32::from(l.height))),
         Kind::Png => png::size(bytes),
-        Kind::Other(name) => Err(format!("{name} is not supported (JPEG and PNG are)")),
+        Kind::WebP => webp::size(bytes),
+        Kind::Other(name) => Err(format!("{name} is not supported (JPEG, PNG and WebP are)")),
         Kind::Unknown => Err("not a picture: its first bytes are of no known type".to_owned()),
         Kind::Empty => Err("the file is empty".to_owned()),
     }
 }
 
-/// Decodes a JPEG or PNG of at most `max_pixels` pixels.
+/// Decodes a JPEG, PNG or WebP of at most `max_pixels` pixels.
 ///
 /// # Errors
 /// Why not, in words for `bad_images.jsonl`.
@@ -80,7 +83,11 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
 
 /// Decodes one picture after the other in the same memory.
 #[derive(Default)]
-pub struct Decoder(jpeg::Buffers);
+pub struct Decoder {
+    buffers: jpeg::Buffers,
+    /// Memory of another image's pixels.
+    spare: Vec<u8>,
+}
 
 impl Decoder {
     /// As the function [`decode`].
@@ -88,7 +95,22 @@ impl Decoder {
     /// # Errors
     /// As there.
     pub fn decode(&mut self, bytes: &[u8], max_pixels: u64) -> Result<Rgb, String> {
-        decode_in(&mut self.0, bytes, max_pixels)
+        decode_in(&mut self.buffers, bytes, max_pixels)
+    }
+
+    /// Encodes an image in the decoder's memory, and takes the memory of its pixels.
+    pub(super) fn encode(&mut self, picture: Rgb, quality: u8, across: usize) -> Result<encode::Encoded, String> {
+        const KEPT: usize = 8 << 20;
+        if self.buffers.rgb.capacity() == 0 {
+            self.buffers.rgb = std::mem::take(&mut self.spare);
+        }
+        let (width, height) = (picture.width as usize, picture.height as usize);
+        let image = encode::Image { pixels: &picture.pixels, width, height, quality, across };
+        let encoded = encode::encode(image, true, &mut self.buffers)?;
+        if picture.pixels.capacity() <= KEPT {
+            self.spare = picture.pixels;
+        }
+        Ok(encoded)
     }
 
     /// Decodes the pixels of `rect` (x, y, width, height) of a JPEG alone into `out`, which has room for just those: what
@@ -98,13 +120,13 @@ impl Decoder {
     /// # Errors
     /// Why not, in words.
     pub fn decode_region(&mut self, bytes: &[u8], size: (u32, u32), rect: [u32; 4], out: &mut [u8]) -> Result<(), String> {
-        decode_region_in(&mut self.0, bytes, size, rect, out, true)
+        decode_region_in(&mut self.buffers, bytes, size, rect, out, true)
     }
 
     /// Takes the memory of a picture of [`Decoder::decode`] back, for the next one.
     pub fn recycle(&mut self, pixels: Vec<u8>) {
-        self.0.rgb = pixels;
-        self.0.shrink();
+        self.buffers.rgb = pixels;
+        self.buffers.shrink();
     }
 }
 
@@ -121,6 +143,7 @@ fn decode_in(buffers: &mut jpeg::Buffers, bytes: &[u8], max_pixels: u64) -> Resu
     }
     let rgb = quietly(|| match sniff(bytes) {
         Kind::Png => png::decode(bytes),
+        Kind::WebP => webp::decode(bytes),
         _ => jpeg::decode(bytes, true, buffers),
     })?;
     if (rgb.width, rgb.height) != (width, height) || rgb.pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
@@ -208,7 +231,7 @@ mod tests {
 
     #[test]
     fn types_by_content() {
-        assert_eq!(sniff(b"RIFF1234WEBPVP8 "), Kind::Other("WebP"));
+        assert_eq!(sniff(b"RIFF1234WEBPVP8 "), Kind::WebP);
         assert_eq!(sniff(b"GIF89a"), Kind::Other("GIF"));
         assert_eq!(sniff(b"hello"), Kind::Unknown);
         assert!(size(b"").unwrap_err().contains("empty"));

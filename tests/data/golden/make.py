@@ -69,7 +69,6 @@ p = open("progressive.jpg", "rb").read()
 open("bad_progressive.jpg", "wb").write(p[: len(p) * 2 // 3])
 g = open("rgb.png", "rb").read()
 open("bad_half.png", "wb").write(g[: len(g) // 2])
-Image.fromarray(scene(20, 20)).save("bad_format.webp")
 
 
 def get_params(width, height, scale, ratio, uniforms):

@@ -18,11 +18,12 @@ mod entropy;
 mod exif;
 mod frame;
 mod headers;
-mod idct;
+pub mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
 mod output;
 mod progressive;
+pub mod rebuild;
 mod scan;
 mod smooth;
 mod tables;
