@@ -81,6 +81,7 @@ impl Error {
             std::io::ErrorKind::QuotaExceeded => "the disk quota is used up",
             std::io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
             std::io::ErrorKind::PermissionDenied => "no permission to write there",
+            std::io::ErrorKind::FileTooLarge => "larger than files may be here (ulimit -f, or the file system's own limit)",
             _ => "the operating system refused",
         };
         Self::write("cannot write").at(path.display().to_string()).because(cause).source(source)
@@ -142,9 +143,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.report();
-        write!(f, "{}", r.what)?;
+        // Names from files stand in these two; a line break in one must not look like a line of ours.
+        write!(f, "{}", r.what.replace('\n', "\\n"))?;
         if let Some(place) = &r.place {
-            write!(f, "\n  where: {place}")?;
+            write!(f, "\n  where: {}", place.replace('\n', "\\n"))?;
         }
         if let Some(cause) = &r.cause {
             write!(f, "\n  cause: {cause}")?;

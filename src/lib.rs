@@ -7,7 +7,7 @@
 //! # The floors: imports go downward only
 //! | floor | modules | may use |
 //! |---|---|---|
-//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] | std |
+//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] [`limits`] [`allocator`] | std |
 //! | 1 | [`backend`]: what a device must compute, traits only; [`resample`]: resizing of 8-bit images | 0 |
 //! | 2 | [`cpu`], [`cuda`]: how it is computed | 0-1, never each other |
 //! | 3 | [`tensor`], [`autograd`] | 0-1 |
@@ -36,6 +36,7 @@
 //! | case of `bench kernels` | `bench/subjects/x.rs`, a line in `bench/subjects/mod.rs` |
 //! | subcommand | `cli/x.rs`, a line in `cli/mod.rs` |
 
+pub mod allocator;
 pub mod autograd;
 pub mod backend;
 pub mod bench;
@@ -48,6 +49,7 @@ pub mod dtype;
 pub mod error;
 pub mod files;
 pub mod fit;
+pub mod limits;
 pub mod models;
 pub mod nn;
 pub mod ops;

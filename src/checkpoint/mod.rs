@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
+/// Of checkpoints and weight files; a reader refuses others.
+const FORMAT: u64 = 1;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The numbers of a training state, on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -61,6 +65,9 @@ pub struct Progress {
     /// Updates applied when the best checkpoint was written: by the average's top-1 where one is kept.
     pub best_update: Option<u64>,
     pub dataset_id: String,
+    /// Which run this is: a hash of its first settings and its data, kept when it is resumed.
+    #[serde(default)]
+    pub run_id: String,
     /// Every setting of the run.
     pub config: Value,
 }
@@ -105,7 +112,7 @@ pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progres
         running.iter_mut().for_each(|t| t.name.insert_str(0, EMA));
         tensors.extend(running);
     }
-    safetensors::write(path, tensors, object(json!({ "format": 1, "card": card, "progress": progress })))
+    safetensors::write(path, tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card, "progress": progress })))
 }
 
 /// Writes weights and running statistics only: loads into torchvision with `strict=True`.
@@ -116,7 +123,7 @@ pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State,
     check_finite(model, state, path)?;
     let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
     tensors.extend(weights::running_to_tensors(&model.layout, &state.running, batches));
-    safetensors::write(path, tensors, object(json!({ "format": 1, "card": card })))
+    safetensors::write(path, tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card })))
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -161,6 +168,7 @@ pub fn load(path: &Path, model: &Model) -> Result<(State, Progress)> {
 /// `Data`: another model, or a weight file without the state of a run.
 pub fn unpack(file: &File, model: &Model) -> Result<(State, Progress)> {
     let path = &file.path;
+    check_format(file)?;
     let Some(progress) = file.meta.get("progress") else {
         return Err(Error::data("this file holds weights only, not the state of a run")
             .at(path.display().to_string())
@@ -184,6 +192,28 @@ pub fn unpack(file: &File, model: &Model) -> Result<(State, Progress)> {
     Ok((State { weights, running, optimizer, average_weights, average_running }, progress))
 }
 
+/// Refuses files whose metadata this program cannot know: those of a later format, or of none. Files of others have no metadata of ours.
+///
+/// # Errors
+/// `Data`, naming the version of the program that wrote the file.
+pub fn check_format(file: &File) -> Result<()> {
+    if file.meta.is_empty() {
+        return Ok(());
+    }
+    let shown = |key: &str| file.meta.get(key).map_or_else(|| "none".to_owned(), Value::to_string);
+    let error = |what: String| Error::data(what).at(file.path.display().to_string());
+    match file.meta.get("format").and_then(Value::as_u64) {
+        Some(FORMAT) => Ok(()),
+        Some(newer) if newer > FORMAT => {
+            Err(error(format!("checkpoint format {newer}; this is imagenet-engine {VERSION}, which reads {FORMAT}"))
+                .because(format!("it was written by imagenet-engine {}", shown("version")))
+                .next("that version of the program, or a later one"))
+        }
+        _ => Err(error(format!("checkpoint format {}, expected {FORMAT}", shown("format")))
+            .because("another program wrote or changed the metadata")),
+    }
+}
+
 /// Prefix of the moving average's tensors.
 pub const EMA: &str = "ema.";
 
@@ -195,8 +225,9 @@ pub fn has_average(file: &File) -> bool {
 /// The card in a file of ours; none in a file of others.
 ///
 /// # Errors
-/// `Data`: a file of ours whose card is missing or cannot be understood.
+/// `Data`: a file of ours of a later format, or whose card is missing or cannot be understood.
 pub fn card(file: &File) -> Result<Option<ModelCard>> {
+    check_format(file)?;
     if file.meta.is_empty() {
         return Ok(None);
     }
@@ -208,6 +239,11 @@ pub fn card(file: &File) -> Result<Option<ModelCard>> {
     };
     let card = file.meta.get("card").ok_or_else(|| unreadable("it says nothing about the model".to_owned()))?;
     serde_json::from_value(card.clone()).map(Some).map_err(|e| unreadable(e.to_string()))
+}
+
+/// The run that saved a checkpoint; `None` where its metadata cannot be read.
+pub fn run_id(path: &Path) -> Option<String> {
+    Some(safetensors::read_meta(path)?.get("progress")?.get("run_id")?.as_str()?.to_owned())
 }
 
 /// `checkpoints/<update>.safetensors` of a run, newest first.

@@ -6,10 +6,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{open_file, write_atomically};
 use safetensors::{Dtype as StDtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 const HEADER_ALIGN: usize = 4096;
@@ -94,7 +95,56 @@ pub struct File {
 /// `Data`: not a safetensors file, truncated, a tensor or the metadata differ from their CRC, an element type we do not read, values
 /// that are not finite.
 pub fn read(path: &Path) -> Result<File> {
-    parse(path, &std::fs::read(path).map_err(|e| Error::reading(path, e))?)
+    parse(path, &read_bytes(path)?)
+}
+
+/// All bytes of `path`, once its header accounts for its length: no memory is taken for what cannot be a safetensors file.
+///
+/// # Errors
+/// `Data`: unreadable, no regular file, or a header that says another length.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let fail = |e| Error::reading(path, e);
+    let (mut file, metadata) = open_file(path)?;
+    let (header, start) = read_header(path, &mut file, metadata.len())?;
+    let ends = header.values().filter_map(|t| t.pointer("/data_offsets/1")?.as_u64());
+    let expected = ends.max().unwrap_or(0).checked_add(start);
+    if expected != Some(metadata.len()) {
+        let expected = expected.map_or_else(|| "more".to_owned(), |n| n.to_string());
+        return Err(damaged(path, format!("the file has {} bytes, its header accounts for {expected}", metadata.len())));
+    }
+    file.seek(SeekFrom::Start(0)).map_err(fail)?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    file.take(metadata.len()).read_to_end(&mut bytes).map_err(fail)?;
+    Ok(bytes)
+}
+
+/// Our metadata in the header of `path`, without the tensors; `None` where there is none that can be read.
+pub fn read_meta(path: &Path) -> Option<Map<String, Value>> {
+    let (mut file, metadata) = open_file(path).ok()?;
+    let (header, _) = read_header(path, &mut file, metadata.len()).ok()?;
+    parse_meta(header.get("__metadata__")?.get(META_KEY)?.as_str()?)
+}
+
+/// The JSON header, and where it ends.
+fn read_header(path: &Path, file: &mut std::fs::File, len: u64) -> Result<(Map<String, Value>, u64)> {
+    let fail = |e| Error::reading(path, e);
+    let mut size = [0; 8];
+    if len < 8 {
+        return Err(damaged(path, format!("only {len} bytes")));
+    }
+    file.read_exact(&mut size).map_err(fail)?;
+    let size = u64::from_le_bytes(size);
+    if size > HEADER_LIMIT {
+        return Err(damaged(path, format!("byte 0: a header of {size} bytes, expected at most {HEADER_LIMIT}")));
+    }
+    let mut text = vec![0; size as usize];
+    file.read_exact(&mut text).map_err(|_| damaged(path, format!("{len} bytes, too few for a header of {size}")))?;
+    let header = serde_json::from_slice(&text).map_err(|e| damaged(path, format!("header: {e}")))?;
+    Ok((header, 8 + size))
+}
+
+fn damaged(path: &Path, what: String) -> Error {
+    Error::data(what).at(path.display().to_string()).because("the file was cut short, altered, or is no safetensors file")
 }
 
 /// As [`read`], from the file's bytes.
@@ -102,9 +152,7 @@ pub fn read(path: &Path) -> Result<File> {
 /// # Errors
 /// `Data`, always for what the bytes hold.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
-    let damaged = |what: String| {
-        Error::data(what).at(path.display().to_string()).because("the file was cut short, altered, or is no safetensors file")
-    };
+    let damaged = |what: String| damaged(path, what);
     let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)).ok_or_else(|| damaged(format!("only {} bytes", bytes.len())))?;
     if header > HEADER_LIMIT {
         return Err(damaged(format!("byte 0: a header of {header} bytes, expected at most {HEADER_LIMIT}")));

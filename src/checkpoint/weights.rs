@@ -86,6 +86,7 @@ pub fn load_prefixed(model: &crate::models::Model, prefix: &str, file: &File) ->
 /// # Errors
 /// `Data` naming the first tensor that is missing, unknown, or of another shape.
 pub fn load(model: &crate::models::Model, file: &File) -> Result<(Vec<f32>, Vec<f32>)> {
+    super::check_format(file)?;
     let layout = &model.layout;
     let (weights, running) = load_prefixed(model, "", file)?;
     let expected = layout.params.len() + 2 * layout.running.len();

@@ -12,6 +12,7 @@ use crate::cuda::stream::Stream;
 use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use crate::fit::Demand;
+use crate::limits::{check_threads, global_pool};
 use crate::train::config::Precision;
 
 /// What `--device` came to.
@@ -145,17 +146,14 @@ pub fn unknown_device(name: &str, known: &str) -> Error {
     Error::usage(format!("unknown device '{name}'")).at("--device").next(format!("one of: {known}"))
 }
 
-/// Sizes the CPU thread pool.
+/// Starts the CPU thread pool, by default with one thread per core.
 ///
 /// # Errors
-/// `Usage` for no threads, `Internal` if the pool is already running.
+/// `Usage` for no threads or too many; `Device` when they cannot be started.
 pub fn set_threads(threads: Option<usize>) -> Result<()> {
-    match threads {
-        None => Ok(()),
-        Some(0) => Err(Error::usage("at least one thread is needed").at("--threads")),
-        Some(n) => rayon::ThreadPoolBuilder::new()
-            .num_threads(n)
-            .build_global()
-            .map_err(|e| Error::internal("the thread pool cannot be sized").at("--threads").source(e)),
+    if threads == Some(0) {
+        return Err(Error::usage("--threads 0: at least one thread is needed"));
     }
+    check_threads("--threads", threads.unwrap_or(1))?;
+    global_pool(threads.unwrap_or(0))
 }

@@ -1,7 +1,7 @@
 //! `inspect`: what is in a packed folder.
 
 use super::Outcome;
-use super::output::out;
+use super::output::{name, out};
 use crate::data::{Dataset, sheet};
 use crate::error::{Error, Result};
 use indicatif::DecimalBytes;
@@ -81,8 +81,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("  dataset   {}", m.dataset_id);
         let name_width = m.classes.iter().take(10).map(|c| c.name.len()).max().unwrap_or(0);
         for (label, class) in m.classes.iter().enumerate().take(10) {
-            let words = class.words.as_deref().unwrap_or("");
-            out!("{}", format!("  {label:>7}   {:name_width$}  {:>7}  {words}", class.name, class.records).trim_end());
+            let words = name(class.words.as_deref().unwrap_or(""));
+            out!("{}", format!("  {label:>7}   {:name_width$}  {:>7}  {words}", name(&class.name), class.records).trim_end());
         }
         if m.classes.len() > 10 {
             out!("      ...   {} more classes (--json has all)", m.classes.len() - 10);

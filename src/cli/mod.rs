@@ -95,18 +95,33 @@ enum Command {
     Selftest(selftest::Args),
 }
 
+/// Runs `args`, prints the error if there is one, and returns the exit code of the process.
+pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
+    match run(args) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            output::note(format_args!("error: {error}"));
+            error.exit_code()
+        }
+    }
+}
+
 /// Parses `args` (the program's name first) and runs the command.
 ///
 /// # Errors
 /// Those of the command; a wrong flag ends the process in clap, with code 2.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     crate::files::raise_open_files();
+    signals::survive_file_size_limit();
     let matches = Cli::command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let typed = |id: &str| {
         let of_command = matches.subcommand().map(|(_, m)| m);
         of_command.is_some_and(|m| m.try_contains_id(id).unwrap_or(false) && m.value_source(id) == Some(ValueSource::CommandLine))
     };
+    if matches!(cli.command, Command::Verify(_) | Command::Inspect(_) | Command::Unpack(_) | Command::Selftest(_)) {
+        crate::limits::global_pool(0)?; // the other commands size it by their flags
+    }
     let command = std::panic::AssertUnwindSafe(|| match &cli.command {
         Command::Pack(args) => pack::run(args),
         Command::Verify(args) => verify::run(args),
@@ -122,7 +137,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
         Command::Doctor(args) => doctor::run(args),
         Command::Selftest(args) => selftest::run(args),
     });
-    let done = std::panic::catch_unwind(command).unwrap_or_else(|_| {
+    let done = std::panic::catch_unwind(command).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map_or("", String::as_str);
+        if text.contains("failed to spawn thread") {
+            return Err(crate::limits::refused_threads(std::io::Error::other(text.to_owned())));
+        }
         Err(Error::internal("the program ran into a bug of its own (message above)").next("please report it with the command line"))
     });
     let told = output::finish();

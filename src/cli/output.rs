@@ -2,6 +2,7 @@
 //! a result that could not be written (a full disk) is.
 
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
@@ -24,13 +25,40 @@ pub(super) use remark;
 pub fn line(text: Arguments<'_>) {
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     if failed.is_none() {
-        *failed = writeln!(io::stdout().lock(), "{text}").err();
+        *failed = writeln!(io::stdout().lock(), "{}", printable(&text.to_string())).err();
     }
 }
 
 /// Remarks are worth nothing without someone to read them.
 pub fn note(text: Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
+}
+
+/// `text` without what a terminal would obey: control characters but line breaks and tabs, and those that turn the direction of writing,
+/// as `\u` escapes. Names and values from files reach the terminal this way only; in JSON, where these can stand in strings alone, the
+/// escapes mean the same characters.
+fn printable(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        let turns = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        c.is_control() && !matches!(c, '\n' | '\t') || turns
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if obeyed(c) {
+            let _ = std::fmt::Write::write_fmt(&mut shown, format_args!("\\u{:04x}", c as u32));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// A name from a file within a line of text: [`line`] keeps line breaks, which a name must not make.
+pub fn name(text: &str) -> Cow<'_, str> {
+    if text.contains(['\n', '\t']) { Cow::Owned(text.replace('\n', "\\n").replace('\t', "\\t")) } else { Cow::Borrowed(text) }
 }
 
 /// What [`line`] could not write, at the end of the command.
@@ -45,5 +73,22 @@ pub fn finish() -> Result<()> {
             Err(Error::write("cannot write the result").at("standard output").source(e).next("free room where it is redirected to"))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_given_orders() {
+        let title = "\u{1b}]0;PWNED\u{7}";
+        assert_eq!(printable(title), "\\u001b]0;PWNED\\u0007");
+        assert_eq!(printable("\u{9b}2J \u{202e}RTL \r"), "\\u009b2J \\u202eRTL \\u000d");
+        assert_eq!(printable("Pêche\tn01 \n日本"), "Pêche\tn01 \n日本");
+        let json = serde_json::json!({ "class": "\u{1b}[2J\u{202e}\u{9b}x" }).to_string();
+        let back: serde_json::Value = serde_json::from_str(&printable(&json)).unwrap();
+        assert_eq!(back["class"], "\u{1b}[2J\u{202e}\u{9b}x");
+        assert_eq!(name("a\nb"), "a\\nb");
     }
 }

@@ -18,9 +18,8 @@ use crate::train::config::Config;
 use crate::train::metrics::EmaScore;
 use crate::train::plan::Plan;
 use crate::train::run_dir::RunDir;
-use crate::train::trainer::{self, Datasets, Finish};
+use crate::train::trainer::{self, Datasets, Finish, Requests};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -40,8 +39,9 @@ pub struct Args {
 /// See [`trainer::run`].
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let (progress, list_params) = (args.progress, args.list_params);
+    let requests = signals::requests()?;
     let mut flags = args.config;
-    resume_with_its_own_settings(&mut flags)?;
+    resume_with_its_own_settings(&mut flags, given("data"))?;
     let mut config = Config::resolve(flags, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
@@ -69,8 +69,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
             made
         }
     };
-    let stop = signals::stop_on_signal()?;
-    let run = Training { config: &config, datasets: &datasets, dir: &dir, stop: &stop, report: &report };
+    let run = Training { config: &config, datasets: &datasets, dir: &dir, requests: &requests, report: &report };
     let finish = device.run(precision, run)?;
     report.end();
     Ok(tell(&config, &output, &finish))
@@ -80,7 +79,7 @@ struct Training<'a> {
     config: &'a Config,
     datasets: &'a Datasets,
     dir: &'a RunDir,
-    stop: &'a AtomicBool,
+    requests: &'a Requests,
     report: &'a Report,
 }
 
@@ -88,13 +87,13 @@ impl Job for Training<'_> {
     type Output = Finish;
 
     fn run<B: Backend>(self, backend: B) -> Result<Finish> {
-        let Self { config, datasets, dir, stop, report } = self;
-        trainer::run(backend, config, datasets, dir, stop, &mut |notice| report.show(notice))
+        let Self { config, datasets, dir, requests, report } = self;
+        trainer::run(backend, config, datasets, dir, requests, &mut |notice| report.show(notice))
     }
 }
 
-/// `--resume auto` without `--config` starts from the settings the run was started with.
-fn resume_with_its_own_settings(flags: &mut Config) -> Result<()> {
+/// `--resume auto` without `--config` starts from the settings the run was started with; `data`: --data was typed.
+fn resume_with_its_own_settings(flags: &mut Config, data: bool) -> Result<()> {
     if flags.resume.is_none() {
         return Ok(());
     }
@@ -104,10 +103,36 @@ fn resume_with_its_own_settings(flags: &mut Config) -> Result<()> {
             .next("train --resume auto --output DIR, DIR being the run's folder"));
     };
     let own = output.join("config.toml");
-    if flags.config.is_none() && own.exists() {
-        flags.config = Some(own);
+    if flags.config.is_some() {
+        return Ok(());
     }
-    Ok(())
+    if std::fs::metadata(&own).is_ok_and(|m| m.len() > 0) {
+        flags.config = Some(own);
+        return Ok(());
+    }
+    if data {
+        return Ok(()); // a script's first start: its flags say everything
+    }
+    let cause = match output.is_dir() {
+        true => "the settings of that run are gone, and no --data says what to train on".to_owned(),
+        false => similar_runs(output).map_or_else(|| "no such folder".to_owned(), |runs| format!("no such folder; there are {runs}")),
+    };
+    Err(Error::usage("nothing to resume: no config.toml with settings")
+        .at(own.display().to_string())
+        .because(cause)
+        .next("--resume auto --output of a run that is there; or --data and the other settings to begin one"))
+}
+
+/// Folders beside `output` that hold runs, the likeliest to have been meant first.
+fn similar_runs(output: &Path) -> Option<String> {
+    let parent = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wanted = output.file_name()?.to_string_lossy().into_owned();
+    let common = |name: &str| wanted.chars().filter(|c| name.contains(*c)).count();
+    let entries = std::fs::read_dir(parent).ok()?.flatten().filter(|e| e.path().join("config.toml").exists());
+    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_by_key(|name| (std::cmp::Reverse(common(name)), name.clone()));
+    names.truncate(3);
+    (!names.is_empty()).then(|| names.iter().map(|n| parent.join(n).display().to_string()).collect::<Vec<_>>().join(", "))
 }
 
 fn default_output(config: &Config) -> PathBuf {

@@ -1,6 +1,5 @@
 //! Pictures that cannot be read: how many are tolerated, and the report of them.
 
-use super::format::hex;
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::files::{failpoint, remove, write_whole};
@@ -40,7 +39,7 @@ pub struct BadPicture {
 }
 
 /// Writes (or removes) `bad_images.jsonl`.
-pub fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
+pub fn report_bad(dir: &Path, bad: &[BadPicture]) -> Result<()> {
     if bad.is_empty() {
         // One of an earlier run would be wrong now; usually there is none.
         return remove(&dir.join(BAD_IMAGES));
@@ -51,7 +50,7 @@ pub fn report_bad(dir: &Path, plan: &Plan, bad: &[BadPicture]) -> Result<()> {
         text.push('\n');
     }
     failpoint("before-bad-images");
-    write_whole(dir, BAD_IMAGES, &hex(&plan.dataset_id[..4]), text.as_bytes(), true)
+    write_whole(dir, BAD_IMAGES, text.as_bytes(), true)
 }
 
 pub fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) -> Error {

@@ -1,13 +1,13 @@
 //! What a pack would take, before it is begun: a sample of the pictures is read, decoded and stored in memory, and multiplied.
 
 use super::compressed::JpegOptions;
-use super::pack::check_jobs;
 use super::plan::{Item, Plan, PlanOptions};
 use super::resize::Fit;
 use super::source::{self, SourceOptions};
 use super::workbench::Bench;
 use crate::error::{Error, Result};
 use crate::files::free_bytes;
+use crate::limits::{check_threads, thread_pool};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -59,8 +59,8 @@ impl Estimate {
         stop: &AtomicBool,
     ) -> Result<Option<Self>> {
         options.check()?;
-        check_jobs(jobs)?;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|e| Error::internal(e.to_string()))?;
+        check_threads("--jobs", jobs)?;
+        let pool = thread_pool(jobs)?;
         let listing = source::open(input, source, options.split)?;
         let (kind, pictures, classes) = (listing.kind.name(), listing.files.len(), listing.classes.len());
         let step = pictures.div_ceil(SAMPLE).max(1);

@@ -277,7 +277,7 @@ impl Loader {
                     }
                 };
                 let thread = std::thread::Builder::new().name(format!("loader-{k}")).spawn(work);
-                let thread = thread.map_err(|e| Error::internal("cannot start a loader thread").source(e))?;
+                let thread = thread.map_err(crate::limits::refused_threads)?;
                 Ok(Worker { batches, thread, at })
             })
             .collect::<Result<_>>()?;

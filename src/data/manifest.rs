@@ -16,7 +16,7 @@ pub const SUMS: &str = "SHA256SUMS";
 pub const MAKE_ANEW: &str =
     "remove dataset.json and run the same pack command again: whole shards are kept, and both lists are written anew";
 /// A manifest is text of a few hundred bytes per shard and class; anything above this is not one.
-const MAX_BYTES: u64 = 256 << 20;
+pub const MAX_BYTES: u64 = 256 << 20;
 
 /// Which part of a data set a folder holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -125,11 +125,10 @@ impl Manifest {
         let json = self.to_json()?;
         let mut sums: String = self.shards.iter().map(|s| format!("{}  {}\n", s.sha256, s.name)).collect();
         sums += &format!("{}  {MANIFEST}\n", super::format::hex(&Sha256::digest(json.as_bytes())));
-        let tag = &self.dataset_id[..self.dataset_id.len().min(8)];
         failpoint("before-sums");
-        write_whole(dir, SUMS, tag, sums.as_bytes(), true)?;
+        write_whole(dir, SUMS, sums.as_bytes(), true)?;
         failpoint("before-manifest");
-        write_whole(dir, MANIFEST, tag, json.as_bytes(), false)?;
+        write_whole(dir, MANIFEST, json.as_bytes(), false)?;
         failpoint("after-manifest");
         Ok(())
     }

@@ -17,13 +17,11 @@ use super::sums::ChannelSums;
 use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
 use crate::files::{Lock, free_bytes, make_dirs, most_open_files, remove_empty, remove_temporaries};
+use crate::limits::{check_threads, refused_threads, thread_pool};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// More threads than any machine has cores, each with memory of its own, would end in the operating system's kill.
-const MOST_JOBS: usize = 1024;
 
 /// What to pack, how, and where to.
 #[derive(Clone, Debug)]
@@ -54,15 +52,6 @@ pub struct PackReport {
     pub notes: Vec<String>,
 }
 
-/// # Errors
-/// `Usage` for more threads than make sense.
-pub fn check_jobs(jobs: usize) -> Result<()> {
-    if jobs > MOST_JOBS {
-        return Err(Error::usage(format!("--jobs {jobs}: at most {MOST_JOBS}")).next("leave --jobs out: one per core"));
-    }
-    Ok(())
-}
-
 /// Packs. `stop` may be set at any time from another thread.
 ///
 /// # Errors
@@ -70,7 +59,7 @@ pub fn check_jobs(jobs: usize) -> Result<()> {
 /// source or too many bad pictures, which are then listed in `bad_images.jsonl`, and no `dataset.json` is left.
 pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -> Result<PackEnd> {
     options.plan.check()?;
-    check_jobs(options.jobs)?;
+    check_threads("--jobs", options.jobs)?;
     let dir = &options.output;
     refuse_existing(dir)?;
     if !options.input.exists() {
@@ -82,7 +71,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     refuse_existing(dir)?;
     remove_temporaries(dir)?;
     let source = SourceOptions { scratch: Some(dir.clone()), ..options.source.clone() };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|e| Error::internal(e.to_string()))?;
+    let pool = thread_pool(options.jobs)?;
     let Some(plan) = pool.install(|| Plan::make(&options.input, &source, &options.plan, progress, stop))? else {
         return Ok(PackEnd::Stopped);
     };
@@ -115,7 +104,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     };
     let action = if bad.len() > limit { "failed" } else { "skipped" };
     let bad: Vec<BadPicture> = bad.into_iter().map(|b| BadPicture { action: action.to_owned(), ..b }).collect();
-    report_bad(dir, &plan, &bad)?;
+    report_bad(dir, &bad)?;
     if bad.len() > limit {
         return Err(too_many_bad(dir, &plan, &bad, options.on_bad));
     }
@@ -134,7 +123,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
 /// # Errors
 /// As [`pack`].
 pub fn pack_shard(dir: &Path, plan: &Plan, index: u32, progress: &dyn Progress, stop: &AtomicBool) -> Result<bool> {
-    let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::internal(e.to_string()))?;
+    let pool = thread_pool(0)?;
     let mut run = Run { plan, dir, pool: &pool, progress, stop, stop_at_bad: false, bad: Vec::new(), benches: Benches::default() };
     match run.fill(index)? {
         Some((writer, _)) => writer.finish().map(|_| true),
@@ -179,7 +168,8 @@ impl Run<'_> {
                 }
                 let Some((writer, per_class)) = self.fill(index as u32)? else { return Ok(None) };
                 close(closing.take(), &mut shards)?;
-                closing = Some((scope.spawn(move || writer.finish()), per_class));
+                let thread = std::thread::Builder::new().name("finish".to_owned()).spawn_scoped(scope, move || writer.finish());
+                closing = Some((thread.map_err(refused_threads)?, per_class));
             }
             close(closing, &mut shards)?;
             Ok(Some(shards))

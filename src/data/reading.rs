@@ -24,10 +24,10 @@ pub enum Io {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerifyReads {
-    /// The CRC of a record the first time it is read by this process.
-    #[default]
+    /// The CRC of a record the first time that this process reads it. What changes on the disk later is not seen.
     First,
-    /// Every time.
+    /// Every time: 5% of the time of reading.
+    #[default]
     Always,
     /// Never.
     Off,

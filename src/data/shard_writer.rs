@@ -95,7 +95,7 @@ impl ShardWriter {
     /// As [`ShardWriter::create`].
     pub fn create_expecting(dir: &Path, plan: ShardPlan, expected: u64) -> Result<Self> {
         let name = shard_name(&plan.split, plan.index, plan.count);
-        let file = NewFile::create(dir, &name, &hex(&plan.dataset_id[..4]), false, expected)?;
+        let file = NewFile::create(dir, &name, false, expected)?;
         let labels = class_table(&plan.classes)?;
         if plan.classes.len() as u64 > MOST_CLASSES || labels.len() as u64 > MOST_NAMES {
             return Err(Error::usage(format!("{} classes are more than a shard can name", plan.classes.len())));

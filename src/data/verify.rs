@@ -3,14 +3,14 @@
 use super::compressed::{JpegOptions, decode_record};
 use super::dataset::disagreements;
 use super::format::{Encoding, Range, hex};
-use super::manifest::{MANIFEST, Manifest, SUMS};
+use super::manifest::{MANIFEST, MAX_BYTES, Manifest, SUMS};
 use super::pack::pack_shard;
 use super::plan::{Plan, PlanOptions};
 use super::shard::Shard;
 use super::shard_writer::ShardSummary;
 use super::source::SourceOptions;
 use crate::error::{Error, Result};
-use crate::files::{Lock, make_dirs, remove, remove_empty, remove_temporaries, rename};
+use crate::files::{Lock, make_dirs, read_file, remove, remove_empty, remove_temporaries, rename};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -165,12 +165,12 @@ fn first_nonzero_gap(shard: &Shard) -> Option<u64> {
 
 /// `dataset.json` itself, by its line in `SHA256SUMS`.
 fn check_sums(dir: &Path, manifest: &Manifest) -> Vec<String> {
-    let text = match std::fs::read_to_string(dir.join(SUMS)) {
-        Ok(text) => text,
-        Err(e) => return vec![format!("{SUMS}: cannot be read: {e}")],
+    let text = match read_file(&dir.join(SUMS), MAX_BYTES) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) => return vec![format!("{SUMS}: {}", e.report().what)],
     };
     let mut damage = Vec::new();
-    let found = std::fs::read(dir.join(MANIFEST)).map(|b| hex(&Sha256::digest(&b))).unwrap_or_default();
+    let found = read_file(&dir.join(MANIFEST), MAX_BYTES).map(|b| hex(&Sha256::digest(&b))).unwrap_or_default();
     let lines = manifest.shards.iter().map(|s| (s.name.as_str(), s.sha256.as_str())).chain([(MANIFEST, found.as_str())]);
     let expected: String = lines.map(|(name, sha)| format!("{sha}  {name}\n")).collect();
     for (n, (want, have)) in expected.lines().zip(text.lines().chain(std::iter::repeat(""))).enumerate() {

@@ -5,10 +5,10 @@
 //! goes on where it ended. Without a watcher a call costs one relaxed load more.
 
 use super::failpoint::{die, reached};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,10 +17,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone, Copy, Debug)]
 pub enum Call<'a> {
     MakeDir(&'a Path),
-    /// Opens for writing; made if missing, and emptied if `empty`.
+    /// Opens for writing. A `new` file must not be there yet; another is made if missing, and keeps what it holds.
     Create {
         path: &'a Path,
-        empty: bool,
+        new: bool,
     },
     Write {
         path: &'a Path,
@@ -112,9 +112,12 @@ pub(super) fn make_dir(path: &Path) -> Result<()> {
     make(&Call::MakeDir(path), || fs::create_dir(path))
 }
 
-pub(super) fn create(path: &Path, empty: bool) -> Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(empty).open(path);
-    make(&Call::Create { path, empty }, open)
+/// A file for writing; with `new` only where nothing bears the name. Never through a link: a folder that somebody else filled must not
+/// lead out of itself.
+pub(super) fn create(path: &Path, new: bool) -> Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let open = || OpenOptions::new().read(true).write(true).create(true).create_new(new).truncate(false).custom_flags(flags).open(path);
+    make(&Call::Create { path, new }, open)
 }
 
 pub(super) fn write_all_at(file: &File, path: &Path, mut bytes: &[u8], mut offset: u64) -> Result<()> {

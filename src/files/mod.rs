@@ -1,17 +1,19 @@
 //! Files that appear whole or not at all: written under a temporary name in the same folder, flushed to the disk, then renamed.
 //!
 //! The order is write, fsync(file), rename without replacing, fsync(folder): after a power cut there is either no file of the final
-//! name or the whole one. A process killed on the way leaves only `.NAME.tmp-TAG`, which the next run of the same job removes. Shards,
+//! name or the whole one. A process killed on the way leaves only a [`temporary`] file, which the next run of the same job removes. Shards,
 //! manifests and checkpoints all come about here; every call goes through [`calls`], where tests fail it or work out a power cut.
 
 pub mod calls;
 mod failpoint;
 mod lock;
 mod opened;
+mod temporary;
 
 pub use failpoint::{POINTS, failpoint};
 pub use lock::Lock;
-pub use opened::{most_open_files, open_file, raise_open_files};
+pub use opened::{most_open_files, open_file, raise_open_files, read_file};
+pub use temporary::remove_temporaries;
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
@@ -31,15 +33,13 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Starts `dir/name` of about `expected` bytes (0: not known); `tag` goes into the temporary name. With `replace` an older file of
-    /// the name is replaced at the end.
+    /// Starts `dir/name` of about `expected` bytes (0: not known). With `replace` an older file of the name is replaced at the end.
     ///
     /// # Errors
     /// `Write` when the file cannot be created.
-    pub fn create(dir: &Path, name: &str, tag: &str, replace: bool, expected: u64) -> Result<Self> {
-        let temporary = dir.join(format!(".{name}.tmp-{tag}"));
+    pub fn create(dir: &Path, name: &str, replace: bool, expected: u64) -> Result<Self> {
         let target = dir.join(name);
-        let file = calls::create(&temporary, true).map_err(|e| refused(&target, expected, 0, e))?;
+        let (file, temporary) = temporary::create(dir, name).map_err(|e| refused(&target, expected, 0, e))?;
         failpoint("temp-created");
         Ok(Self { file, temporary, target, replace, expected })
     }
@@ -101,6 +101,11 @@ impl Drop for NewFile {
 fn refused(target: &Path, expected: u64, held: u64, e: std::io::Error) -> Error {
     if !matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero) {
         return Error::writing(target, e);
+    }
+    if e.kind() == ErrorKind::StorageFull && rustix::fs::statvfs(folder_of(target)).is_ok_and(|s| s.f_files > 0 && s.f_favail == 0) {
+        return Error::writing(target, e)
+            .because("the file system has no inodes left: no file can be added, though bytes may be free")
+            .next("remove files there (df -i shows the count), or choose another --output; then run the same command again");
     }
     let cause = if e.kind() == ErrorKind::QuotaExceeded { "the disk quota is used up" } else { "the disk is full" };
     let need = if expected > 0 { format!(": this file needs {expected} bytes") } else { String::new() };
@@ -170,8 +175,7 @@ pub fn remove_empty(dir: &Path) {
 /// # Errors
 /// `Write`.
 pub fn nameless(dir: &Path) -> Result<File> {
-    let path = dir.join(format!(".scratch.tmp-{}", std::process::id()));
-    let file = calls::create(&path, true).map_err(|e| refused(&path, 0, 0, e))?;
+    let (file, path) = temporary::create(dir, "scratch").map_err(|e| refused(dir, 0, 0, e))?;
     remove(&path)?;
     Ok(file)
 }
@@ -180,8 +184,8 @@ pub fn nameless(dir: &Path) -> Result<File> {
 ///
 /// # Errors
 /// As [`NewFile`].
-pub fn write_whole(dir: &Path, name: &str, tag: &str, bytes: &[u8], replace: bool) -> Result<()> {
-    let new = NewFile::create(dir, name, tag, replace, bytes.len() as u64)?;
+pub fn write_whole(dir: &Path, name: &str, bytes: &[u8], replace: bool) -> Result<()> {
+    let new = NewFile::create(dir, name, replace, bytes.len() as u64)?;
     new.write_at(bytes, 0)?;
     new.publish()
 }
@@ -201,7 +205,7 @@ pub fn write_output(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io
         return written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Error::writing(path, e)) });
     }
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let new = NewFile::create(folder_of(&target), &target.file_name().unwrap_or_default().to_string_lossy(), "new", true, 0)?;
+    let new = NewFile::create(folder_of(&target), &target.file_name().unwrap_or_default().to_string_lossy(), true, 0)?;
     into(new.file()).map_err(|e| new.fail(e))?;
     new.publish()
 }
@@ -212,7 +216,7 @@ pub fn write_output(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io
 /// As [`NewFile`].
 pub fn write_atomically(path: &Path, parts: &[&[u8]]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = NewFile::create(folder_of(path), &name, "new", true, parts.iter().map(|p| p.len() as u64).sum())?;
+    let new = NewFile::create(folder_of(path), &name, true, parts.iter().map(|p| p.len() as u64).sum())?;
     let mut offset = 0;
     for part in parts {
         new.write_at(part, offset)?;
@@ -221,14 +225,29 @@ pub fn write_atomically(path: &Path, parts: &[&[u8]]) -> Result<()> {
     new.publish()
 }
 
+/// The file `path` of lines that grow, for [`append`]; made if missing.
+///
+/// # Errors
+/// `Write`; also where the name is a link.
+pub fn open_log(path: &Path) -> Result<File> {
+    calls::create(path, false).map_err(|e| refused(path, 0, 0, e))
+}
+
+/// Writes `bytes` at the end of a file of [`open_log`] that holds `len` bytes.
+///
+/// # Errors
+/// `Write`.
+pub fn append(file: &File, path: &Path, bytes: &[u8], len: u64) -> Result<()> {
+    calls::write_all_at(file, path, bytes, len).map_err(|e| refused(path, 0, 0, e))
+}
+
 /// Makes `link` another name of `file`, replacing what was there in one step; copies where the file system has no links.
 ///
 /// # Errors
 /// `Write`.
 pub fn link_atomically(file: &Path, link: &Path) -> Result<()> {
     let name = link.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = link.with_file_name(format!(".{name}.tmp-new"));
-    remove(&temporary)?;
+    let temporary = temporary::unused(folder_of(link), &name);
     if calls::link(file, &temporary).is_err() {
         return write_atomically(link, &[&fs::read(file).map_err(|e| Error::reading(file, e))?]);
     }
@@ -238,21 +257,6 @@ pub fn link_atomically(file: &Path, link: &Path) -> Result<()> {
     }
     remove(&temporary)?; // rename does nothing when both names already are the same file
     sync_dir(folder_of(link))
-}
-
-/// Removes the temporary files that a killed run left in `dir`.
-///
-/// # Errors
-/// `Write` when one cannot be removed.
-pub fn remove_temporaries(dir: &Path) -> Result<()> {
-    for entry in fs::read_dir(dir).map_err(|e| Error::reading(dir, e))? {
-        let path = entry.map_err(|e| Error::reading(dir, e))?.path();
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') && name.contains(".tmp-") {
-            remove(&path)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -269,6 +273,19 @@ mod tests {
         link_atomically(&path, &folder.path().join("b")).unwrap();
         assert_eq!(fs::read(folder.path().join("b")).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn two_writers_of_one_path_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = NewFile::create(folder.path(), "a", true, 0).unwrap();
+        let second = NewFile::create(folder.path(), "a", true, 0).unwrap();
+        first.write_at(b"first of all", 0).unwrap();
+        second.write_at(b"second", 0).unwrap();
+        drop(second);
+        first.publish().unwrap();
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"first of all");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{File, Metadata, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -20,6 +21,20 @@ pub fn open_file(path: &Path) -> Result<(File, Metadata)> {
         return Err(Error::data("not a file").at(path.display().to_string()));
     }
     Ok((file, metadata))
+}
+
+/// All of the file `path`, of at most `most` bytes.
+///
+/// # Errors
+/// `Data`: not a file, unreadable, or larger, which is seen before memory is taken.
+pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let (file, _) = open_file(path)?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|e| Error::reading(path, e))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::data(format!("more than {most} bytes")).at(path.display().to_string()).because("not the file it is taken for"));
+    }
+    Ok(bytes)
 }
 
 /// Asks for as many open files as this process may have: each shard stays open, and the usual limit is 1024.
@@ -50,5 +65,7 @@ mod tests {
         }
         std::fs::write(tmp.path().join("file"), "four").unwrap();
         assert_eq!(open_file(&tmp.path().join("file")).unwrap().1.len(), 4);
+        assert_eq!(read_file(&tmp.path().join("file"), 4).unwrap(), b"four");
+        assert_eq!(read_file(&tmp.path().join("file"), 3).unwrap_err().report().what, "more than 3 bytes");
     }
 }

@@ -2,9 +2,10 @@
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
+use crate::files::{append, open_file, open_log, write_atomically};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A line of the file.
@@ -106,34 +107,43 @@ impl Event {
 pub struct Log {
     path: PathBuf,
     file: File,
+    len: u64,
 }
 
 impl Log {
-    /// Opens `path`, keeping only the steps before `updates` updates and the evaluations up to `evaluated`. A last line cut short by a crash is dropped.
+    /// Opens `path`, keeping only the steps before `updates` updates and the evaluations up to `evaluated`. A last line cut short by a
+    /// crash is dropped. The log is for people, and nothing is computed from it: lines that are damaged are set aside, said to `note`, and
+    /// the run goes on.
     ///
     /// # Errors
-    /// `Write`; `Data` if a whole line of an existing file is none of ours.
-    pub fn open(path: &Path, updates: u64, evaluated: Option<u64>) -> Result<Self> {
-        let old = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(Error::reading(path, e)),
-        };
-        let mut kept = String::new();
-        for (i, line) in old.split_inclusive('\n').enumerate() {
-            let Some(line) = line.strip_suffix('\n') else { break };
-            let event: Event = serde_json::from_str(line)
-                .map_err(|e| Error::data("a line is no event of a run").at(format!("{}, line {}", path.display(), i + 1)).source(e))?;
-            if event.precedes(updates, evaluated) {
-                kept.push_str(line);
-                kept.push('\n');
+    /// `Write`; `Data` if it is no regular file or cannot be read.
+    pub fn open(path: &Path, updates: u64, evaluated: Option<u64>, note: &mut dyn FnMut(String)) -> Result<Self> {
+        let mut old = Vec::new();
+        if std::fs::symlink_metadata(path).is_ok() {
+            open_file(path)?.0.read_to_end(&mut old).map_err(|e| Error::reading(path, e))?;
+        }
+        let (mut kept, mut damaged, mut first) = (Vec::with_capacity(old.len()), Vec::new(), 0);
+        for (i, line) in old.split_inclusive(|&b| b == b'\n').enumerate() {
+            let Some(text) = line.strip_suffix(b"\n") else { break };
+            match serde_json::from_slice::<Event>(text) {
+                Ok(event) if event.precedes(updates, evaluated) => kept.extend_from_slice(line),
+                Ok(_) => {}
+                Err(_) => {
+                    first = if damaged.is_empty() { i + 1 } else { first };
+                    damaged.extend_from_slice(line);
+                }
             }
         }
-        if kept != old {
-            crate::files::write_atomically(path, &[kept.as_bytes()])?;
+        if !damaged.is_empty() {
+            let aside = path.with_extension("jsonl.damaged");
+            write_atomically(&aside, &[&damaged])?;
+            let lines = damaged.iter().filter(|&&b| b == b'\n').count();
+            note(format!("{}: {lines} damaged lines, the first being line {first}, moved to {}", path.display(), aside.display()));
         }
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::writing(path, e))?;
-        Ok(Self { path: path.to_owned(), file })
+        if kept != old {
+            write_atomically(path, &[&kept])?;
+        }
+        Ok(Self { path: path.to_owned(), file: open_log(path)?, len: kept.len() as u64 })
     }
 
     /// # Errors
@@ -141,7 +151,9 @@ impl Log {
     pub fn append(&mut self, event: &Event) -> Result<()> {
         let mut line = serde_json::to_string(event).map_err(|e| Error::internal("an event does not serialise").source(e))?;
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, e))
+        append(&self.file, &self.path, line.as_bytes(), self.len)?;
+        self.len += line.len() as u64;
+        Ok(())
     }
 }
 
@@ -157,12 +169,12 @@ mod tests {
     fn resuming_rewinds_to_the_checkpoint_and_drops_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut log = Log::open(&path, 0, None).unwrap();
+        let mut log = Log::open(&path, 0, None, &mut |_| ()).unwrap();
         (0..4).for_each(|u| log.append(&step(u)).unwrap());
         log.append(&Event::Eval { update: 4, epoch: 0, loss: 1.0, top1: 0.5, top5: 1.0, images: 9, ema: None }).unwrap();
         log.append(&step(4)).unwrap();
-        log.file.write_all(b"{\"event\":\"st").unwrap();
-        Log::open(&path, 4, Some(4)).unwrap().append(&step(4)).unwrap();
+        append(&log.file, &path, b"{\"event\":\"st", log.len).unwrap();
+        Log::open(&path, 4, Some(4), &mut |_| ()).unwrap().append(&step(4)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let events: Vec<Event> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(events.len(), 6);
@@ -170,15 +182,28 @@ mod tests {
         assert!(matches!(events[4], Event::Eval { update: 4, .. }));
         assert_eq!(events[5], step(4));
         // An evaluation that the checkpoint does not know of is made again.
-        Log::open(&path, 4, None).unwrap();
+        Log::open(&path, 4, None, &mut |_| ()).unwrap();
         assert!(!std::fs::read_to_string(&path).unwrap().contains("eval"));
     }
 
     #[test]
-    fn a_file_of_someone_else_is_refused() {
+    fn damaged_lines_are_set_aside_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        std::fs::write(&path, "not ours\n").unwrap();
-        assert_eq!(Log::open(&path, 0, None).err().map(|e| e.exit_code()), Some(65));
+        let whole = |u| serde_json::to_string(&step(u)).unwrap();
+        let bad: [&[u8]; 4] = [b"", b"\0\0\0\0", b"{\"event\":\"step\",\"update\":1}", b"\xff\xfe{}"];
+        let mut text = whole(0).into_bytes();
+        for line in bad.iter().copied().chain([whole(1).as_bytes()]) {
+            text.push(b'\n');
+            text.extend_from_slice(line);
+        }
+        text.push(b'\n');
+        std::fs::write(&path, &text).unwrap();
+        let mut notes = Vec::new();
+        Log::open(&path, 2, None, &mut |line| notes.push(line)).unwrap().append(&step(2)).unwrap();
+        assert!(notes.len() == 1 && notes[0].contains("4 damaged lines, the first being line 2"), "{notes:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n{}\n{}\n", whole(0), whole(1), whole(2)));
+        let aside = std::fs::read(folder.path().join("metrics.jsonl.damaged")).unwrap();
+        assert_eq!(aside, [bad.join(&b'\n'), b"\n".to_vec()].concat());
     }
 }

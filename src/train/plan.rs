@@ -52,6 +52,20 @@ impl Plan {
         Self::of(config, updates_per_epoch)
     }
 
+    /// Refuses to go on from a checkpoint saved after more steps than the schedule spans.
+    ///
+    /// # Errors
+    /// `Usage`.
+    pub fn check_progress(&self, done: u64) -> Result<()> {
+        if done <= self.total_updates {
+            return Ok(());
+        }
+        Err(Error::usage(format!("the checkpoint was saved after step {done}, and this run ends at step {}", self.total_updates))
+            .at("--resume")
+            .because("--epochs or --limit-train-batches is lower than in the run that saved it, or the checkpoint was changed")
+            .next("the settings of that run; or --init FILE to start a new run from the weights"))
+    }
+
     /// As [`Self::new`], for so many updates an epoch.
     ///
     /// # Errors

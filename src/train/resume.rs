@@ -7,19 +7,28 @@ use crate::data::order::ORDER_VERSION;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use serde_json::Value;
-use std::path::Path;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 /// Settings that decide which pictures an update sees. A run that goes on must not change them.
 const ORDER: [&str; 8] = ["seed", "batch-size", "grad-accum", "shuffle", "shuffle-block", "shuffle-window", "limit-train-batches", "model"];
 /// Settings that decide what the checkpoint's optimizer state means.
 const OPTIMIZER: [&str; 1] = ["opt"];
 
-/// The state to start from, and how far it is.
+/// Where a run starts.
+pub struct Start {
+    pub state: State,
+    pub progress: Progress,
+    /// The checkpoint that it goes on from.
+    pub from: Option<PathBuf>,
+}
+
+/// The state to start from, and how far it is. Nothing is written or renamed but damaged checkpoints that `auto` sets aside.
 ///
 /// # Errors
 /// `Data`: a checkpoint or weight file that is damaged or of another model. `Usage`: settings or pictures that differ from the
 /// checkpoint's where they must not.
-pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, note: &mut dyn FnMut(String)) -> Result<(State, Progress)> {
+pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, note: &mut dyn FnMut(String)) -> Result<Start> {
     let found = match config.resume.as_deref() {
         None => None,
         Some("auto") => dir.newest(model, note)?,
@@ -39,8 +48,10 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
             }
             None => State::fresh(model.layout.init(config.seed), model.layout.init_running()),
         };
-        let fresh = Progress { dataset_id: dataset_id.to_owned(), order_version: ORDER_VERSION, config: settings, ..Progress::default() };
-        return Ok((state, fresh));
+        let run_id = run_id(&settings, dataset_id);
+        let dataset_id = dataset_id.to_owned();
+        let progress = Progress { dataset_id, run_id, order_version: ORDER_VERSION, config: settings, ..Progress::default() };
+        return Ok(Start { state, progress, from: None });
     };
     if progress.dataset_id != dataset_id {
         return Err(Error::usage("the training pictures are not those of the checkpoint")
@@ -71,15 +82,24 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         }
         note(format!("{flag} is now {is}; the checkpoint's run had {was}"));
     }
-    note(format!("going on from {} after {} updates", path.display(), progress.update));
-    dir.abandon_after(&progress, &path)?;
-    if progress.best_update == Some(progress.update)
-        && let Some(own) = dir.checkpoint(progress.update)
-    {
-        dir.link_best(&own)?; // a kill right after the save may have left the link undone
+    let averaged = progress.config.get("model-ema").and_then(Value::as_bool) == Some(true);
+    if averaged && state.averaged().is_none() {
+        return Err(Error::data("the checkpoint has lost its moving average (tensors ema.*)")
+            .at(path.display().to_string())
+            .because("its run kept one (--model-ema), so another program wrote or changed the file")
+            .next("an earlier file of the checkpoints folder; or --init FILE to start a new run from the weights"));
     }
+    note(format!("going on from {} after {} updates", path.display(), progress.update));
     progress.config = settings;
-    Ok((state, progress))
+    Ok(Start { state, progress, from: Some(path) })
+}
+
+/// The same for a repeated run, so that its checkpoints are the same bytes.
+fn run_id(settings: &Value, dataset_id: &str) -> String {
+    let mut id = Sha256::new();
+    id.update(settings.to_string());
+    id.update(dataset_id);
+    id.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// `(key, was, is)` of the settings that differ.

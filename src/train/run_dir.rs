@@ -2,13 +2,17 @@
 
 use crate::checkpoint::{self, ModelCard, Progress, State};
 use crate::error::{Error, Result};
-use crate::files::{Lock, link_atomically, make_dirs, remove, remove_empty, remove_temporaries, rename, write_atomically};
+use crate::files::{Lock, link_atomically, make_dirs, open_file, remove, remove_empty, remove_temporaries, rename, write_atomically};
 use crate::models::Model;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub struct RunDir {
     path: PathBuf,
+    /// Steps after which this run saved the checkpoints that are there. Others are not this run's to remove.
+    own: RefCell<BTreeSet<u64>>,
     /// Holds the lock until the run ends, however it ends.
     _lock: Lock,
 }
@@ -19,16 +23,16 @@ impl RunDir {
     /// # Errors
     /// `Write`: it holds another run and `resume` is not set, another process uses it, or it cannot be created.
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
-        if !resume && (path.join("config.toml").exists() || path.join("metrics.jsonl").exists()) {
+        if let Some(found) = held_already(path).filter(|_| !resume) {
             return Err(Error::write("the output folder already holds a run")
-                .at(path.display().to_string())
+                .at(found.display().to_string())
                 .next("--resume auto to go on with it, or another --output"));
         }
         make_dirs(&path.join("checkpoints"))?;
         let lock = Lock::take(&path.join(".lock"), false, "trains")?;
         remove_temporaries(path)?;
         remove_temporaries(&path.join("checkpoints"))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), own: RefCell::default(), _lock: lock })
     }
 
     pub fn metrics(&self) -> PathBuf {
@@ -55,7 +59,7 @@ impl RunDir {
     }
 
     /// Writes `checkpoints/<update>.safetensors`, names it in `last`, makes it `best.safetensors` if it is, and only then removes
-    /// all but the newest `keep`.
+    /// all of this run but the newest `keep`.
     ///
     /// # Errors
     /// `Write`, `NonFinite`.
@@ -76,8 +80,13 @@ impl RunDir {
         if best {
             self.link_best(&self.path.join(name))?;
         }
-        for (_, old) in checkpoint::list(&self.path.join("checkpoints")).into_iter().skip(keep) {
-            remove(&old)?;
+        let mut own = self.own.borrow_mut();
+        own.insert(update);
+        while own.len() > keep.max(1) {
+            let Some(oldest) = own.pop_first() else { break };
+            if let Some(path) = self.checkpoint(oldest) {
+                remove(&path)?;
+            }
         }
         Ok(())
     }
@@ -98,8 +107,7 @@ impl RunDir {
         let all = checkpoint::list(&self.path.join("checkpoints"));
         for (_, path) in &all {
             // A file that cannot be read is not a damaged one: only its content may condemn it.
-            let bytes = fs::read(path).map_err(|e| Error::reading(path, e))?;
-            match checkpoint::safetensors::parse(path, &bytes) {
+            match whole(path)? {
                 // A file that is whole but of another model is not damage, and stays where it is.
                 Ok(file) => return checkpoint::unpack(&file, model).map(|(state, progress)| Some((path.clone(), state, progress))),
                 Err(error) => {
@@ -133,13 +141,31 @@ impl RunDir {
         }
     }
 
+    /// Takes up the run that `progress` is of: its checkpoints in the folder are this run's own from now on, and what it leaves behind is
+    /// set aside (see [`Self::abandon_after`]).
+    ///
+    /// # Errors
+    /// `Write`.
+    pub fn take_up(&self, progress: &Progress, resumed: &Path) -> Result<()> {
+        self.abandon_after(progress, resumed)?;
+        if let (Some(best), Some(own)) = (progress.best_update, self.checkpoint(progress.update))
+            && best == progress.update
+        {
+            self.link_best(&own)?; // a kill right after the save may have left the link undone
+        }
+        let all = checkpoint::list(&self.path.join("checkpoints"));
+        let own = all.into_iter().filter(|(_, path)| checkpoint::run_id(path).is_some_and(|id| id == progress.run_id));
+        self.own.borrow_mut().extend(own.map(|(update, _)| update));
+        Ok(())
+    }
+
     /// Sets aside what a run that goes on from `resumed` after `progress.update` leaves behind: checkpoints of later updates, and the
     /// best one if it is not of this past. They would otherwise be taken for the run's own. Going on from `best.safetensors` makes it a
     /// numbered checkpoint first, so that the run can be found again.
     ///
     /// # Errors
     /// `Write`.
-    pub fn abandon_after(&self, progress: &Progress, resumed: &Path) -> Result<()> {
+    fn abandon_after(&self, progress: &Progress, resumed: &Path) -> Result<()> {
         let all = checkpoint::list(&self.path.join("checkpoints"));
         let later: Vec<_> = all.iter().filter(|(update, _)| *update > progress.update).collect();
         if later.is_empty() {
@@ -159,6 +185,23 @@ impl RunDir {
             None => Ok(()),
         }
     }
+}
+
+/// The checkpoint at `path`, or what is damaged in it.
+///
+/// # Errors
+/// `Data` when it cannot be read: that condemns no file.
+fn whole(path: &Path) -> Result<Result<checkpoint::safetensors::File>> {
+    open_file(path)?;
+    Ok(checkpoint::safetensors::read(path))
+}
+
+/// What in `path` is of a run, if anything.
+fn held_already(path: &Path) -> Option<PathBuf> {
+    let files = ["config.toml", "metrics.jsonl", "last", "best.safetensors", "model.safetensors", "model_ema.safetensors"];
+    let checkpoints = fs::read_dir(path.join("checkpoints")).into_iter().flatten().flatten();
+    let saved = checkpoints.map(|e| e.path()).find(|p| p.to_string_lossy().contains(".safetensors"));
+    files.iter().map(|name| path.join(name)).find(|p| fs::symlink_metadata(p).is_ok()).or(saved)
 }
 
 fn file_name(update: u64) -> String {

@@ -80,14 +80,20 @@ struct Average<B: Backend> {
 }
 
 impl<B: Backend> Learner<B> {
-    /// A learner that stands at `state` after `counters`. An empty `state.optimizer` means a fresh one; a missing average begins at the
-    /// weights.
+    /// A learner that stands at `state` after `counters`. Before the first step an empty `state.optimizer` means a fresh one; a missing
+    /// average begins at the weights.
     ///
     /// # Errors
     /// `Data` if the optimizer's state is not of this rule; those of the device.
     pub fn new(backend: B, model: Model, options: LearnerOptions, state: &State, counters: Counters) -> Result<Self> {
         let len = model.layout.len();
         let optimizer = match state.optimizer.as_slice() {
+            [] if counters.step > counters.skipped && options.rule.state() > 0 => {
+                return Err(Error::data(format!("the checkpoint after {} steps holds no optimizer state", counters.step))
+                    .at(format!("--opt {} keeps {} numbers a parameter", options.rule.name(), options.rule.state()))
+                    .because("another program wrote or changed the file: tensors optimizer.* are gone")
+                    .next("an earlier file of the checkpoints folder; or --init FILE to start a new run from the weights"));
+            }
             [] => backend.zeros(options.rule.state() * len)?,
             saved if saved.len() == options.rule.state() * len => backend.upload(saved)?,
             saved => {

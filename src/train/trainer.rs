@@ -8,9 +8,10 @@ use super::config::Config;
 use super::diverged::{self, Done};
 use super::metrics::{EmaScore, Event, Log};
 use super::plan::Plan;
+use super::resume::{self, Start};
 use super::run_dir::RunDir;
 use super::step::{Learner, Pictures};
-use super::{eval, loading, resume};
+use super::{eval, loading};
 use crate::backend::{Backend, Counters, Measured, StoredBatch};
 use crate::checkpoint::{self, ModelCard, Progress};
 use crate::data::loader::{Batch, Loader, Source};
@@ -56,6 +57,15 @@ pub enum Notice<'a> {
     Line(String),
 }
 
+/// What the outside asks of a run, at any time and from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// Finish the step, save a checkpoint and end.
+    pub stop: Arc<AtomicBool>,
+    /// Save a checkpoint and go on.
+    pub save: Arc<AtomicBool>,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finish {
@@ -78,7 +88,7 @@ pub fn run<B: Backend>(
     config: &Config,
     data: &Datasets,
     dir: &RunDir,
-    stop: &AtomicBool,
+    requests: &Requests,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Finish> {
     let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
@@ -92,25 +102,30 @@ pub fn run<B: Backend>(
         mean: data::MEAN,
         std: data::STD,
     };
-    let (state, progress) = resume::start(config, &model, dir, &data.train.id(), &mut |line| notice(Notice::Line(line)))?;
+    let Start { state, progress, from } = resume::start(config, &model, dir, &data.train.id(), &mut |line| notice(Notice::Line(line)))?;
+    plan.check_progress(progress.update)?;
     let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);
     if progress.update >= plan.last_update && evaluated && dir.model_file().exists() {
         let (updates, best_top1) = (progress.update, progress.best_top1);
         return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, last_ema: None, best_top1 });
     }
-    dir.write_config(&plan.config_toml(config, data.transform.resize)?)?;
-    let log = Log::open(&dir.metrics(), progress.update, progress.evaluated)?;
     let options = plan.learner_options(config, &model);
     let counters = Counters { step: progress.update, skipped: progress.skipped };
     let learner = Learner::new(backend, model, options, &state, counters)?;
     drop(state);
+    // From here on the folder changes: a run that cannot start leaves it as it was.
+    if let Some(from) = &from {
+        dir.take_up(&progress, from)?;
+    }
+    dir.write_config(&plan.config_toml(config, data.transform.resize)?)?;
+    let log = Log::open(&dir.metrics(), progress.update, progress.evaluated, &mut |line| notice(Notice::Line(line)))?;
     notice(Notice::Plan(&plan, progress.update));
     let saved = dir.checkpoint(progress.update).map(|path| (progress.update, path));
     let run = Run {
         config,
         data,
         dir,
-        stop,
+        requests,
         notice,
         plan,
         card,
@@ -129,7 +144,7 @@ struct Run<'a, B: Backend> {
     config: &'a Config,
     data: &'a Datasets,
     dir: &'a RunDir,
-    stop: &'a AtomicBool,
+    requests: &'a Requests,
     notice: &'a mut dyn FnMut(Notice<'_>),
     plan: Plan,
     card: ModelCard,
@@ -155,7 +170,8 @@ impl<B: Backend> Run<'_, B> {
             let start = Instant::now();
             let begun = self.begin_update(&mut batches)?;
             let end_of_epoch = begun.is_multiple_of(self.plan.updates_per_epoch);
-            let due = self.config.save_every.is_some_and(|n| begun.is_multiple_of(n));
+            let asked = self.requests.save.swap(false, Ordering::Relaxed);
+            let due = asked || self.config.save_every.is_some_and(|n| begun.is_multiple_of(n));
             let images = (self.config.batch_size * self.config.grad_accum) as u64;
             training.add(images, start.elapsed());
             logged.add(images, start.elapsed());
@@ -198,7 +214,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.requests.stop.load(Ordering::Relaxed)
     }
 
     /// The training batches from where the run stands to its end.
@@ -340,7 +356,7 @@ impl<B: Backend> Run<'_, B> {
     /// The validation pictures' score with the weights or their moving average. `None` if stopped half-way.
     fn score(&mut self, val: &Arc<dyn Source>, averaged: bool) -> Result<Option<eval::Score>> {
         let options = eval::Options::of(self.config, self.data.transform);
-        let score = eval::run(val, &options, self.stop, self.notice, &mut self.learner.scorer(averaged)?)?;
+        let score = eval::run(val, &options, &self.requests.stop, self.notice, &mut self.learner.scorer(averaged)?)?;
         match score {
             Some(score) if !score.loss.is_finite() => Err(diverged::validation(score.loss, self.progress.update, &self.last_good())),
             score => Ok(score),

@@ -92,8 +92,8 @@ impl Watcher for Disk {
         let file = |s: &State, p: &Path| s.names.get(&below(p)).copied();
         let event = match *call {
             Call::MakeDir(p) => Some(Event::MakeDir(below(p))),
-            Call::Create { path, empty } => {
-                if let (Some(number), false) = (file(s, path), empty) {
+            Call::Create { path, new } => {
+                if let (Some(number), false) = (file(s, path), new) {
                     s.names.insert(below(path), number);
                     return Ok(most);
                 }

@@ -66,7 +66,7 @@ fn finishes(tmp: &Path, out: &Path, expected: &Files, what: &str) {
     }
     let mut there = files(out);
     there.remove("pack.lock");
-    there.retain(|n, _| !n.contains(".tmp-") || !out.join("dataset.json").exists());
+    there.retain(|n, _| !n.contains(".ie-tmp-") || !out.join("dataset.json").exists());
     assert!(there == *expected, "{what}: {:?}", there.keys());
 }
 
@@ -166,7 +166,7 @@ fn any_call_of_a_pack_that_fails_is_told_and_leaves_nothing_half_done() {
                 }
             }
             if out.is_dir() {
-                assert!(files(&out).keys().all(|n| !n.contains(".tmp-")), "{what}: {:?}", files(&out).keys());
+                assert!(files(&out).keys().all(|n| !n.contains(".ie-tmp-")), "{what}: {:?}", files(&out).keys());
                 // One that could not be removed may stay; the next run takes it.
                 assert!(failed.starts_with("Remove") || !out.join("pack.lock").exists(), "{what}: the lock is left");
             }

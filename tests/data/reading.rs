@@ -60,6 +60,7 @@ fn every_way_of_reading_gives_the_same_batches() {
 /// A byte that changes after the first look: seen again or not, as was asked for.
 #[test]
 fn records_are_checked_as_often_as_asked_for() {
+    assert_eq!(ReadOptions::default().verify, VerifyReads::Always, "never trained on, as README says");
     for io in [Io::Pread, Io::Mmap] {
         for (verify, caught) in
             [(VerifyReads::First, [false, true]), (VerifyReads::Always, [true, true]), (VerifyReads::Off, [false, false])]

@@ -147,7 +147,7 @@ fn a_signal_stops_it_with_code_75() {
             other => assert_eq!(other, None),
         }
         if out.exists() {
-            assert!(files(&out).keys().all(|n| !n.contains(".tmp-")) || stopped == 0);
+            assert!(files(&out).keys().all(|n| !n.contains(".ie-tmp-")) || stopped == 0);
             check_and_finish(&args, &out, &expected, "after a signal");
         }
     }

@@ -3,6 +3,7 @@
 mod average;
 mod bad_record;
 mod engine;
+mod folders;
 mod full_disk;
 mod learner;
 mod nonfinite;
@@ -10,5 +11,7 @@ mod parity;
 mod power;
 mod resume;
 mod run;
+mod signals;
 mod splits;
 mod validation;
+mod versions;

@@ -136,7 +136,7 @@ fn any_call_of_saving_that_fails_is_told_and_keeps_the_last_checkpoint() {
                 assert!(e.exit_code() == 73 && text.contains(run.to_str().unwrap()), "{what}: {text}");
                 assert!(!full || text.contains("the disk is full") && text.contains("bytes are free"), "{what}: {text}");
             }
-            assert!(contents(&run).keys().all(|p| !p.to_str().unwrap().contains(".tmp-")), "{what}: {:?}", contents(&run).keys());
+            assert!(contents(&run).keys().all(|p| !p.to_str().unwrap().contains(".ie-tmp-")), "{what}: {:?}", contents(&run).keys());
             let found = newest(&run, &what).unwrap();
             assert!(found >= saved, "{what}: {saved} had been saved, {found} is the newest");
             save(&run, found + 1..=4, |_| ()).unwrap();

@@ -34,7 +34,7 @@ pub struct Args {
     shuffle: Shuffle,
     #[arg(long, value_enum, default_value_t = Io::Pread)]
     io: Io,
-    #[arg(long, value_enum, default_value_t = VerifyReads::First)]
+    #[arg(long, value_enum, default_value_t = VerifyReads::Always)]
     verify_reads: VerifyReads,
     #[arg(long, value_enum, default_value_t = PageCache::Auto)]
     page_cache: PageCache,

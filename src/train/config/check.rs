@@ -6,6 +6,19 @@ use crate::data::validation::Asked;
 use crate::error::{Error, Result};
 
 impl Config {
+    /// Refuses integers that a file of settings (TOML) cannot hold.
+    ///
+    /// # Errors
+    /// `Usage` naming the flag.
+    pub(super) fn check_integers(&self) -> Result<()> {
+        let settings = serde_json::to_value(self).map_err(|e| Error::internal("settings do not serialise").source(e))?;
+        let numbers = settings.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_u64()?)));
+        if let Some((key, n)) = numbers.into_iter().find(|&(_, n)| i64::try_from(n).is_err()) {
+            return Err(Error::usage(format!("--{key} {n}: at most {}", i64::MAX)));
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// `Usage` naming the flag.
     pub(super) fn check(&self) -> Result<()> {

@@ -12,6 +12,7 @@ pub use schedule::Resolved;
 pub use settings::Config;
 
 use crate::error::{Error, Result};
+use crate::files;
 use std::path::Path;
 
 #[derive(clap::Parser)]
@@ -49,10 +50,8 @@ impl Config {
     /// # Errors
     /// `Data` if the file cannot be read; `Usage` for an unknown key or a value of the wrong type in it, with its line.
     pub fn resolve(flags: Self, given: impl Fn(&str) -> bool) -> Result<Self> {
+        flags.check_integers()?;
         let internal = |e: toml::ser::Error| Error::internal("settings do not serialise").source(e);
-        if i64::try_from(flags.seed).is_err() {
-            return Err(Error::usage("must be at most 9223372036854775807").at("--seed")); // TOML knows no larger number
-        }
         let mut settled = toml::Table::try_from(&flags).map_err(internal)?;
         let mut file = match &flags.config {
             Some(path) => read_file(path)?,
@@ -120,8 +119,12 @@ impl Config {
     }
 }
 
+/// Bytes of a file of settings: ours have two thousand.
+const MOST_SETTINGS: u64 = 1 << 20;
+
 fn read_file(path: &Path) -> Result<toml::Table> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, e))?;
+    let text = String::from_utf8(files::read_file(path, MOST_SETTINGS)?)
+        .map_err(|e| Error::usage("settings are text in TOML").at(path.display().to_string()).source(e))?;
     let wrong = |e: toml::de::Error| {
         Error::usage("a setting is unknown or has the wrong type")
             .at(path.display().to_string())

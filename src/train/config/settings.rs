@@ -61,7 +61,7 @@ pub struct Config {
     #[arg(long, value_enum, default_value_t = Io::Pread, help_heading = "Data")]
     pub io: Io,
     /// When the CRC of a record is checked
-    #[arg(long, value_enum, default_value_t = VerifyReads::First, help_heading = "Data")]
+    #[arg(long, value_enum, default_value_t = VerifyReads::Always, help_heading = "Data")]
     pub verify_reads: VerifyReads,
     /// What the page cache is told of coming pictures: auto steers it where they do not fit memory
     #[arg(long, value_enum, default_value_t = PageCache::Auto, help_heading = "Data")]

@@ -1,0 +1,115 @@
+//! Signals and limits: what each asks of a run, and with which code it ends.
+
+use crate::engine::{demo_pictures, engine};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const LONG: &str = "--model resnet18 --epochs 500 -b 16 --lr 0.02 --train-crop-size 32 --log-interval 1 --threads 2 --progress none";
+
+fn train(data: &Path, output: &Path) -> Command {
+    let mut command = engine();
+    command.args(["train", "--data"]).arg(data.join("train")).arg("--output").arg(output).args(LONG.split_whitespace());
+    command.stderr(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Waits until the run has logged a step.
+fn wait_for_steps(output: &Path) {
+    let start = Instant::now();
+    while std::fs::metadata(output.join("metrics.jsonl")).map_or(0, |m| m.len()) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(120), "no step in two minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn send(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn checkpoints(output: &Path) -> usize {
+    let names = std::fs::read_dir(output.join("checkpoints")).into_iter().flatten().flatten().map(|e| e.file_name());
+    names.filter(|n| n.to_string_lossy().ends_with(".safetensors") && !n.to_string_lossy().starts_with('.')).count()
+}
+
+#[test]
+fn usr1_saves_and_goes_on_and_hup_stops_resumably() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let mut child = train(&data, &output).args(["--limit-train-batches", "6"]).spawn().unwrap();
+    wait_for_steps(&output);
+    let before = checkpoints(&output);
+    send(&child, "USR1");
+    let start = Instant::now();
+    while checkpoints(&output) == before {
+        assert!(start.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none(), "no checkpoint came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "the run goes on");
+    send(&child, "HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    assert!(output.join("last").exists());
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let run = train(&data, &output);
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    let mut child = nohup.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for_steps(&output);
+    send(&child, "HUP");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "nohup is not respected");
+    send(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+}
+
+/// The command under `limit` of the shell; exit code and standard error.
+fn limited(limit: &str, run: &Command) -> (Option<i32>, String) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(run.get_program()).args(run.get_args()).arg0("sh");
+    let output = shell.output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_a_write_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let mut run = train(&data, &output);
+    run.args(["--max-steps", "2"]);
+    let (code, text) = limited("ulimit -f 2000", &run);
+    assert!(code == Some(73) && text.contains("ulimit -f"), "{code:?} {text}");
+    let left = std::fs::read_dir(output.join("checkpoints")).unwrap().count();
+    assert_eq!(left, 0, "no temporary is left");
+}
+
+#[test]
+fn memory_that_cannot_be_had_is_71_with_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let (code, text) = limited("ulimit -v 150000", train(&data, &folder.path().join("run")).args(["--threads", "1"]));
+    assert!(code == Some(71) && text.contains("bytes") && !text.contains("panicked"), "{code:?} {text}");
+}
+
+#[test]
+fn numbers_beyond_the_settings_file_are_usage_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    for flag in ["--seed", "--checkpoint-hist", "--log-interval"] {
+        let result = train(&data, &output).args([flag, "18446744073709551615"]).stderr(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8_lossy(&result.stderr).into_owned();
+        assert!(result.status.code() == Some(2) && text.contains(flag) && text.contains("at most 9223372036854775807"), "{text}");
+    }
+    let result = train(&data, &output).args(["--threads", "5000"]).stderr(Stdio::piped()).output().unwrap();
+    assert!(result.status.code() == Some(2) && String::from_utf8_lossy(&result.stderr).contains("--threads 5000: at most"));
+    assert!(!output.exists(), "nothing is written");
+}
