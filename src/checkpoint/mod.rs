@@ -225,8 +225,9 @@ pub fn has_average(file: &File) -> bool {
 /// The card in a file of ours; none in a file of others.
 ///
 /// # Errors
-/// `Data`: a file of ours whose card is missing or cannot be understood.
+/// `Data`: a file of ours of a later format, or whose card is missing or cannot be understood.
 pub fn card(file: &File) -> Result<Option<ModelCard>> {
+    check_format(file)?;
     if file.meta.is_empty() {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! A training run: settings, plan, step, loop, evaluation, and what it leaves on disk.
 
 pub mod config;
+mod datasets;
 mod diverged;
 pub mod eval;
 mod loading;

@@ -5,6 +5,7 @@
 //! bytes are those of a run never stopped.
 
 use super::config::Config;
+pub use super::datasets::Datasets;
 use super::diverged::{self, Done};
 use super::metrics::{EmaScore, Event, Log};
 use super::plan::Plan;
@@ -15,7 +16,6 @@ use super::{eval, loading};
 use crate::backend::{Backend, Counters, Measured, StoredBatch};
 use crate::checkpoint::{self, ModelCard, Progress};
 use crate::data::loader::{Batch, Loader, Source};
-use crate::data::validation::ResizeCrop;
 use crate::data::{self};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -24,15 +24,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// The images of a run.
-#[derive(Clone)]
-pub struct Datasets {
-    pub train: Arc<dyn Source>,
-    pub val: Option<Arc<dyn Source>>,
-    /// What validation does to an image; `predict` does the same.
-    pub transform: ResizeCrop,
-}
 
 /// What happens, for whoever shows it.
 pub enum Notice<'a> {
@@ -93,15 +84,7 @@ pub fn run<B: Backend>(
 ) -> Result<Finish> {
     let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
     let plan = Plan::new(config, data.train.len() as u64)?;
-    let card = ModelCard {
-        model: config.model.clone(),
-        classes: data.train.classes().to_vec(),
-        val_crop_size: config.val_crop_size,
-        val_resize_size: data.transform.resize as usize,
-        interpolation: data.transform.filter.name().to_owned(),
-        mean: data::MEAN,
-        std: data::STD,
-    };
+    let card = data.card(config);
     let Start { state, progress, from } = resume::start(config, &model, dir, &data.train.id(), &mut |line| notice(Notice::Line(line)))?;
     plan.check_progress(progress.update)?;
     let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);

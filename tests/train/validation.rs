@@ -43,6 +43,8 @@ fn photo() -> Rgb {
     Rgb { width: 90, height: 70, pixels, flags: 0 }
 }
 
+type Change = Box<dyn FnOnce(&mut Map<String, Value>)>;
+
 /// `weights` with other metadata.
 fn with_meta(weights: &Path, to: &Path, change: impl FnOnce(&mut Map<String, Value>)) {
     let file = safetensors::read(weights).unwrap();
@@ -137,7 +139,7 @@ fn metadata_that_cannot_be_understood_is_an_error() {
     let photo = photo();
     write_png(&image, photo.width, photo.height, &photo.pixels).unwrap();
     let set = |key: &'static str, value: Value| move |meta: &mut Map<String, Value>| meta["card"][key] = value;
-    let changes: Vec<(&str, Box<dyn FnOnce(&mut Map<String, Value>)>)> = vec![
+    let changes: Vec<(&str, Change)> = vec![
         ("says nothing about the model", Box::new(|meta| drop(meta.remove("card")))),
         ("val_crop_size", Box::new(|meta| drop(meta["card"].as_object_mut().unwrap().remove("val_crop_size")))),
         ("invalid type", Box::new(set("mean", json!("grey")))),
