@@ -31,7 +31,7 @@ fn original_bytes_are_kept_and_decode_to_the_raw_pixels() {
     let jpeg = Dataset::open(&dir).unwrap();
     assert_eq!((raw.encoding(), jpeg.encoding(), raw.len()), (Encoding::RawVar, Encoding::Jpeg, jpeg.len()));
     let mut kept = 0;
-    let mut original = vec![false; 100];
+    let mut original = [false; 100];
     for i in 0..raw.len() {
         let (a, b) = (raw.record(i).unwrap(), jpeg.record(i).unwrap());
         assert_eq!((a.width, a.height, a.label, a.name, a.global_id), (b.width, b.height, b.label, b.name, b.global_id));

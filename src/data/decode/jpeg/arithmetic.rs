@@ -72,7 +72,7 @@ impl<'a> Bins<'a> {
             self.base -= below;
             self.size = estimate;
             *bin = likely ^ if small { more } else { less };
-            (likely != 0) != !small
+            (likely != 0) == small
         } else if self.size < 0x8000 {
             *bin = likely ^ if small { less } else { more };
             (likely != 0) != small
