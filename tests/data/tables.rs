@@ -96,7 +96,10 @@ fn what_cannot_be_decided_lists_the_columns() {
     let tmp = tempfile::tempdir().unwrap();
     write(&tmp.path().join("a/0.jpg"), &std::fs::read(golden("gray.jpg")).unwrap());
     let error = fails(tmp.path(), Split::Train, columns(None, Some("label")));
-    assert!(error.exit_code() == 2 && error.to_string().contains("--label-column are for tables"), "{error}");
+    assert!(
+        error.exit_code() == 2 && error.to_string().contains("--image-column and --label-column: of no use for the source folder"),
+        "{error}"
+    );
 }
 
 #[test]

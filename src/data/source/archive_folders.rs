@@ -21,8 +21,8 @@ impl Folders {
     /// `Usage` when the split is not among those that are there, or the names have two readings.
     pub fn of(names: &[&str], part: Part, origin: &str) -> Result<Self> {
         let mut found = Self::default();
-        // A folder above all, that of the split, and one that says nothing: more there are not.
-        for _ in 0..4 {
+        // Folders above all, that of the split, and one that says nothing.
+        for _ in 0..12 {
             let dirs = dirs(names, &found.above);
             match layout::read(&dirs, part, false) {
                 Reading::Split(name) => {
@@ -108,6 +108,10 @@ mod tests {
         assert_eq!(class(&splits, Part::Val, splits[2]).unwrap(), some("cat", "cat/1.jpg"));
         let wrapped = ["mine/cat/0.jpg", "mine/dog/0.jpg"];
         assert_eq!(class(&wrapped, Part::Train, wrapped[0]).unwrap(), some("cat", "cat/0.jpg"));
+        let kaggle = ["ILSVRC/Data/CLS-LOC/train/cat/0.jpg", "ILSVRC/Data/CLS-LOC/train/dog/0.jpg", "ILSVRC/Data/CLS-LOC/val/1.jpg"];
+        assert_eq!(class(&kaggle, Part::Train, kaggle[1]).unwrap(), some("dog", "dog/0.jpg"));
+        assert_eq!(class(&kaggle, Part::Train, kaggle[2]).unwrap(), None);
+        assert_eq!(class(&["cat/a/b/0.jpg"], Part::Train, "cat/a/b/0.jpg").unwrap(), some("cat", "cat/a/b/0.jpg"));
         assert_eq!(class(&["cat/a/0.jpg", "cat/1.jpg"], Part::Train, "cat/a/0.jpg").unwrap(), some("cat", "cat/a/0.jpg"));
         let class_train = ["bus/a/0.jpg", "car/a/0.jpg", "train/a/0.jpg"];
         assert_eq!(class(&class_train, Part::Train, class_train[2]).unwrap(), some("train", "train/a/0.jpg"));

@@ -67,17 +67,31 @@ pub fn read(dirs: &[Dir], part: Part, explicit: bool) -> Reading<'_> {
     }
 }
 
-/// The only folder, if it holds nothing but folders, and those look like classes or splits of their own: it lies above them.
-pub fn wrapper(dirs: &[Dir], inner: impl FnOnce(&str) -> Result<Vec<Dir>>) -> Result<Option<(&str, Vec<Dir>)>> {
-    let mut all = filled(dirs);
-    let (Some(one), None) = (all.next(), all.next()) else { return Ok(None) };
-    if one.holds != Holds::Below || Part::of_folder(&one.name).is_some() {
-        return Ok(None);
+/// The only folder, if it holds nothing but folders, and those look like classes or splits of their own: it lies above them. So does one
+/// that holds another of this kind (`ILSVRC/Data/CLS-LOC/train`). `inner` gives the folders in a folder, by its path from here.
+pub fn wrapper(dirs: &[Dir], inner: impl Fn(&str) -> Result<Vec<Dir>>) -> Result<Option<(&str, Vec<Dir>)>> {
+    const DEPTH: usize = 8;
+    let Some(first) = only_folders(dirs) else { return Ok(None) };
+    let first_inner = inner(&first.name)?;
+    let (mut path, mut below) = (first.name.clone(), first_inner.clone());
+    for _ in 0..DEPTH {
+        let several = filled(&below).filter(|d| d.holds != Holds::Archives).count() > 1;
+        let split = filled(&below).next().is_some_and(|d| Part::of_folder(&d.name).is_some());
+        if several || split {
+            return Ok(Some((first.name.as_str(), first_inner)));
+        }
+        let Some(next) = only_folders(&below) else { return Ok(None) };
+        path = format!("{path}/{}", next.name);
+        below = inner(&path)?;
     }
-    let inner = inner(&one.name)?;
-    let several = filled(&inner).filter(|d| d.holds != Holds::Archives).count() > 1;
-    let split = filled(&inner).next().is_some_and(|d| Part::of_folder(&d.name).is_some());
-    Ok((several || split).then_some((one.name.as_str(), inner)))
+    Ok(None)
+}
+
+/// The only one of `dirs` that holds anything, if that is folders, and it is not named as a split.
+fn only_folders(dirs: &[Dir]) -> Option<&Dir> {
+    let mut all = filled(dirs);
+    let one = all.next().filter(|_| all.next().is_none())?;
+    (one.holds == Holds::Below && Part::of_folder(&one.name).is_none()).then_some(one)
 }
 
 /// A folder whose name says nothing about its images.

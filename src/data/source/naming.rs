@@ -4,7 +4,7 @@
 //!   Otherwise the folders that all paths have in common are left out.
 //! - `.JPEG`, `.jpeg`, `.JPG` and the like are `.jpg`, other extensions are lower-case: types are found by content, and a WebDataset
 //!   writes `.jpg` whatever the file was called. A `_<class>` at the end is left out where the class is a WordNet id: Hugging Face adds it.
-//! - Where two records would share a name, both keep theirs as written; where they still do, their whole paths.
+//! - Where two records of different paths would share a name, both keep theirs as written; where they still do, their whole paths.
 //!
 //! Cost: one pass over the paths and one sort; a second sort only where names meet.
 
@@ -37,8 +37,17 @@ pub fn name_records(files: Vec<SourceFile>, classes: &[String]) -> Vec<SourceFil
     loop {
         // What has no class comes last, so that it takes no name from what has one.
         named.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()).then((a.2.label == NO_CLASS).cmp(&(b.2.label == NO_CLASS))));
-        let meets = |i: usize| (i > 0 && named[i].0 == named[i - 1].0) || named.get(i + 1).is_some_and(|next| next.0 == named[i].0);
-        let longer: Vec<usize> = (0..named.len()).filter(|&i| named[i].1 < Form::Whole && meets(i)).collect();
+        // One path twice stays one name: no longer form would tell them apart.
+        let differ =
+            |group: &[(String, Form, SourceFile)]| group.iter().any(|n| (&n.2.path, n.2.label) != (&group[0].2.path, group[0].2.label));
+        let mut longer: Vec<usize> = Vec::new();
+        let mut at = 0;
+        for group in named.chunk_by(|a, b| a.0 == b.0) {
+            if group.len() > 1 && differ(group) {
+                longer.extend((at..at + group.len()).filter(|&i| named[i].1 < Form::Whole));
+            }
+            at += group.len();
+        }
         if longer.is_empty() {
             return named.into_iter().map(|(path, _, file)| SourceFile { path, ..file }).collect();
         }
@@ -125,6 +134,6 @@ mod tests {
         assert_eq!(names(&[("x/c/0.jpg", 0), ("y/c/0.jpg", 0), ("y/c/1.jpg", 0)], &["c"]), ["c/1.jpg", "c/x/c/0.jpg", "c/y/c/0.jpg"]);
         // One that gives way may not meet a third.
         assert_eq!(names(&[("x/c/0.JPG", 0), ("y/c/0.JPEG", 0), ("y/c/0.jpg", 0)], &["c"]), ["c/0.JPEG", "c/0.JPG", "c/0.jpg"]);
-        assert_eq!(names(&[("c/0.jpg", 0), ("c/0.jpg", 0)], &["c"]), ["c/c/0.jpg", "c/c/0.jpg"]);
+        assert_eq!(names(&[("c/0.jpg", 0), ("c/0.jpg", 0), ("c/1.jpg", 0)], &["c"]), ["c/0.jpg", "c/0.jpg", "c/1.jpg"]);
     }
 }
