@@ -197,6 +197,9 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<File> {
             }
             other => return Err(place(format!("element type {other:?} is not read"))),
         };
+        if name.ends_with("num_batches_tracked") {
+            return Err(place(format!("element type {dtype:?}, expected I64")));
+        }
         let values = dtype.widen(view.data());
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
             return Err(place(format!("element {i} is {}", values[i])));

@@ -2,6 +2,7 @@
 
 mod average;
 mod bad_record;
+mod damage;
 mod engine;
 mod folders;
 mod full_disk;

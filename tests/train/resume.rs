@@ -59,12 +59,13 @@ fn killed_at_twenty_random_moments_it_ends_like_a_run_never_killed() {
     assert_eq!(expected.len(), 24 + 4);
 
     let mut moments = Stream::new(5, Purpose::Test, 0, 0);
+    let most = if std::env::var_os("IE_LONG_TESTS").is_some() { 300 } else { 20 };
     let (mut kills, mut finished) = (0, 0);
-    while kills < 20 || finished == 0 {
+    while kills < most || finished == 0 {
         let output = folder.path().join(format!("killed-{finished}"));
         loop {
-            // Past twenty, let the last one end.
-            let limit = if kills < 20 { whole.mul_f32(moments.uniform_f32() * 0.6) } else { Duration::from_secs(300) };
+            // Past them, let the last one end.
+            let limit = if kills < most { whole.mul_f32(moments.uniform_f32() * 0.6) } else { Duration::from_secs(300) };
             match run_at_most(spawn(&data, &output), limit) {
                 None => kills += 1,
                 code => {
