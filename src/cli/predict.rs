@@ -2,13 +2,15 @@
 
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
-use super::output::{out, remark};
+use super::output::{name, out, remark};
 use super::preprocess::{self, Preprocessing};
 use super::weights::Weights;
 use crate::backend::{Backend, Crop, PictureView, StoredBatch};
 use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
 use crate::data::manifest::Manifest;
+use crate::data::source::MAX_FILE;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::resample::Resampler;
 use crate::train::config::Precision;
 use crate::train::step::{self, Pictures};
@@ -83,6 +85,12 @@ impl Job for Prediction<'_> {
         for path in &args.images {
             let pictures = prepare(path, &preprocessing)?;
             let logits = step::logits(&backend, &weights.model, &w, &r, pictures)?;
+            if let Some(at) = logits.iter().position(|v| !v.is_finite()) {
+                return Err(Error::non_finite(format!("the prediction is not finite: logit {at} is {}", logits[at]))
+                    .at(path.display().to_string())
+                    .because("the weights are too large for the precision, or damaged")
+                    .next("--precision fp32, or weights of an earlier checkpoint"));
+            }
             let ranked = rank(&logits);
             let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
             if args.json {
@@ -93,8 +101,8 @@ impl Job for Prediction<'_> {
             } else {
                 out!("{}", path.display());
                 top.for_each(|(class, p, _)| match words.get(class) {
-                    Some(words) => out!("  {:6.2}%  {class}  {words}", 100.0 * p),
-                    None => out!("  {:6.2}%  {class}", 100.0 * p),
+                    Some(words) => out!("  {:6.2}%  {}  {}", 100.0 * p, name(class), name(words)),
+                    None => out!("  {:6.2}%  {}", 100.0 * p, name(class)),
                 });
             }
         }
@@ -105,7 +113,7 @@ impl Job for Prediction<'_> {
 /// Decodes, resizes and crops, as torchvision does.
 fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let Preprocessing { transform, mean, std } = *preprocessing;
-    let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
+    let bytes = files::read_file(path, MAX_FILE)?;
     let unreadable = |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG or PNG image, or a damaged one");
     let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
     let mut pixels = Vec::new();

@@ -40,6 +40,12 @@ impl Weights {
                 .at(path.display().to_string())
                 .because("these are no weights of a ResNet with torchvision's names"));
         }
+        // Before a model of so many outputs is made: a bias of a few bytes would claim gigabytes.
+        let rows = file.tensors.get("fc.weight").and_then(|t| t.shape.first().copied());
+        if rows != Some(outputs) {
+            let rows = rows.map_or_else(|| "is missing".to_owned(), |rows| format!("has {rows} rows"));
+            return Err(Error::data(format!("tensor fc.weight {rows}, and fc.bias {outputs} elements")).at(path.display().to_string()));
+        }
         if let Some(card) = &own {
             check_card(card, outputs, path)?;
         }

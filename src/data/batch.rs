@@ -3,6 +3,7 @@
 use super::ahead::Windows;
 use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
+use super::place::available_memory;
 use super::reading::{Ahead, Hint};
 use crate::backend::{Crop, PictureView, Spare};
 use crate::error::{Error, Result};
@@ -110,7 +111,9 @@ impl Maker {
             chosen.iter().for_each(|&i| self.source.hint(i..i + 1, Hint::Need));
         }
         let parts: Vec<Part> = infos.iter().map(|info| self.part(info, epoch)).collect();
-        let mut pixels = self.spare.take(parts.iter().map(Part::bytes).sum());
+        let bytes: usize = parts.iter().map(Part::bytes).sum();
+        check_room(bytes, parts.len())?;
+        let mut pixels = self.spare.take(bytes);
         let mut rooms = Vec::with_capacity(chosen.len());
         let mut rest = &mut *pixels;
         for part in &parts {
@@ -210,6 +213,21 @@ impl Part {
             None => source.read_pixels(i, room),
         }
     }
+}
+
+/// Refuses a batch that memory cannot hold, as images of 60 megapixels or a damaged index make it.
+///
+/// # Errors
+/// `Device`, with the bytes asked for and there.
+fn check_room(bytes: usize, images: usize) -> Result<()> {
+    const SURELY: usize = 1 << 30; // what is there is looked up for more only
+    let there = if bytes > SURELY { available_memory() } else { None };
+    if there.is_none_or(|there| bytes as u64 <= there) {
+        return Ok(());
+    }
+    Err(Error::device(format!("a batch of {images} images takes {bytes} bytes, {} are available", there.unwrap_or(0)))
+        .because("the images are larger than training needs, and each is read whole")
+        .next("a smaller --batch-size or fewer --workers; or pack them smaller: --resize 256, or --encoding jpeg --max-side 500"))
 }
 
 /// What is wrong, and where.

@@ -60,15 +60,7 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As there.
     fn read_crop(&self, i: usize, crop: &Crop, out: &mut [u8]) -> Result<()> {
-        let info = self.info(i)?;
-        let mut whole = vec![0; 3 * info.width as usize * info.height as usize];
-        self.read_pixels(i, &mut whole)?;
-        let (line, part) = (3 * info.width as usize, 3 * crop.width as usize);
-        let lines = whole.chunks_exact(line.max(1)).skip(crop.y as usize);
-        for (to, from) in out.chunks_exact_mut(part.max(1)).zip(lines) {
-            to.copy_from_slice(&from[3 * crop.x as usize..][..part]);
-        }
-        Ok(())
+        read_and_cut(self, i, crop, out)
     }
     /// What [`Source::hint`] should be told.
     fn ahead(&self) -> Ahead {
@@ -80,6 +72,19 @@ pub trait Source: Send + Sync {
     fn place(&self, i: usize) -> String {
         format!("picture {i}")
     }
+}
+
+/// [`Source::read_crop`] by way of the whole image.
+pub(super) fn read_and_cut<S: Source + ?Sized>(source: &S, i: usize, crop: &Crop, out: &mut [u8]) -> Result<()> {
+    let info = source.info(i)?;
+    let mut whole = vec![0; 3 * info.width as usize * info.height as usize];
+    source.read_pixels(i, &mut whole)?;
+    let (line, part) = (3 * info.width as usize, 3 * crop.width as usize);
+    let lines = whole.chunks_exact(line.max(1)).skip(crop.y as usize);
+    for (to, from) in out.chunks_exact_mut(part.max(1)).zip(lines) {
+        to.copy_from_slice(&from[3 * crop.x as usize..][..part]);
+    }
+    Ok(())
 }
 
 impl Source for Dataset {

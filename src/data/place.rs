@@ -67,11 +67,7 @@ impl Place {
         let unknown = || ("an unknown file system".to_owned(), Kind::Other);
         let (file_system, kind) = statfs(dataset.dir()).map_or_else(|_| unknown(), |s: StatFs| name(s.f_type as u64));
         let bytes = dataset.manifest().shards.iter().map(|s| s.bytes).sum();
-        let meminfo = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
-        let memory = match (meminfo, limit(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))) {
-            (Some(available), Some(limit)) => Some(available.min(limit)),
-            (available, limit) => available.or(limit),
-        };
+        let memory = available_memory();
         Self {
             pictures: dataset.len(),
             shards: dataset.shards().len(),
@@ -179,6 +175,15 @@ fn limit(of_process: &Path, groups: &Path) -> Option<u64> {
         .flat_map(|(root, path, file)| Path::new(&path).ancestors().map(|p| root.join(p).join(file)).collect::<Vec<_>>())
         .filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
         .min()
+}
+
+/// Bytes of memory for this process: what the machine has left, and the limit of its container.
+pub fn available_memory() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
+    match (meminfo, limit(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))) {
+        (Some(available), Some(limit)) => Some(available.min(limit)),
+        (available, limit) => available.or(limit),
+    }
 }
 
 /// `MemAvailable` of /proc/meminfo.

@@ -4,9 +4,10 @@
 //! here, exactly as torchvision's PIL path does, whatever the device. Cost: nothing for the former; for the latter one resize in u8 each,
 //! side by side on all cores.
 
-use super::loader::{PictureInfo, Source};
+use super::loader::{PictureInfo, Source, read_and_cut};
 use super::reading::{Ahead, Hint};
 use super::validation::ResizeCrop;
+use crate::backend::Crop;
 use crate::error::{Error, Result};
 use crate::resample::Resampler;
 use std::ops::Range;
@@ -88,6 +89,17 @@ impl Source for Prepared {
         out.copy_from_slice(crop);
         self.spare().push(tools);
         Ok(())
+    }
+
+    fn read_crop(&self, i: usize, crop: &Crop, out: &mut [u8]) -> Result<()> {
+        let PictureInfo { width, height, .. } = self.inner.info(i)?;
+        match () {
+            () if self.transform.keeps(width, height) && self.inner.decodes() => self.inner.read_crop(i, crop, out),
+            () if (crop.width, crop.height) == (self.transform.crop, self.transform.crop) && !self.transform.keeps(width, height) => {
+                self.read_pixels(i, out) // made in just that size
+            }
+            () => read_and_cut(self, i, crop, out),
+        }
     }
 
     fn ahead(&self) -> Ahead {

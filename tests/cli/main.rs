@@ -2,6 +2,7 @@
 
 mod bench;
 mod gpu_check;
+mod received;
 mod schedule;
 mod selftest;
 
@@ -72,7 +73,7 @@ fn files_that_are_no_weights_are_code_65() {
         std::fs::write(&path, bytes).unwrap();
         refuses(&["predict", "--weights", path.to_str().unwrap(), picture.to_str().unwrap()], 65, &[path.to_str().unwrap()]);
     }
-    refuses(&["predict", "--weights", folder.path().to_str().unwrap(), picture.to_str().unwrap()], 65, &["cannot read"]);
+    refuses(&["predict", "--weights", folder.path().to_str().unwrap(), picture.to_str().unwrap()], 65, &["not a file"]);
 }
 
 /// `| head` reads a line and goes; `2>&1 | tee` may die: neither is a failure of ours. A full disk is.

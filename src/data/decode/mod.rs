@@ -136,7 +136,7 @@ fn decode_in(buffers: &mut jpeg::Buffers, bytes: &[u8], max_pixels: u64) -> Resu
         return Err(format!("the header says {width}x{height} pixels"));
     }
     if u64::from(width) * u64::from(height) > max_pixels {
-        return Err(format!("{width}x{height} pixels, above the limit of {max_pixels} (--max-size)"));
+        return Err(format!("{width}x{height} pixels, above the limit of {max_pixels}"));
     }
     if width > u32::from(u16::MAX) || height > u32::from(u16::MAX) {
         return Err(format!("{width}x{height} pixels: a side is above 65535"));

@@ -59,8 +59,11 @@ fn coded_size((name, content): Chunk<'_>) -> Result<(u32, u32), String> {
     if tag & 1 == 0 { Ok((side(w0, w1), side(h0, h1))) } else { Err(bad()) }
 }
 
+/// An image as it is coded, and its alpha if that is a chunk of its own.
+type Coded<'a> = (Chunk<'a>, Option<&'a [u8]>);
+
 /// The image among `rest`, with the alpha before it.
-fn coded<'a>(mut rest: &'a [u8]) -> Result<Option<(Chunk<'a>, Option<&'a [u8]>)>, String> {
+fn coded(mut rest: &[u8]) -> Result<Option<Coded<'_>>, String> {
     let mut alpha = None;
     while let Some((name, content)) = next_chunk(&mut rest)? {
         match &name {

@@ -108,7 +108,7 @@ impl Forward for Plain {
             for (i, value) in block.iter_mut().enumerate() {
                 let (x, line, column) = (columns[i % 8][i / 8], i / 8, i % 8);
                 let n = x.unsigned_abs() + u32::from(divisors.half[line][column]);
-                let q = ((n * u32::from(divisors.reciprocal[line][column])) >> 16) * u32::from(divisors.scale[line][column]) >> 16;
+                let q = (((n * u32::from(divisors.reciprocal[line][column])) >> 16) * u32::from(divisors.scale[line][column])) >> 16;
                 *value = if x < 0 { -(q as i16) } else { q as i16 };
                 bits |= u64::from(q != 0) << i;
             }
@@ -129,7 +129,7 @@ mod tests {
             let d = u32::from(q) * 8;
             for x in 0..=16400 {
                 let n = x + u32::from(divisors.half[0][0]);
-                let found = ((n * u32::from(divisors.reciprocal[0][0])) >> 16) * u32::from(divisors.scale[0][0]) >> 16;
+                let found = (((n * u32::from(divisors.reciprocal[0][0])) >> 16) * u32::from(divisors.scale[0][0])) >> 16;
                 assert_eq!(found, (x + d / 2) / d, "{x} by {d}");
             }
         }

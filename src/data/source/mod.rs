@@ -40,7 +40,7 @@ mod zip_name;
 
 pub use detect::{Kind, SourceOptions, open, split_named};
 pub use splits::Part;
-pub use store::{Place, Store};
+pub use store::{MAX_FILE, Place, Store};
 
 /// JPEG and PNG are what is read; the others are taken up too, so that they are refused by name instead of quietly missing.
 const EXTENSIONS: [&str; 15] =

@@ -1,8 +1,8 @@
 //! Reading a picture from where it lies. Archives are opened for each read: there may be more of them than a process may hold open.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Larger files are no pictures that could be decoded (64 megapixels of 16-bit RGBA are half of it).
@@ -158,6 +158,9 @@ fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), String> {
         return Err(format!("a file of {} bytes, above {MAX_FILE}", metadata.len()));
     }
     bytes.reserve(metadata.len() as usize + 1);
-    File::open(path).and_then(|f| f.take(MAX_FILE).read_to_end(bytes)).map_err(reason)?;
+    // Some files of /proc are called files and wait for what never comes.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
+    file.and_then(|f| f.take(MAX_FILE).read_to_end(bytes)).map_err(reason)?;
     Ok(())
 }
