@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    _folder: Option<File>,
+    folder: Option<File>,
     path: PathBuf,
     passing: bool,
 }
@@ -46,7 +46,7 @@ impl Lock {
             return Self::take(path, passing, doing);
         }
         // From here on a failure lets go of it, and removes it if it is passing.
-        let lock = Self { file, _folder: folder, path: path.to_owned(), passing };
+        let lock = Self { file, folder, path: path.to_owned(), passing };
         // Written first and then cut to its length: whoever reads it meanwhile finds a number.
         let pid = format!("{}\n", std::process::id());
         calls::write_all_at(&lock.file, path, pid.as_bytes(), 0).map_err(fail)?;
@@ -98,6 +98,10 @@ impl Drop for Lock {
             failpoint("unlocking");
             // Still held here: whoever opened it meanwhile fails to lock it; whoever locks it later looks at what was written first.
             let _ = calls::remove(&self.path);
+        }
+        // Outright: a child that is being started shares what is open, and closing it here would leave it locked until the child is.
+        for locked in [Some(&self.file), self.folder.as_ref()].into_iter().flatten() {
+            let _ = flock(locked, FlockOperation::Unlock);
         }
     }
 }

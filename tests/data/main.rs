@@ -29,6 +29,7 @@ mod reading;
 mod repair;
 mod resizing;
 mod resume;
+mod siblings;
 mod sources;
 #[cfg(feature = "parquet")]
 mod tables;

@@ -3,7 +3,7 @@
 use super::arrange::shown;
 use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
 use super::splits::Part;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 /// Where the class of a member stands in its name.
@@ -51,6 +51,39 @@ impl Folders {
                         found.notes.push(format!("{} is taken for a folder above those of the classes", shown(name)));
                         found.above += &format!("{name}/");
                         continue;
+                    }
+                    let filled: Vec<&Dir> = dirs.iter().filter(|d| d.holds != Holds::Nothing).collect();
+                    if let [one] = filled[..] {
+                        let inner = self::dirs(names, &format!("{}{}/", found.above, one.name));
+                        if one.holds == Holds::Images && inner.len() > 1 {
+                            let classes: Vec<String> = inner.iter().take(4).map(|d| shown(&d.name)).collect();
+                            let readings = [
+                                (
+                                    format!("1 class: {}", shown(&one.name)),
+                                    "unpack it and give the folder above with --source folder".to_owned(),
+                                ),
+                                (
+                                    format!("the classes in {}: {}", shown(&one.name), classes.join(", ")),
+                                    format!("unpack it and give the folder {}", shown(&one.name)),
+                                ),
+                            ];
+                            return Err(ambiguous(origin, &readings));
+                        }
+                        if layout::says_nothing(&one.name) {
+                            return Err(Error::usage(format!("all images lie in the folder {}, which says no class", shown(&one.name)))
+                                .at(origin)
+                                .because("one class of that name would be nothing to train on; label files in archives are not read")
+                                .next("--labels FILE --source val-tar: a list of lines IMAGE CLASS; or unpack it and give the folder"));
+                        }
+                    }
+                    if let [first, _, ..] = filled[..] {
+                        let inner = self::dirs(names, &format!("{}{}/", found.above, first.name));
+                        if inner.len() > 1 && inner.iter().all(|d| Part::of_folder(&d.name).is_some()) {
+                            return Err(Error::usage(format!("the splits lie below the classes: {} holds several", shown(&first.name)))
+                                .at(origin)
+                                .because("each class would hold the images of all its splits")
+                                .next("unpack it and move them to SPLIT/CLASS/IMAGE"));
+                        }
                     }
                     if let Some(named) = named {
                         found.notes.push(format!("{named} is taken for a class, as the folders beside it are"));

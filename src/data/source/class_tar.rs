@@ -9,9 +9,10 @@ use super::archive_folders::Folders;
 use super::arrange::{Found, is_folder, shown};
 use super::class_tar_names::{Contents, named_by_archives};
 use super::container::{Archive, Member, hidden};
-use super::splits::Part;
+use super::splits::{Part, of_split};
 use super::{Kind, Listing, Store, is_picture, stem};
 use crate::error::{Error, Result};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 const NEXT: &str = "give ILSVRC2012_img_train.tar, a folder of class archives, or an archive of class folders";
@@ -59,8 +60,20 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
         }
         seen.notes.push(what);
     }
+    seen.choose_split(part, &origin)?;
     let own = if archives.len() > 1 { named_by_archives(&seen.contents(&archives), &archives)? } else { false };
     let in_tars = seen.images.iter().filter(|i| i.tar.is_some()).count();
+    let in_folders = seen.images.iter().filter(|i| i.tar.is_none() && i.member.trouble.is_none() && i.member.name.contains('/')).count();
+    if in_tars > 0 && in_folders > 0 && !own {
+        let first = seen.tars.iter().find(|(_, images)| *images).map_or("", |(name, _)| name.as_str());
+        return Err(Error::usage(format!(
+            "{in_tars} images in tars inside, such as {}, and {in_folders} in folders beside them",
+            shown(first)
+        ))
+        .at(origin)
+        .because("the tars may be classes, or left over from the folders")
+        .next("unpack it, remove what is left over, and give the folder"));
+    }
     let mut found = Found::default();
     found.ignored = seen.ignored;
     // An inner tar without images is a class as an empty folder is one, but not beside class folders: there it is something else.
@@ -84,6 +97,13 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
         None => own.then_some(seen.tars.len() + image.archive as usize),
     };
     let inside = all_inside(&classes, &seen.images, &class_of);
+    // An image that cannot be used makes no class.
+    let usable_classes: HashSet<&str> = seen
+        .images
+        .iter()
+        .filter(|i| i.member.trouble.is_none())
+        .filter_map(|i| class_of(i).map(|c| classes[c]).or_else(|| folders.class(&i.member.name).map(|(class, _)| class)))
+        .collect();
     let mut stray: Vec<&Image> = Vec::new();
     for image in &seen.images {
         let (member, place) = (&image.member, image.member.place(image.archive));
@@ -98,7 +118,8 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
                 continue;
             }
         };
-        if is_folder(class) {
+        let known = member.trouble.is_none() || usable_classes.contains(class);
+        if is_folder(class) && known {
             let class = found.class(class);
             found.add(class, &path, place, member.trouble.clone());
         } else {
@@ -126,6 +147,41 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
 }
 
 impl Seen {
+    /// Leaves the images of other splits out, where inner tars lie in folders named as splits.
+    ///
+    /// # Errors
+    /// `Usage` when the split is not there, or the tars themselves are splits.
+    fn choose_split(&mut self, part: Part, origin: &str) -> Result<()> {
+        let with_images: Vec<usize> = (0..self.tars.len()).filter(|&t| self.tars[t].1).collect();
+        let names: Vec<&str> = with_images.iter().map(|&t| self.tars[t].0.as_str()).collect();
+        if names.len() > 1 && names.iter().all(|n| Part::of_folder(stem(n)).is_some()) {
+            return Err(Error::usage(format!(
+                "the tars inside are splits, not classes: {}",
+                names.iter().map(|n| shown(n)).collect::<Vec<_>>().join(", ")
+            ))
+            .at(origin)
+            .next("unpack the outer archive and give the tar of one split as --input"));
+        }
+        let Some(taken) = of_split(&names, part, origin)? else { return Ok(()) };
+        let out: HashSet<u32> = with_images.iter().zip(&taken).filter(|(_, t)| !**t).map(|(&tar, _)| tar as u32).collect();
+        if !out.is_empty() {
+            self.notes.push(format!("{} tars of other splits are left out", out.len()));
+        }
+        self.images.retain(|i| i.tar.is_none_or(|t| !out.contains(&t)));
+        // Their names must make no classes, and no class of this split may go by its number alone.
+        let mut number = vec![0; self.tars.len()];
+        let mut kept = Vec::new();
+        for (t, tar) in std::mem::take(&mut self.tars).into_iter().enumerate() {
+            number[t] = kept.len() as u32;
+            if !out.contains(&(t as u32)) {
+                kept.push(tar);
+            }
+        }
+        self.tars = kept;
+        self.images.iter_mut().for_each(|i| i.tar = i.tar.map(|t| number[t as usize]));
+        Ok(())
+    }
+
     /// Takes up the members of an archive.
     fn archive(&mut self, archive: &Archive, index: u32) -> Result<()> {
         let in_tar = matches!(archive, Archive::Tar(_));

@@ -65,7 +65,11 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     };
     let header = all.len() > 1 && (by_header || is_header(&all, image, asked_label, there));
     let body = &all[usize::from(header).min(all.len())..];
-    let (splits, classes) = candidates(body, &lines[lines.len() - body.len()..], width, image);
+    let (splits, mut classes) = candidates(body, &lines[lines.len() - body.len()..], width, image);
+    let flag = if header { flag_column(&head, body, image) } else { None };
+    if flag.is_some_and(|f| classes.len() > 1 && Some(f.column) != asked_label) {
+        classes.retain(|&c| flag.is_none_or(|f| f.column != c));
+    }
     let label = match asked_label {
         Some(i) if i == image => return Err(ask("the columns of images and classes are the same", "--label-column", text, &head, &[])),
         Some(i) => i,
@@ -73,7 +77,13 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
             .ok_or_else(|| ask("cannot tell which column holds the class", "--label-column", text, &head, &classes))?,
     };
     let boxes = header && head[label].eq_ignore_ascii_case("PredictionString") || is_solution(body, label);
-    let splits = splits.filter(|&s| s != label && wanted.label.is_none());
+    let splits = splits.filter(|&s| s != label);
+    let flag = flag.filter(|f| splits.is_none() && f.column != label);
+    let part_of = |fields: &Fields<'_>| match (splits, flag) {
+        (Some(s), _) => Part::of_folder(&fields[s]),
+        (None, Some(f)) => truth(&fields[f.column]).map(|yes| if yes { f.yes } else { f.no }),
+        (None, None) => None,
+    };
     let (mut rows, mut others, mut parts) = (Vec::new(), 0usize, HashSet::new());
     for (i, (line, content)) in text.lines().enumerate() {
         if i == 0 && header {
@@ -92,7 +102,7 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
             let what = format!("line {line}: expected an image and its class in {width} columns, found \"{}\"", shown(content));
             return Err(Error::data(what).at(text.path.display().to_string()).next("one image a line, every line with the same columns"));
         }
-        if let Some(part) = splits.and_then(|s| Part::of_folder(&fields[s])) {
+        if let Some(part) = part_of(&fields) {
             parts.insert(part);
             if part != Part::from(wanted.split) {
                 others += 1;
@@ -103,7 +113,7 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
         rows.push(Row { line: Some(line), picture: fields[image].to_string(), class: class.to_owned() });
     }
     let mut notes = Vec::new();
-    if let Some(s) = splits {
+    if let Some(s) = splits.or(flag.map(|f| f.column)) {
         let mut there: Vec<&str> = parts.iter().map(|p| p.name()).collect();
         there.sort_unstable();
         if rows.is_empty() {
@@ -200,6 +210,37 @@ fn is_header(all: &[Fields<'_>], image: usize, label: Option<usize>, there: &dyn
         others.clone().any(|c| Label::of(&first[c]) == Label::Name && body.iter().filter(|f| number(&f[c])).count() * 2 > body.len());
     let unique = others.clone().all(|c| Label::of(&first[c]) == Label::Name && body.iter().all(|f| f[c] != first[c]));
     said || kind || unique && (share > 0.9 || split_extension(&body[0][image]).1.is_some() && share > 0.5)
+}
+
+/// A column that says by yes or no which split a row is of, as fastai's `is_valid`.
+#[derive(Clone, Copy)]
+struct Flag {
+    column: usize,
+    yes: Part,
+    no: Part,
+}
+
+fn flag_column(head: &Fields<'_>, body: &[Fields<'_>], image: usize) -> Option<Flag> {
+    let named = |column: usize| {
+        let word: String = head[column].chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+        let (yes, no) = match word.as_str() {
+            "isvalid" | "valid" | "isval" | "val" | "isvalidation" | "validation" => (Part::Val, Part::Train),
+            "istrain" | "train" | "training" | "istraining" => (Part::Train, Part::Val),
+            "istest" | "test" => (Part::Test, Part::Train),
+            _ => return None,
+        };
+        Some(Flag { column, yes, no })
+    };
+    let told = |f: &Flag| body.iter().all(|fields| truth(&fields[f.column]).is_some());
+    (0..head.len()).filter(|&c| c != image).filter_map(named).find(told)
+}
+
+fn truth(field: &str) -> Option<bool> {
+    match field.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "t" | "y" | "1.0" => Some(true),
+        "0" | "false" | "no" | "f" | "n" | "0.0" => Some(false),
+        _ => None,
+    }
 }
 
 /// The columns that may hold classes, and one that names splits.

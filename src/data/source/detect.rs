@@ -130,8 +130,8 @@ fn listed(looked: &Looked, options: &SourceOptions, names: Option<&Names>, wante
         Looked::Folder(root) => image_folder::list(root),
         Looked::Flat(root) => flat::folder(root, &|there| labels_of(root, there)),
         Looked::ClassTars(archives) => class_tar::list(archives.clone(), part),
-        Looked::FlatTar(path) => flat::tar(path, &|there| labels_of(path, there)),
-        Looked::Samples(archives) => webdataset::list(archives.clone(), names),
+        Looked::FlatTar(path) => flat::tar(path, part, &|there| labels_of(path, there)),
+        Looked::Samples(archives) => webdataset::list(archives.clone(), names, part),
         Looked::List(path) => list::list(path, names, wanted),
         Looked::Tables(tables) => parquet(tables.clone(), names, options),
     }

@@ -5,6 +5,7 @@ use super::arrange::Found;
 use super::container::{Archive, hidden};
 use super::image_folder::walk;
 use super::labels::{self, Labels};
+use super::splits::{Part, of_split};
 use super::{Kind, Listing, Place, Store, is_picture};
 use crate::error::{Error, Result};
 use std::collections::HashSet;
@@ -29,7 +30,7 @@ pub fn folder(folder: &Path, read: ReadLabels<'_>) -> Result<Listing> {
 ///
 /// # Errors
 /// `Data` when it is damaged, naming file and byte, or holds no images; those of the labels.
-pub fn tar(path: &Path, read: ReadLabels<'_>) -> Result<Listing> {
+pub fn tar(path: &Path, part: Part, read: ReadLabels<'_>) -> Result<Listing> {
     let mut flat = Flat::default();
     let mut archives = 0u64;
     flat.notes = Archive::open(path)?.members(&mut |m| {
@@ -39,6 +40,15 @@ pub fn tar(path: &Path, read: ReadLabels<'_>) -> Result<Listing> {
         }
         Ok(())
     })?;
+    let names: Vec<&str> = flat.images.iter().map(|(path, ..)| path.as_str()).collect();
+    if let Some(taken) = of_split(&names, part, &path.display().to_string())? {
+        let left_out = taken.iter().filter(|t| !**t).count();
+        if left_out > 0 {
+            flat.notes.push(format!("{left_out} images of other splits are left out"));
+        }
+        let mut taken = taken.iter();
+        flat.images.retain(|_| taken.next() == Some(&true));
+    }
     if archives > 0 {
         flat.notes.push(format!("{archives} archives inside {} are not read", path.display()));
     }
@@ -81,7 +91,7 @@ impl Flat {
                 labels::Found::Missing => format!("no label for it in {file}"),
                 labels::Found::Ambiguous => format!("several lines of {file} may mean it, with different classes"),
             };
-            listed += usize::from(labels.get(path) == labels::Found::Unlabelled);
+            listed += usize::from(labels.get(path) != labels::Found::Missing);
             found.add_without_class(path, place, trouble.clone().unwrap_or(why));
         }
         if listed == 0 && !self.images.is_empty() && labels.len() > 0 {

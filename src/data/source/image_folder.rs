@@ -100,7 +100,7 @@ pub fn children(dir: &Path) -> Result<Vec<Child>> {
         let entry = entry.map_err(fail)?;
         let real = entry.file_name();
         let (name, utf8) = (real.to_string_lossy().into_owned(), real.to_str().is_some());
-        if name.starts_with('.') {
+        if name.starts_with('.') || name == "__MACOSX" {
             continue;
         }
         let kind = entry.file_type().map_err(fail)?;

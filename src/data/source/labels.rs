@@ -111,7 +111,9 @@ impl Labels {
         let all: Vec<&Known> = known.iter().collect();
         let placed: Vec<&Known> = known.iter().filter(|k| agree(&k.folders, folders)).collect();
         let exact: Vec<&Known> = placed.iter().copied().filter(said).collect();
-        [&exact, &placed, &all].into_iter().map(|k| one(k)).find(|f| *f != Found::Missing).unwrap_or(Found::Missing)
+        // Folders that are the same are meant, whatever else ends like them.
+        let same: Vec<&Known> = exact.iter().copied().filter(|k| *k.folders == *folders && !folders.is_empty()).collect();
+        [&same, &exact, &placed, &all].into_iter().map(|k| one(k)).find(|f| *f != Found::Missing).unwrap_or(Found::Missing)
     }
 
     pub fn len(&self) -> usize {
@@ -157,6 +159,7 @@ pub fn read_names(path: &Path) -> Result<Names> {
     }
     let bytes = read_limited(path, MOST)?;
     let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_start_matches('\u{feff}');
     let mut seen = HashMap::new();
     let mut names = Names::new();
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {

@@ -125,7 +125,7 @@ fn holds(dir: &Path, depth: usize) -> Holds {
     let (mut folders, mut archives) = (Vec::new(), false);
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
+        if name.starts_with('.') || name == "__MACOSX" {
             continue;
         }
         let kind = entry.file_type();

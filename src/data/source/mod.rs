@@ -24,6 +24,7 @@ mod naming;
 mod parquet;
 mod peek;
 mod readings;
+mod refusals;
 mod resolve;
 mod span;
 #[cfg(feature = "parquet")]

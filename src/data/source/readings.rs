@@ -6,6 +6,7 @@ use super::detect::{Kind, SourceOptions, labels_beside};
 use super::layout::{self, Holds, Reading, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
 use super::peek::{MOST_ARCHIVES, Members, holds_images, images_in, one_folder, without_leftovers};
+use super::refusals::{list_of_another_split, no_classes, one_class_or_several, own_labels, says_classes};
 use super::splits::Part;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -100,13 +101,21 @@ impl Looked {
             Some(dir) => all.push(Possible::Split(dir)),
             None => {
                 let list = if seek.labels { None } else { look.list(seek.part, &seek.wanted) };
+                if folders > 0 && list.is_none() && !seek.labels {
+                    let others = [Part::Train, Part::Val, Part::Test].into_iter().filter(|&p| p != seek.part);
+                    if let Some((path, _)) = others.into_iter().find_map(|p| look.list(p, &seek.wanted)) {
+                        return Err(list_of_another_split(&path, seek.part));
+                    }
+                }
                 // A folder alone beside a list, or whose images have labels, says no class.
                 let name = look.folders().first().map_or("", |d| d.name.as_str());
                 let one_flat = folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
                 if folders > 0 && !one_flat && !(folders == 1 && list.is_some()) {
                     all.push(Possible::Classes);
                 }
-                if list.is_none() && (one_flat || look.images > 0 && labelled) {
+                // Labels that lie with the folders: either may say the classes.
+                let with_folders = folders > 0 && !one_flat && own_labels(root, seek);
+                if list.is_none() && (one_flat || with_folders || look.images > 0 && labelled) {
                     all.push(Possible::Flat);
                 }
                 all.extend(list.map(|(path, rows)| Possible::List(path, rows)));
@@ -146,6 +155,7 @@ impl Looked {
                             root.join(name).display()
                         ));
                     }
+                    says_classes(&look, root)?;
                     if let ([one], false) = (&look.folders()[..], seek.labels)
                         && says_nothing(&one.name)
                     {
@@ -239,6 +249,16 @@ impl Looked {
     fn tars(archives: Vec<PathBuf>, seek: &Seek<'_>) -> Result<Self> {
         let first = archives.first().cloned().unwrap_or_default();
         let members = Members::look(&first)?;
+        if archives.len() > 1 {
+            let looked = archives.iter().take(MOST_ARCHIVES).map(|a| Members::look(a).map(|m| (a, m))).collect::<Result<Vec<_>>>()?;
+            let other = looked.iter().find(|(_, m)| !m.samples());
+            if let (Some((other, _)), Some((samples, _))) = (other, looked.iter().find(|(_, m)| m.samples())) {
+                return Err(Error::usage("some of the archives hold images with labels beside them, others do not")
+                    .at(samples.parent().unwrap_or(samples).display().to_string())
+                    .because(format!("{} is WebDataset, {} is not", samples.display(), other.display()))
+                    .next("move what does not belong to the dataset away; or --source webdataset, where every image without a label is a bad image"));
+            }
+        }
         if members.samples() {
             return Ok(Self::Samples(archives));
         }
@@ -348,22 +368,4 @@ fn kaggle(input: &Path, seek: &Seek<'_>) -> Result<Option<Looked>> {
     // Some have sorted the validation images into class folders themselves.
     let sorted = !Look::at(&root)?.folders().is_empty();
     Ok(Some(if seek.part == Part::Train || sorted { Looked::Folder(root) } else { Looked::Flat(root) }))
-}
-
-fn one_class_or_several(look: &Look, name: &str, inner: &[layout::Dir]) -> Error {
-    let root = look.root.display().to_string();
-    let below = look.root.join(name);
-    let classes: Vec<String> = inner.iter().filter(|d| d.holds != Holds::Nothing).take(4).map(|d| shown(&d.name)).collect();
-    let readings = [
-        (format!("1 class: {} with {} images", shown(name), count(&below)), format!("--source folder --input {root}")),
-        (format!("the classes in {}: {}", shown(name), classes.join(", ")), format!("--input {}", below.display())),
-    ];
-    ambiguous(&root, &readings)
-}
-
-fn no_classes(root: &Path, name: &str) -> Error {
-    Error::usage(format!("all images lie in the folder {}, which says no class", shown(name)))
-        .at(root.display().to_string())
-        .because("one class of that name would be nothing to train on")
-        .next("--labels FILE: a list of lines IMAGE CLASS; --source folder makes it a class all the same")
 }

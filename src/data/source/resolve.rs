@@ -46,7 +46,7 @@ impl Label {
     }
 
     /// What programs write for a missing value, where the other labels are numbers.
-    fn missing(text: &str) -> bool {
+    pub fn missing(text: &str) -> bool {
         ["nan", "null", "none", "na", "n/a", "<na>"].iter().any(|m| text.trim().eq_ignore_ascii_case(m))
     }
 }
@@ -124,14 +124,14 @@ impl Resolved {
         let by_pictures = || names_by_folder(count as usize, labelled).or_else(|| names_by_wnid(count as usize, labelled()));
         let named = names.map(|n| n.iter().map(|(name, _)| name.clone()).collect()).or_else(by_pictures);
         let mut notes = Vec::new();
-        if let Some(named) = named.as_ref().filter(|n: &&Vec<String>| !n.is_sorted()) {
+        if let Some(named) = named.as_ref().filter(|n: &&Vec<String>| !n.is_sorted() && !all_numbers(n)) {
             let at = (1..named.len()).find(|&i| named[i] < named[i - 1]).unwrap_or(0);
             notes.push(format!(
                 "numbered classes have names and are sorted by them, as folders are: number {at} is \"{}\" and no longer class {at}",
                 shown(&named[at])
             ));
         }
-        let numbered = named.is_none();
+        let numbered = named.as_ref().is_none_or(|n| all_numbers(n));
         let classes = named.unwrap_or_else(|| (0..count).map(|n| n.to_string()).collect());
         Ok(Self { classes, numbered, labels, notes })
     }
@@ -157,8 +157,14 @@ impl Resolved {
             };
             labels.push(label);
         }
-        Ok(Self { classes, numbered: false, labels, notes: Vec::new() })
+        let numbered = all_numbers(&classes); // in the order of --class-names then
+        Ok(Self { classes, numbered, labels, notes: Vec::new() })
     }
+}
+
+/// Class names that are numbers themselves keep their order, as numbers do.
+pub fn all_numbers(names: &[String]) -> bool {
+    !names.is_empty() && names.iter().all(|n| matches!(Label::of(n), Label::Number(_)))
 }
 
 fn told(row: &Row) -> String {
@@ -248,6 +254,10 @@ mod tests {
             assert!(error.exit_code() == 2 && text.contains("line 1: \"1\"; line 2: ") && text.contains("--class-names"), "{text}");
         }
         assert!(resolve(&[("a", "1"), ("b", "2.5")], None).unwrap_err().to_string().contains("line 2: class 2.5 is no whole number"));
+        let numbers: Vec<String> = (0..11).map(|n| n.to_string()).collect();
+        let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        let r = resolve(&[("a", "2"), ("b", "10")], Some(&numbers)).unwrap();
+        assert!(r.numbered && r.labels == [Some(2), Some(10)] && r.classes[10] == "10");
         // The answer to it, as of letters and digits.
         let r = resolve(&[("a", "1"), ("b", "A"), ("c", "0")], Some(&["0", "1", "A"])).unwrap();
         assert_eq!(r.labels, [Some(1), Some(2), Some(0)]);

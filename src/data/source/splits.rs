@@ -1,6 +1,8 @@
 //! The names that people give to the splits of a dataset: of folders, of files, of a column.
 
 use crate::data::manifest::Split;
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
 
 /// A split as it is named on a disk. The test split is neither of the two that are packed: it is packed where it is pointed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,9 +58,47 @@ impl From<Split> for Part {
     }
 }
 
+/// Which of the paths in an archive are of a split, where folders above all of them say so; `None` where they do not.
+///
+/// # Errors
+/// `Usage` when they are of other splits alone.
+pub fn of_split(paths: &[&str], part: Part, origin: &str) -> Result<Option<Vec<bool>>> {
+    const DEPTH: usize = 8;
+    for level in 0..DEPTH {
+        let folder = |path: &&str| path.rsplit_once('/').and_then(|(folders, _)| folders.split('/').nth(level).map(str::to_owned));
+        let Some(folders) = paths.iter().map(folder).collect::<Option<Vec<String>>>() else { return Ok(None) };
+        let distinct: BTreeSet<&str> = folders.iter().map(String::as_str).collect();
+        if !distinct.is_empty() && distinct.iter().all(|f| Part::of_folder(f).is_some()) {
+            let of_part: Vec<bool> = folders.iter().map(|f| Part::of_folder(f) == Some(part)).collect();
+            if of_part.contains(&true) {
+                return Ok(Some(of_part));
+            }
+            let there: Vec<&str> = distinct.into_iter().collect();
+            return Err(Error::usage(format!("no split {} here; there are: {}", part.name(), there.join(", ")))
+                .at(origin)
+                .next("--split of what is there, or unpack it and give the folder of that split as --input"));
+        }
+        if distinct.len() != 1 {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_in_archives_say_the_split() {
+        let of = |paths: &[&str], part| of_split(paths, part, "x.tar");
+        let both = ["d/train/0.png", "d/Validation/1.png"];
+        assert_eq!(of(&both, Part::Train).unwrap(), Some(vec![true, false]));
+        assert_eq!(of(&both, Part::Val).unwrap(), Some(vec![false, true]));
+        assert_eq!(of(&["train/0.png", "1.png"], Part::Val).unwrap(), None);
+        assert_eq!(of(&["cat/0.png", "train/1.png"], Part::Val).unwrap(), None);
+        assert!(of(&["train/0.png", "test/1.png"], Part::Val).unwrap_err().to_string().contains("there are: test, train"));
+    }
 
     #[test]
     fn names_of_splits() {

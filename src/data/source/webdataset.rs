@@ -6,6 +6,7 @@
 use super::arrange::Found;
 use super::container::{Archive, Member, hidden};
 use super::resolve::{Names, Resolved, Row};
+use super::splits::{Part, of_split};
 use super::{Kind, Listing, Store, is_picture};
 use crate::error::Result;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ struct Sample {
 ///
 /// # Errors
 /// `Data` when an archive is damaged, naming file and byte, a class number is not among the names, or there are no pictures.
-pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
+pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, part: Part) -> Result<Listing> {
     let (mut rows, mut pictures, mut unlabelled, mut ignored) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut notes = Vec::new();
     for (index, path) in archives.iter().enumerate() {
@@ -61,7 +62,10 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
             match extension.to_ascii_lowercase().as_str() {
                 "cls" if member.trouble.is_none() => {
                     let text = archive.content(&member, MOST_CLS)?;
-                    sample.cls = String::from_utf8(text).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty() && !t.contains('/'));
+                    sample.cls = String::from_utf8(text)
+                        .ok()
+                        .map(|t| t.trim_start_matches('\u{feff}').trim().to_owned())
+                        .filter(|t| !t.is_empty() && !t.contains('/'));
                 }
                 "json" if member.trouble.is_none() => {
                     let json: Option<serde_json::Value> = serde_json::from_slice(&archive.content(&member, MOST_JSON)?).ok();
@@ -80,6 +84,20 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>) -> Result<Listing> {
         close(sample);
     }
     let origin = archives.first().cloned().unwrap_or_default();
+    let all: Vec<&str> = pictures.iter().chain(&unlabelled).map(|(m, _): &(Member, u32)| m.name.as_str()).collect();
+    if let Some(taken) = of_split(&all, part, &origin.display().to_string())? {
+        let left_out = taken.iter().filter(|t| !**t).count();
+        if left_out > 0 {
+            notes.push(format!("{left_out} images of other splits are left out"));
+        }
+        let mut keep = taken.iter();
+        let mut of_part = || keep.next().copied().unwrap_or(true);
+        let kept: Vec<bool> = pictures.iter().map(|_| of_part()).collect();
+        unlabelled.retain(|_| of_part());
+        let (mut a, mut b) = (kept.iter(), kept.iter());
+        rows.retain(|_| a.next() == Some(&true));
+        pictures.retain(|_| b.next() == Some(&true));
+    }
     let resolved = Resolved::new(&rows, names, &origin)?;
     let mut found = Found::with_classes(&resolved.classes);
     (found.ignored, found.notes) = (ignored, notes);

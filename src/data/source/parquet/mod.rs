@@ -10,8 +10,8 @@ mod columns;
 mod labels;
 mod values;
 
-use super::arrange::{Found, names_by_wnid};
-use super::resolve::{Names, most_numbers};
+use super::arrange::{Found, names_by_wnid, shown};
+use super::resolve::{Names, all_numbers, most_numbers};
 use super::store::MAX_FILE;
 use super::{Kind, Listing, Place, Store};
 use crate::data::decode::quietly;
@@ -204,7 +204,13 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, asked: &ColumnNames) 
     for path in &archives {
         tables.push(quietly(|| read_table(path, &columns)).map_err(|e| damaged(path, e))?);
     }
-    names_to_numbers(&mut tables.iter_mut().flat_map(|t| t.rows.iter_mut().map(|r| &mut r.2)).collect::<Vec<_>>());
+    let mixed = names_to_numbers(&mut tables.iter_mut().flat_map(|t| t.rows.iter_mut().map(|r| &mut r.2)).collect::<Vec<_>>());
+    if let (Err((number, name)), None) = (mixed, names) {
+        return Err(Error::usage(format!("some labels are numbers and others are names: \"{}\" and \"{}\"", shown(&number), shown(&name)))
+            .at(format!("{}, column {}", archives.first().map_or_else(String::new, |p| p.display().to_string()), columns.labels))
+            .because("one class would be missing from the order of the others")
+            .next("choose another column with --label-column, or list every class in --class-names FILE"));
+    }
     let repeated = columns.names.clone().filter(|_| !tell_apart(&tables, &columns));
     if repeated.is_some() {
         columns.names = None;
@@ -285,7 +291,7 @@ fn by_name(tables: &[Table], names: Option<&Names>, columns: &Columns, archives:
         let class = class.map(|name| found.class(&name));
         add(&mut found, archive, row, class);
     }
-    Ok(Classes { found, numbered: false, words: std::collections::HashMap::new() })
+    Ok(Classes { found, numbered: all_numbers(&known), words: std::collections::HashMap::new() })
 }
 
 /// Labels that are numbers.
@@ -306,7 +312,7 @@ fn by_number(tables: &[Table], names: Option<&Names>, archives: &[PathBuf]) -> R
     let by_wnid = || names_by_wnid(count, known());
     let named = names.map(|n| n.iter().map(|(name, _)| name.clone()).collect()).or_else(by_wnid);
     // ClassLabel's names are in the order of the labels, which is kept.
-    let numbered = named.is_none();
+    let numbered = named.as_ref().is_none_or(|n: &Vec<String>| all_numbers(n));
     let classes: Vec<String> = named.unwrap_or_else(|| if distinct { own.clone() } else { (0..count).map(|n| n.to_string()).collect() });
     let mut found = Found::with_classes(&classes);
     for (archive, row) in all_rows(tables) {
