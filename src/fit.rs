@@ -8,6 +8,7 @@ use crate::cuda::backend::Cuda;
 use crate::cuda::paper::Paper;
 use crate::cuda::timed::Properties;
 use crate::data::loader::Source;
+use crate::data::validation::ResizeCrop;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::train::config::{Config, Precision};
@@ -15,6 +16,8 @@ use crate::train::plan::Plan;
 use crate::train::step::{Learner, LearnerOptions, Pictures};
 use half::bf16;
 
+/// Batches of an evaluation that are gone through: none after them needs memory that these did not.
+const MOST_BATCHES: u64 = 8;
 /// Pictures looked at to learn how large they are.
 const SAMPLE: usize = 1000;
 
@@ -28,8 +31,10 @@ pub struct Demand<'a> {
     pub pictures: u64,
     /// Width and height of the largest seen.
     pub stored: (u32, u32),
-    /// Validation pictures.
+    /// Validation images.
     pub validated: u64,
+    /// Width and height in which they reach the device.
+    pub evaluated: (u32, u32),
 }
 
 impl<'a> Demand<'a> {
@@ -37,17 +42,19 @@ impl<'a> Demand<'a> {
     ///
     /// # Errors
     /// Those of the pictures.
-    pub fn new(config: &'a Config, precision: Precision, model: Model, train: &dyn Source, val: Option<&dyn Source>) -> Result<Self> {
-        let step = train.len().div_ceil(SAMPLE).max(1);
-        let mut stored = (1, 1);
-        for i in (0..train.len()).step_by(step) {
-            let info = train.info(i)?;
-            if u64::from(info.width) * u64::from(info.height) > u64::from(stored.0) * u64::from(stored.1) {
-                stored = (info.width, info.height);
-            }
-        }
-        let (pictures, validated) = (train.len() as u64, val.map_or(0, |v| v.len() as u64));
-        Ok(Self { config, precision, model, pictures, stored, validated })
+    pub fn new(
+        config: &'a Config,
+        precision: Precision,
+        model: Model,
+        train: &dyn Source,
+        val: Option<(&dyn Source, ResizeCrop)>,
+    ) -> Result<Self> {
+        let stored = largest(train, |size| size)?;
+        // What is resized for evaluation is so on the host.
+        let side = |t: ResizeCrop, (w, h): (u32, u32)| if t.keeps(w, h) { (w, h) } else { (t.crop, t.crop) };
+        let evaluated = val.map_or(Ok((1, 1)), |(v, t)| largest(v, |size| side(t, size)))?;
+        let (pictures, validated) = (train.len() as u64, val.map_or(0, |(v, _)| v.len() as u64));
+        Ok(Self { config, precision, model, pictures, stored, validated, evaluated })
     }
 
     /// Bytes of device memory that training and evaluation with batches of `batch` take on a device like `device`.
@@ -72,26 +79,20 @@ impl<'a> Demand<'a> {
         let mut learner = Learner::new(backend.clone(), model, options, &state, Counters::default())?;
         for _ in 0..2 {
             for _ in 0..self.config.grad_accum {
-                learner.accumulate(self.batch(batch, self.config.train_crop_size), None)?;
+                learner.accumulate(images(self.stored, batch, self.config.train_crop_size), None)?;
             }
             learner.apply()?;
             learner.reports(true)?;
         }
         let (whole, rest) = (self.validated / batch as u64, (self.validated % batch as u64) as usize);
         let mut scorer = learner.scorer(false)?;
-        for count in [if whole > 0 { batch } else { 0 }, rest].into_iter().filter(|&count| count > 0) {
-            scorer.begin(self.batch(count, self.config.val_crop_size))?;
+        // Some whole batches, since results of one are still on their way when the next begins.
+        let whole = (0..whole.min(MOST_BATCHES)).map(|_| batch);
+        for count in whole.chain([rest]).filter(|&count| count > 0) {
+            scorer.begin(images(self.evaluated, count, self.config.val_crop_size))?;
+            scorer.sums(false)?;
         }
         scorer.sums(true).map(drop)
-    }
-
-    fn batch(&self, count: usize, size: usize) -> Pictures {
-        let (width, height) = self.stored;
-        let bytes = 3 * width as usize * height as usize;
-        let crop = Crop::resized((0, 0, width, height), size as u32, false);
-        let views = (0..count).map(|i| PictureView { offset: i * bytes, width, height, crop }).collect();
-        let stored = StoredBatch { pixels: vec![0; count * bytes].into(), views, labels: vec![0; count] };
-        Pictures { stored, size, mean: [0.0; 3], std: [1.0; 3] }
     }
 
     /// The largest batch below `above` that takes at most `free` bytes; none if one picture is too many.
@@ -147,10 +148,35 @@ fn gib(bytes: usize) -> String {
     }
 }
 
+/// The largest of some images spread over `source`, as `seen` makes them.
+fn largest(source: &dyn Source, seen: impl Fn((u32, u32)) -> (u32, u32)) -> Result<(u32, u32)> {
+    let step = source.len().div_ceil(SAMPLE).max(1);
+    let area = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
+    let mut largest = (1, 1);
+    for i in (0..source.len()).step_by(step) {
+        let info = source.info(i)?;
+        let size = seen((info.width, info.height));
+        if area(size) > area(largest) {
+            largest = size;
+        }
+    }
+    Ok(largest)
+}
+
+/// A batch of `count` images of one size for a network input of `size`.
+fn images((width, height): (u32, u32), count: usize, size: usize) -> Pictures {
+    let bytes = 3 * width as usize * height as usize;
+    let crop = Crop::resized((0, 0, width, height), size as u32, false);
+    let views = (0..count).map(|i| PictureView { offset: i * bytes, width, height, crop }).collect();
+    let stored = StoredBatch { pixels: vec![0; count * bytes].into(), views, labels: vec![0; count] };
+    Pictures { stored, size, mean: [0.0; 3], std: [1.0; 3] }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::synthetic::Synthetic;
+    use crate::data::validation::Filter;
 
     /// ResNet-50 on 256 pictures: what is said to fit runs on a device with that memory, and one picture more does not.
     #[test]
@@ -158,7 +184,8 @@ mod tests {
         let config = Config { lr: Some(0.1), ..Config::default() };
         let pictures = Synthetic::new(5000, 256, 256, 1000, 1);
         let model = Model::new("resnet50", 1000, false).unwrap();
-        let demand = Demand::new(&config, Precision::Bf16, model, &pictures, Some(&pictures)).unwrap();
+        let as_stored = ResizeCrop { resize: 256, crop: 224, filter: Filter::Bilinear };
+        let demand = Demand::new(&config, Precision::Bf16, model, &pictures, Some((&pictures, as_stored))).unwrap();
         let device = Properties { multiprocessors: 132, ..Properties::default() };
         let whole = demand.bytes(256, &device).unwrap();
         assert!((10 << 30..20 << 30).contains(&whole), "{whole}");

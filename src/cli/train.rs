@@ -57,8 +57,9 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let opened = if demo { None } else { Some(datasets::open(&config, &output, &report)?.data) };
     let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
     let (model, _) = settle(&config, classes, pictures)?;
-    let check_room =
-        |data: &Datasets| device.check_room(&Demand::new(&config, precision, model.clone(), &*data.train, data.val.as_deref())?);
+    let check_room = |data: &Datasets| {
+        device.check_room(&Demand::new(&config, precision, model.clone(), &*data.train, data.val.as_deref().map(|v| (v, data.transform)))?)
+    };
     opened.as_ref().map_or(Ok(()), check_room)?;
     let dir = RunDir::open(&output, config.resume.is_some())?;
     let datasets = match opened {

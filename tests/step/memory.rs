@@ -62,7 +62,7 @@ fn model(config: &Config, data: &Datasets) -> Model {
 }
 
 fn demand<'a>(config: &'a Config, data: &Datasets) -> Demand<'a> {
-    Demand::new(config, Precision::Bf16, model(config, data), &*data.train, data.val.as_deref()).unwrap()
+    Demand::new(config, Precision::Bf16, model(config, data), &*data.train, data.val.as_deref().map(|v| (v, data.transform))).unwrap()
 }
 
 /// Two updates and an evaluation, as a run makes them, without its files.
