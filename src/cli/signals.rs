@@ -1,7 +1,8 @@
 //! Signals. SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first asks for a clean stop, a second exits at once with 75. SIGUSR1: training saves
 //! a checkpoint and goes on. SIGXFSZ is ignored, so that a limit on file sizes is an error of the write that meets it.
 //!
-//! A signal that the caller had ignored (`nohup`) stays ignored.
+//! A SIGHUP that the caller had ignored (`nohup`) stays ignored. SIGINT does not: shells ignore it in what they start in the background,
+//! where `kill -INT` is still meant.
 
 use crate::error::{Error, Result};
 use crate::train::trainer::Requests;
@@ -20,7 +21,7 @@ fn failed(e: std::io::Error) -> Error {
 /// `Internal` if the handlers cannot be installed.
 pub fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| !ignored(s)) {
+    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !ignored(s)) {
         // In this order: the shutdown looks at the flag before the same signal sets it.
         flag::register_conditional_shutdown(signal, 75, Arc::clone(&stop))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
@@ -35,9 +36,7 @@ pub fn stop_on_signal() -> Result<Arc<AtomicBool>> {
 /// As [`stop_on_signal`].
 pub fn requests() -> Result<Requests> {
     let save = Arc::new(AtomicBool::new(false));
-    if !ignored(SIGUSR1) {
-        flag::register(SIGUSR1, Arc::clone(&save)).map_err(failed)?;
-    }
+    flag::register(SIGUSR1, Arc::clone(&save)).map_err(failed)?;
     Ok(Requests { stop: stop_on_signal()?, save })
 }
 

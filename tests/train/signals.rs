@@ -54,19 +54,19 @@ fn usr1_saves_and_goes_on_and_hup_stops_resumably() {
 }
 
 #[test]
-fn a_signal_that_the_caller_ignores_stays_ignored() {
+fn a_hangup_that_the_caller_ignores_stays_ignored_and_an_interrupt_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let data = demo_pictures(folder.path());
     let output = folder.path().join("run");
     let run = train(&data, &output);
     let mut nohup = Command::new("sh");
-    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    nohup.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
     let mut child = nohup.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     wait_for_steps(&output);
     send(&child, "HUP");
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().unwrap().is_none(), "nohup is not respected");
-    send(&child, "TERM");
+    send(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(75));
 }
 
