@@ -80,7 +80,7 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Opened> {
         _ if config.data != "synthetic" => said.push(("validation", "none: no --val, nothing will be evaluated".to_owned())),
         _ => {}
     }
-    said.iter().for_each(|(what, line)| report.line(&format!("{what}: {line}")));
+    said.iter().for_each(|(what, line)| report.note(&format!("{what}: {line}")));
     let val = val.map(|val| Arc::new(val) as Arc<dyn Source>);
     Ok(Opened { data: Datasets { train, val, transform }, said })
 }
@@ -89,7 +89,7 @@ fn open_train(dir: &Path, config: &Config, report: &Report) -> Result<Dataset> {
     let (train, place) = Place::open(dir, config.reading(), config.mixing())?;
     report.line(&format!("{place}"));
     if let Some(advice) = place.advice(config.mixing()) {
-        report.line(&advice);
+        report.note(&advice);
     }
     Ok(train)
 }

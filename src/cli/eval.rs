@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let options = Options { batch_size: args.batch_size as usize, transform, mean, std, limit_batches: args.limit_val_batches };
     let dataset: Arc<dyn Source> = Arc::new(dataset);
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
-    report.line(&plan);
+    report.note(&plan);
     let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
     let score = device.run(device.precision(args.precision)?, job)?;
     let Some(score) = score else { return Ok(Outcome::Stopped) };

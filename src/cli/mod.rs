@@ -19,6 +19,7 @@ mod schedule;
 mod selftest;
 mod signals;
 mod smi;
+mod source_args;
 mod train;
 mod train_report;
 mod unpack;

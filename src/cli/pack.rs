@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
+use super::source_args::SourceArgs;
 use crate::data::Dataset;
 use crate::data::bad::{BAD_IMAGES, OnBad};
 use crate::data::compressed::JpegOptions;
@@ -11,7 +12,7 @@ use crate::data::manifest::Split;
 use crate::data::pack::{PackEnd, PackOptions, pack};
 use crate::data::plan::{DEFAULT_SHUFFLE_SEED, PlanOptions};
 use crate::data::resize::Fit;
-use crate::data::source::{Kind, Part, SourceOptions, split_named};
+use crate::data::source::{Part, split_named};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use indicatif::DecimalBytes;
@@ -27,29 +28,15 @@ pub enum EncodingArg {
 /// Decode and resize pictures once, into checked shards that training reads at full speed
 ///
 /// PATH is ImageNet as you have it, found out by looking: a folder per class (or PATH/<split>/<class>), the original tars with the
-/// development kit, Kaggle's tree, Hugging Face's Parquet files, WebDataset tars, or a list of lines PATH CLASS. Nothing is unpacked.
+/// development kit, Kaggle's tree, Hugging Face's Parquet files, WebDataset tars, or a list of lines PATH CLASS or JSON. Nothing is unpacked.
 /// The same pictures give the same shards from each of them. The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The pictures: a folder, an archive or a list; .jpg, .jpeg, .png, .webp in any case, types are found by content
     #[arg(long, value_name = "PATH")]
     pub input: PathBuf,
-    /// What PATH is [default: by looking]
-    #[arg(long, value_enum)]
-    pub source: Option<Kind>,
-    /// Labels of pictures that lie in no class: ILSVRC2012_devkit_t12.tar.gz, LOC_val_solution.csv, or lines PICTURE CLASS
-    /// [default: one of these beside the pictures]
-    #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
-    /// Lines of a class name and words for it, as LOC_synset_mapping.txt [default: that or synset_words.txt beside the pictures]
-    #[arg(long, value_name = "FILE")]
-    pub class_names: Option<PathBuf>,
-    /// Column that holds the images (Parquet) or names their files (lists, --labels): its name, or its number from 1 [default: by looking]
-    #[arg(long, value_name = "NAME|N")]
-    pub image_column: Option<String>,
-    /// Column that holds the class, likewise [default: by looking]
-    #[arg(long, value_name = "NAME|N")]
-    pub label_column: Option<String>,
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Folder for the shards of this split; made if missing, never overwritten
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
@@ -90,7 +77,7 @@ pub struct Args {
     /// Largest picture to decode, in megapixels; the header is looked at before memory is taken
     #[arg(long, value_name = "MEGAPIXELS", default_value_t = 64.0)]
     pub max_size: f64,
-    /// What to show meanwhile
+    /// How progress is shown; notes about the data are printed either way
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressMode,
 }
@@ -150,16 +137,14 @@ pub fn run(args: &Args) -> Result<Outcome> {
         shuffle_seed: args.shuffle_seed.or((split == Split::Train).then_some(DEFAULT_SHUFFLE_SEED)),
         max_pixels: (args.max_size * 1e6).round() as u64,
     };
-    let source = SourceOptions {
-        kind: args.source,
-        labels: args.labels.clone(),
-        class_names: args.class_names.clone(),
-        image_column: args.image_column.clone(),
-        label_column: args.label_column.clone(),
-        scratch: None,
+    let options = PackOptions {
+        input: args.input.clone(),
+        source: args.source.options(),
+        output: args.output.clone(),
+        plan,
+        on_bad: args.on_bad,
+        jobs: args.jobs,
     };
-    let options =
-        PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
     let stop = super::signals::stop_on_signal()?;
     if args.estimate {
         return estimate(&options, &stop);

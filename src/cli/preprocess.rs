@@ -2,10 +2,11 @@
 
 use super::weights::Weights;
 use crate::data::crop::MOST_SIDE;
+use crate::data::source::read_class_names;
 use crate::data::validation::{Asked, Filter, ResizeCrop, Stored};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -60,7 +61,7 @@ impl Args {
     /// # Errors
     /// `Data` if the file cannot be read or holds no name.
     pub fn class_names(&self) -> Result<Option<Vec<(String, String)>>> {
-        self.class_names.as_deref().map(read_names).transpose()
+        self.class_names.as_deref().map(|path| read_class_names(path).map(|n| n.names)).transpose()
     }
 
     /// `stored` says what images of a packed folder are; photos are taken as they are. Second: the plan in one line.
@@ -96,22 +97,4 @@ impl Args {
         }
         Ok((Preprocessing { transform, mean, std }, line))
     }
-}
-
-/// A class a line: `n01440764 tench` where every line begins like that, else the whole line is the name.
-fn read_names(path: &Path) -> Result<Vec<(String, String)>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, e))?;
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    if lines.is_empty() {
-        return Err(Error::data("no class names").at(path.display().to_string()).next("one class a line, in the order of the outputs"));
-    }
-    let split = |line: &str| {
-        line.split_once(char::is_whitespace).map_or((line.to_owned(), String::new()), |(n, w)| (n.to_owned(), w.trim().to_owned()))
-    };
-    let wnid = |line: &&str| {
-        let name = split(line).0;
-        name.len() == 9 && name.starts_with('n') && name[1..].bytes().all(|b| b.is_ascii_digit())
-    };
-    let wnids = lines.iter().all(wnid);
-    Ok(lines.into_iter().map(|line| if wnids { split(line) } else { (line.to_owned(), String::new()) }).collect())
 }

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// `--progress`.
+/// `--progress`: how far a job is. Notes, which are about its data, do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProgressMode {
@@ -16,6 +16,7 @@ pub enum ProgressMode {
     Auto,
     Bar,
     Plain,
+    /// No bar and no lines of progress; notes all the same.
     None,
 }
 
@@ -71,8 +72,6 @@ impl Progress for Terminal {
     }
 
     fn note(&self, line: &str) {
-        if self.mode != ProgressMode::None {
-            self.bar().suspend(|| remark!("{line}"));
-        }
+        self.bar().suspend(|| remark!("{line}"));
     }
 }

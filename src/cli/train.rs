@@ -151,7 +151,7 @@ fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Pl
 fn dry_run(config: &Config, device: &str, output: &Path, list_params: bool) -> Result<Outcome> {
     let opened = match config.data.as_str() {
         "demo" => None,
-        _ => Some(datasets::open(config, output, &Report::new(ProgressMode::None))?),
+        _ => Some(datasets::open(config, output, &Report::silent())?),
     };
     let (classes, pictures) =
         opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |o| (o.data.train.classes().len(), o.data.train.len()));

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub struct Report {
     terminal: Terminal,
     mode: ProgressMode,
+    silent: bool,
     bar: RefCell<Option<ProgressBar>>,
     total: RefCell<u64>,
 }
@@ -19,11 +20,26 @@ pub struct Report {
 impl Report {
     pub fn new(mode: ProgressMode) -> Self {
         let mode = mode.resolve();
-        Self { terminal: Terminal::new(mode), mode, bar: RefCell::new(None), total: RefCell::new(0) }
+        Self { terminal: Terminal::new(mode), mode, silent: false, bar: RefCell::new(None), total: RefCell::new(0) }
     }
 
-    /// A line that stays.
+    /// Says nothing at all, for what is printed otherwise.
+    pub fn silent() -> Self {
+        Self { silent: true, ..Self::new(ProgressMode::None) }
+    }
+
+    /// A line about how far the run is, where these are wanted.
     pub fn line(&self, text: &str) {
+        if self.mode != ProgressMode::None {
+            self.note(text);
+        }
+    }
+
+    /// A line that stays, whatever `--progress` says.
+    pub fn note(&self, text: &str) {
+        if self.silent {
+            return;
+        }
         match &*self.bar.borrow() {
             Some(bar) => bar.suspend(|| remark!("{text}")),
             None => self.terminal.note(text),
@@ -34,7 +50,7 @@ impl Report {
         match notice {
             Notice::Plan(plan, done) => {
                 *self.total.borrow_mut() = plan.last_update;
-                plan.warnings.iter().for_each(|warning| self.line(&format!("warning: {warning}")));
+                plan.warnings.iter().for_each(|warning| self.note(&format!("warning: {warning}")));
                 self.line(&format!("{} updates, {} an epoch; learning rate {}", plan.last_update, plan.updates_per_epoch, plan.rates()));
                 if self.mode == ProgressMode::Bar {
                     self.start_bar(plan.last_update, done);

@@ -3,8 +3,8 @@
 use super::Outcome;
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
+use super::source_args::SourceArgs;
 use crate::data::manifest::MAKE_ANEW;
-use crate::data::source::{Kind, SourceOptions};
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
 use indicatif::DecimalBytes;
@@ -28,25 +28,12 @@ pub struct Args {
     /// And decode every compressed record (raw ones have nothing to decode)
     #[arg(long, group = "depth")]
     pub decode: bool,
-    /// Make damaged shards again from the pictures they were packed from
+    /// Make damaged shards again from the images they were packed from; the flags for the source below are those of pack
     #[arg(long, value_name = "PATH", conflicts_with = "quick")]
     pub repair_from: Option<PathBuf>,
-    /// With --repair-from: what PATH is, as for pack
-    #[arg(long, value_enum, requires = "repair_from")]
-    pub source: Option<Kind>,
-    /// With --repair-from: labels, as for pack
-    #[arg(long, value_name = "FILE", requires = "repair_from")]
-    pub labels: Option<PathBuf>,
-    /// With --repair-from: class names, as for pack
-    #[arg(long, value_name = "FILE", requires = "repair_from")]
-    pub class_names: Option<PathBuf>,
-    /// With --repair-from: column of the images, as for pack
-    #[arg(long, value_name = "NAME|N", requires = "repair_from")]
-    pub image_column: Option<String>,
-    /// With --repair-from: column of the class, as for pack
-    #[arg(long, value_name = "NAME|N", requires = "repair_from")]
-    pub label_column: Option<String>,
-    /// What to show meanwhile
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How progress is shown; notes about the data are printed either way
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressMode,
 }
@@ -59,6 +46,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
         (_, true) => Depth::Decode,
         _ => Depth::Full,
     };
+    if args.repair_from.is_none() && args.source != SourceArgs::default() {
+        return Err(Error::usage("--source, --labels, --class-names and the columns say how --repair-from PATH is read")
+            .next("add --repair-from PATH, or leave them out"));
+    }
     let terminal = Terminal::new(args.progress);
     let mut report = verify(&args.dir, depth, &terminal)?;
     for line in &report.damage {
@@ -66,15 +57,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
         let stop = super::signals::stop_on_signal()?;
-        let options = SourceOptions {
-            kind: args.source,
-            labels: args.labels.clone(),
-            class_names: args.class_names.clone(),
-            image_column: args.image_column.clone(),
-            label_column: args.label_column.clone(),
-            scratch: None,
-        };
-        let repaired = repair(&args.dir, source, &options, &report.damaged_shards, &terminal, &stop)?;
+        let repaired = repair(&args.dir, source, &args.source.options(), &report.damaged_shards, &terminal, &stop)?;
         out!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;
         for line in &report.damage {

@@ -18,6 +18,7 @@ mod hostile;
 mod images;
 mod jpeg;
 mod jpeg_forms;
+mod label_files;
 mod labels;
 mod layouts;
 mod loading;

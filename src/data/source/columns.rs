@@ -6,10 +6,12 @@
 //! splits are left out. What stays ambiguous is an error that shows two lines and asks for `--image-column` or `--label-column`.
 
 use super::arrange::{is_wnid, shown};
+use super::paths;
 use super::resolve::{Label, Row};
 use super::split_extension;
-use super::splits::Part;
+use super::splits::{Part, flag_named, truth};
 use super::table::{SEPARATORS, Separator, Text};
+use super::words;
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -23,27 +25,6 @@ pub struct Wanted<'a> {
     pub split: Split,
 }
 
-/// Words that headers have for the class, and for the images.
-const CLASS_WORDS: [&str; 15] = [
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "class_id",
-    "classid",
-    "class_name",
-    "target",
-    "category",
-    "category_id",
-    "synset",
-    "wnid",
-    "species",
-    "breed",
-    "predictionstring",
-];
-const IMAGE_WORDS: [&str; 12] =
-    ["image", "images", "image_id", "imageid", "id", "file", "filename", "file_name", "path", "filepath", "img", "name"];
-
 type Fields<'t> = Vec<Cow<'t, str>>;
 
 /// The rows of `text`; `there` says whether a field names an image that is there.
@@ -52,8 +33,8 @@ type Fields<'t> = Vec<Cow<'t, str>>;
 /// `Data` for a line with other columns than the rest; `Usage` where looking does not tell the columns.
 pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<(Vec<Row>, Vec<String>)> {
     let sample = text.sample();
-    let Some((separator, width, image)) = separator(&sample, there) else { return Err(no_columns(text)) };
-    let even = sample.iter().map(|(line, l)| (*line, separator.fields(l))).filter(|(_, f)| f.len() == width);
+    let Some((separator, width, image)) = separator(text, &sample, there) else { return paths::rows(text, there) };
+    let even = sample.iter().map(|(line, l)| (*line, fields(separator, l, width))).filter(|(_, f)| f.len() == width);
     let (lines, all): (Vec<usize>, Vec<Fields<'_>>) = even.unzip();
     let head = all.first().cloned().unwrap_or_default();
     let chosen = |name: Option<&str>, flag: &str| name.map(|n| by_name(n, flag, &head, width, text)).transpose();
@@ -61,27 +42,35 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     let by_header = [wanted.image, wanted.label].into_iter().flatten().any(|n| n.parse::<usize>().is_err());
     let image = match asked_image {
         Some(i) => i,
-        None => image.ok_or_else(|| ask("cannot tell which column names the images", "--image-column", text, &head, &[]))?,
+        None => image.ok_or_else(|| no_images(text, &all, &head))?,
     };
-    let header = all.len() > 1 && (by_header || is_header(&all, image, asked_label, there));
+    let header = text.keyed || all.len() > 1 && (by_header || is_header(&all, image, asked_label, there));
     let body = &all[usize::from(header).min(all.len())..];
-    let (splits, mut classes) = candidates(body, &lines[lines.len() - body.len()..], width, image);
-    let flag = if header { flag_column(&head, body, image) } else { None };
+    let named = header.then_some(&head);
+    let (splits, mut classes) = candidates(body, &lines[lines.len() - body.len()..], width, image, named);
+    let flag = named.and_then(|head| flag_column(head, body, image));
     if flag.is_some_and(|f| classes.len() > 1 && Some(f.column) != asked_label) {
         classes.retain(|&c| flag.is_none_or(|f| f.column != c));
     }
     let label = match asked_label {
         Some(i) if i == image => return Err(ask("the columns of images and classes are the same", "--label-column", text, &head, &[])),
         Some(i) => i,
-        None => choose(&classes, body, header.then_some(&head), image)
-            .ok_or_else(|| ask("cannot tell which column holds the class", "--label-column", text, &head, &classes))?,
+        None => {
+            let label = choose(&classes, body, named, image)
+                .ok_or_else(|| ask("cannot tell which column holds the class", "--label-column", text, &head, &classes))?;
+            if are_ids(body, label, image, named) {
+                let what = format!("column {} numbers the images, and no column is left that may hold their class", label + 1);
+                return Err(ask(&what, "--label-column", text, &head, &[label]));
+            }
+            label
+        }
     };
     let boxes = header && head[label].eq_ignore_ascii_case("PredictionString") || is_solution(body, label);
     let splits = splits.filter(|&s| s != label);
     let flag = flag.filter(|f| splits.is_none() && f.column != label);
     let part_of = |fields: &Fields<'_>| match (splits, flag) {
-        (Some(s), _) => Part::of_folder(&fields[s]),
-        (None, Some(f)) => truth(&fields[f.column]).map(|yes| if yes { f.yes } else { f.no }),
+        (Some(s), _) => Some(Part::of_folder(&fields[s])),
+        (None, Some(f)) => truth(&fields[f.column]).map(|yes| Some(if yes { f.yes } else { f.no })),
         (None, None) => None,
     };
     let (mut rows, mut others, mut parts) = (Vec::new(), 0usize, HashSet::new());
@@ -89,7 +78,7 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
         if i == 0 && header {
             continue;
         }
-        let mut fields = separator.fields(content);
+        let mut fields = fields(separator, content, width);
         // The label is missing, and the separator before it is not seen.
         if fields.len() + 1 == width
             && label + 1 == width
@@ -104,17 +93,17 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
         }
         if let Some(part) = part_of(&fields) {
             parts.insert(part);
-            if part != Part::from(wanted.split) {
+            if part != Some(Part::from(wanted.split)) {
                 others += 1;
                 continue;
             }
         }
         let class = if boxes { fields[label].split_whitespace().next().unwrap_or("") } else { &fields[label] };
-        rows.push(Row { line: Some(line), picture: fields[image].to_string(), class: class.to_owned() });
+        rows.push(Row { line: text.numbered.then_some(line), picture: fields[image].to_string(), class: class.to_owned() });
     }
     let mut notes = Vec::new();
     if let Some(s) = splits.or(flag.map(|f| f.column)) {
-        let mut there: Vec<&str> = parts.iter().map(|p| p.name()).collect();
+        let mut there: Vec<&str> = parts.iter().flatten().map(|p| p.name()).collect();
         there.sort_unstable();
         if rows.is_empty() {
             return Err(Error::usage(format!("no line of the split {}: column {} names {}", wanted.split.name(), s + 1, there.join(", ")))
@@ -128,25 +117,50 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
             wanted.split.name()
         ));
     }
+    let unused = |c: &usize| words::is_split(&head[*c]) && ![Some(label), Some(image), splits].contains(&Some(*c));
+    if let Some(c) = (0..head.len()).find(|c| header && unused(c)) {
+        notes.push(format!("column {} ({}) is not used: it holds no words such as train, val and test", c + 1, shown(&head[c])));
+    }
     if width > 2 {
         notes.push(format!("images from column {}, classes from column {}{}", image + 1, label + 1, called(&head, label, header)));
     }
     Ok((rows, notes))
 }
 
+/// The fields of a line, without empty ones beyond the last column.
+fn fields(separator: Separator, line: &str, width: usize) -> Fields<'_> {
+    let mut fields = separator.fields(line);
+    trim(&mut fields, width);
+    fields
+}
+
+fn trim(fields: &mut Fields<'_>, width: usize) {
+    while fields.len() > width && fields.last().is_some_and(|f| f.is_empty()) {
+        fields.pop();
+    }
+}
+
 /// Whether a field names an image.
-fn names(field: &str, there: &dyn Fn(&str) -> bool) -> bool {
+pub fn names(field: &str, there: &dyn Fn(&str) -> bool) -> bool {
     split_extension(field).1.is_some() || there(field)
 }
 
 /// Separator, number of columns and the images' column: where most lines have as many columns, and most fields of one name images.
-fn separator(sample: &[(usize, &str)], there: &dyn Fn(&str) -> bool) -> Option<(Separator, usize, Option<usize>)> {
+fn separator(text: &Text<'_>, sample: &[(usize, &str)], there: &dyn Fn(&str) -> bool) -> Option<(Separator, usize, Option<usize>)> {
     let mut best: Option<(usize, Separator, usize, Option<usize>)> = None;
     for separator in SEPARATORS {
-        let lines: Vec<Fields<'_>> = sample.iter().map(|(_, l)| separator.fields(l)).collect();
+        if text.keyed && separator != Separator::Char(',') {
+            continue;
+        }
+        let mut lines: Vec<Fields<'_>> = sample.iter().map(|(_, l)| separator.fields(l)).collect();
         let mut widths: HashMap<usize, usize> = HashMap::new();
         lines.iter().for_each(|f| *widths.entry(f.len()).or_default() += 1);
-        let Some((&width, &count)) = widths.iter().filter(|(w, _)| **w >= 2).max_by_key(|(w, n)| (**n, **w)) else { continue };
+        let Some((&width, _)) = widths.iter().filter(|(w, _)| **w >= 2).max_by_key(|(w, n)| (**n, **w)) else { continue };
+        // Columns at the end that are empty everywhere are none, as a spreadsheet leaves them.
+        let said = |f: &Fields<'_>| f.iter().rposition(|f| !f.is_empty()).map_or(0, |last| last + 1);
+        let width = lines.iter().filter(|f| f.len() == width).map(said).max().unwrap_or(width).max(2);
+        lines.iter_mut().for_each(|f| trim(f, width));
+        let count = lines.iter().filter(|f| f.len() == width).count();
         if 2 * count < lines.len() {
             continue;
         }
@@ -202,8 +216,7 @@ fn is_header(all: &[Fields<'_>], image: usize, label: Option<usize>, there: &dyn
         return false;
     }
     let share = body.iter().filter(|f| names(&f[image], there)).count() as f64 / body.len() as f64;
-    let word = |f: &str, words: &[&str]| words.iter().any(|w| f.trim().eq_ignore_ascii_case(w));
-    let said = word(&first[image], &IMAGE_WORDS) || first.iter().enumerate().any(|(i, f)| i != image && word(f, &CLASS_WORDS));
+    let said = words::is_image(&first[image]) || first.iter().enumerate().any(|(i, f)| i != image && words::is_class(f));
     let others = (0..first.len()).filter(|&c| c != image && label.is_none_or(|l| c == l));
     let number = |f: &str| matches!(Label::of(f), Label::Number(_) | Label::Fraction);
     let kind =
@@ -221,37 +234,26 @@ struct Flag {
 }
 
 fn flag_column(head: &Fields<'_>, body: &[Fields<'_>], image: usize) -> Option<Flag> {
-    let named = |column: usize| {
-        let word: String = head[column].chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-        let (yes, no) = match word.as_str() {
-            "isvalid" | "valid" | "isval" | "val" | "isvalidation" | "validation" => (Part::Val, Part::Train),
-            "istrain" | "train" | "training" | "istraining" => (Part::Train, Part::Val),
-            "istest" | "test" => (Part::Test, Part::Train),
-            _ => return None,
-        };
-        Some(Flag { column, yes, no })
-    };
+    let named = |column: usize| flag_named(&head[column]).map(|(yes, no)| Flag { column, yes, no });
     let told = |f: &Flag| body.iter().all(|fields| truth(&fields[f.column]).is_some());
     (0..head.len()).filter(|&c| c != image).filter_map(named).find(told)
 }
 
-fn truth(field: &str) -> Option<bool> {
-    match field.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "t" | "y" | "1.0" => Some(true),
-        "0" | "false" | "no" | "f" | "n" | "0.0" => Some(false),
-        _ => None,
-    }
-}
-
 /// The columns that may hold classes, and one that names splits.
-fn candidates(body: &[Fields<'_>], lines: &[usize], width: usize, image: usize) -> (Option<usize>, Vec<usize>) {
+fn candidates(body: &[Fields<'_>], lines: &[usize], width: usize, image: usize, head: Option<&Fields<'_>>) -> (Option<usize>, Vec<usize>) {
     let cells = |c: usize| body.iter().map(move |f| f[c].as_ref());
-    let rest: Vec<usize> = (0..width).filter(|&c| c != image).collect();
-    if rest.len() == 1 {
+    let mut rest: Vec<usize> = (0..width).filter(|&c| c != image).collect();
+    let called = |c: usize, is: fn(&str) -> bool| head.is_some_and(|h| is(&h[c]));
+    // A column that is called so may have other words too, of images that are in neither split.
+    let is_split = |&c: &usize| {
+        let known = cells(c).filter(|f| Part::of_folder(f).is_some()).count();
+        known > 0 && (known == body.len() || called(c, words::is_split))
+    };
+    let split = rest.iter().copied().find(is_split).filter(|&s| rest.len() > 1 || called(s, words::is_split));
+    rest.retain(|&c| !called(c, words::is_about) && !(called(c, words::is_split) && !called(c, words::is_class)));
+    if rest.len() <= 1 && split.is_none() {
         return (None, rest);
     }
-    let is_split = |&c: &usize| cells(c).all(|f| Part::of_folder(f).is_some());
-    let split = rest.iter().copied().find(is_split);
     let mut able: Vec<usize> = rest.iter().copied().filter(|c| Some(*c) != split && cells(*c).any(|f| !f.is_empty())).collect();
     let keep = |able: &mut Vec<usize>, test: &dyn Fn(usize) -> bool| {
         if able.iter().any(|&c| test(c)) {
@@ -278,9 +280,7 @@ fn choose(able: &[usize], body: &[Fields<'_>], head: Option<&Fields<'_>>, image:
         return Some(*one);
     }
     let cells = |c: usize| body.iter().map(move |f| f[c].as_ref());
-    let said: Vec<usize> = head.map_or_else(Vec::new, |head| {
-        able.iter().copied().filter(|&c| CLASS_WORDS.iter().any(|w| head[c].trim().eq_ignore_ascii_case(w))).collect()
-    });
+    let said: Vec<usize> = head.map_or_else(Vec::new, |head| able.iter().copied().filter(|&c| words::is_class(&head[c])).collect());
     if let [one] = said[..] {
         return Some(one);
     }
@@ -301,6 +301,15 @@ fn choose(able: &[usize], body: &[Fields<'_>], head: Option<&Fields<'_>>, image:
     }
 }
 
+/// Whether a column numbers the images, as ids do that another file gives classes to (CUB-200's `images.txt`): numbers that are all
+/// different and stand before the names, or are called so.
+fn are_ids(body: &[Fields<'_>], label: usize, image: usize, head: Option<&Fields<'_>>) -> bool {
+    let distinct: HashSet<&str> = body.iter().map(|f| f[label].as_ref()).collect();
+    let numbers = body.iter().all(|f| matches!(Label::of(&f[label]), Label::Number(_)));
+    let called = head.is_some_and(|h| words::is_number(&h[label]));
+    body.len() > 1 && numbers && distinct.len() == body.len() && (called || head.is_none() && label < image)
+}
+
 /// Kaggle's `PredictionString`: `n01440764 1 2 3 4`, and again for each box.
 fn is_solution(body: &[Fields<'_>], label: usize) -> bool {
     let one = |f: &str| {
@@ -314,19 +323,26 @@ fn called(head: &Fields<'_>, column: usize, header: bool) -> String {
     if header { format!(" ({})", shown(&head[column])) } else { String::new() }
 }
 
-fn no_columns(text: &Text<'_>) -> Error {
-    let (line, content) = text.lines().next().unwrap_or((1, ""));
-    Error::data(format!("line {line}: expected an image and its class, found \"{}\"", shown(content)))
-        .at(text.path.display().to_string())
-        .next("one image a line: PATH CLASS")
+fn no_images(text: &Text<'_>, all: &[Fields<'_>], head: &Fields<'_>) -> Error {
+    let numbers = all.iter().skip(1).all(|f| f.iter().all(|f| matches!(Label::of(f), Label::Number(_))));
+    if all.len() > 1 && numbers {
+        return Error::usage("no column names images that are there: all columns are numbers")
+            .at(text.path.display().to_string())
+            .because(format!("ids of images that another file names, as in CUB-200, or labels of other images; {}", text.first_two()))
+            .next("give lines PATH CLASS; for CUB-200 --input CUB_200_2011/images, whose folders are the classes; --image-column 1 if images are called so");
+    }
+    ask("cannot tell which column names the images", "--image-column", text, head, &[])
 }
 
 fn ask(what: &str, flag: &str, text: &Text<'_>, head: &Fields<'_>, able: &[usize]) -> Error {
     let columns: Vec<String> = (0..head.len()).map(|c| format!("{} \"{}\"", c + 1, shown(&head[c]))).collect();
-    let able: Vec<String> = able.iter().map(|c| (c + 1).to_string()).collect();
-    let which = if able.is_empty() { String::new() } else { format!(": {} may", able.join(", ")) };
+    let numbers: Vec<String> = able.iter().map(|c| (c + 1).to_string()).collect();
+    let which = if able.len() < 2 { String::new() } else { format!(": {} may", numbers.join(", ")) };
+    let flags: Vec<String> = numbers.iter().take(4).map(|n| format!("{flag} {n}")).collect();
+    let next =
+        if flags.is_empty() { format!("{flag} NAME, or its number from 1") } else { format!("{} (or its name)", flags.join(", or ")) };
     Error::usage(format!("{what}{which}"))
         .at(text.path.display().to_string())
         .because(format!("the lines look so: {}; columns: {}", text.first_two(), columns.join(", ")))
-        .next(format!("{flag} NAME, or its number from 1"))
+        .next(next)
 }

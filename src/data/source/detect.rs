@@ -5,9 +5,10 @@ use super::columns::Wanted;
 use super::labels::{self, Names};
 use super::readings::{Looked, Seek};
 use super::splits::Part;
-use super::{Listing, class_tar, flat, image_folder, list, webdataset};
+use super::{Listing, class_names, class_tar, flat, image_folder, list, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The layouts.
@@ -66,6 +67,9 @@ pub struct SourceOptions {
 const NAMES: [&str; 5] =
     ["LOC_synset_mapping.txt", "synset_words.txt", "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12"];
 const KITS: [&str; 3] = ["ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12"];
+/// Label files that say no split.
+const ANY_SPLIT: [&str; 8] =
+    ["labels.csv", "labels.txt", "labels.tsv", "labels.jsonl", "labels.json", "metadata.jsonl", "metadata.csv", "annotations.csv"];
 const NO_LABELS: &str = "--labels FILE: a list of lines IMAGE CLASS, LOC_val_solution.csv, or ILSVRC2012_devkit_t12.tar.gz";
 
 /// Lists `input`, as the kind that was asked for or that it looks like.
@@ -80,7 +84,7 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
     let beside: Vec<PathBuf> =
         if input.is_dir() { vec![input.to_owned()] } else { input.parent().map(Path::to_owned).into_iter().collect() };
     let names_path = options.class_names.clone().or_else(|| find(&beside, NAMES.iter()));
-    let names = names_path.as_deref().map(labels::read_names).transpose()?;
+    let names = names_path.as_deref().map(class_names::read).transpose()?;
     let wanted = Wanted { image: options.image_column.as_deref(), label: options.label_column.as_deref(), split };
     let seek = Seek { part: Part::from(split), wanted, labels: options.labels.is_some() };
     let (looked, notes) = match options.kind {
@@ -88,22 +92,40 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         None => Looked::at(input, &seek)?,
     };
     looked.refuse_unused(input, options)?;
-    let mut listing = match listed(&looked, options, names.as_ref(), &wanted, &beside) {
-        // Names that merely lie there may be of other classes; those that were given may not.
-        Err(first) if names.is_some() && options.class_names.is_none() => {
-            listed(&looked, options, None, &wanted, &beside).map_err(|_| first)?
+    let list = |names| listed(&looked, options, names, &wanted, &beside);
+    let mut listing = match list(names.as_ref().map(|n| &n.names)) {
+        Err(first) if names.is_some() => {
+            let other = names.as_ref().and_then(|n| n.other.as_ref()).map(|other| list(Some(other)));
+            match other {
+                Some(Ok(listing)) => listing,
+                // Names that merely lie there may be of other classes; those that were given may not.
+                _ if options.class_names.is_none() => list(None).map_err(|_| first)?,
+                _ => return Err(first),
+            }
         }
         listing => listing?,
     };
     listing.notes.extend(notes);
-    if let Some(names) = names {
-        let words: std::collections::HashMap<String, String> = names.into_iter().collect();
+    if let Some(class_names::ClassNames { words, note, .. }) = names {
         let known = listing.classes.iter().filter(|c| words.contains_key(*c)).count();
         if let (0, Some(given)) = (known, &options.class_names) {
             return Err(Error::usage("--class-names holds none of the classes of this source")
                 .at(given.display().to_string())
                 .because(format!("the first class is \"{}\"", shown(listing.classes.first().map_or("", String::as_str))))
                 .next("leave --class-names out, or give the file of this dataset: lines of a class name and words for it"));
+        }
+        if let (Some(missing), Some(given)) = (listing.classes.iter().find(|c| !words.contains_key(*c)), &options.class_names) {
+            return Err(Error::usage(format!(
+                "--class-names knows {known} of {} classes, and not \"{}\"",
+                listing.classes.len(),
+                shown(missing)
+            ))
+            .at(given.display().to_string())
+            .because("class names of another dataset, or some are missing")
+            .next("leave --class-names out, or add a line for each class"));
+        }
+        if let (true, Some(note)) = (known > 0, note) {
+            listing.notes.push(note);
         }
         if listing.classes.iter().any(|c| words.get(c).is_some_and(|w| !w.is_empty())) {
             listing.words = listing.classes.iter().map(|c| words.get(c).cloned().unwrap_or_default()).collect();
@@ -118,13 +140,17 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
 fn listed(looked: &Looked, options: &SourceOptions, names: Option<&Names>, wanted: &Wanted<'_>, beside: &[PathBuf]) -> Result<Listing> {
     let part = Part::from(wanted.split);
     let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool| -> Result<labels::Labels> {
-        let path = options.labels.clone().or_else(|| labels_beside(at, beside, part)).ok_or_else(|| {
-            Error::data("images without classes, and no labels for them")
+        if let Some(path) = &options.labels {
+            return labels::read(path, names, wanted, there);
+        }
+        let all = all_labels_beside(at, beside, part);
+        if all.is_empty() {
+            return Err(Error::data("images without classes, and no labels for them")
                 .at(at.display().to_string())
                 .because("they lie in no folders that say a class, and no label file lies beside them")
-                .next(NO_LABELS)
-        })?;
-        labels::read(&path, names, wanted, there)
+                .next(NO_LABELS));
+        }
+        labels::read_found(&all, names, wanted, there)
     };
     match looked {
         Looked::Folder(root) => image_folder::list(root),
@@ -133,12 +159,17 @@ fn listed(looked: &Looked, options: &SourceOptions, names: Option<&Names>, wante
         Looked::FlatTar(path) => flat::tar(path, part, &|there| labels_of(path, there)),
         Looked::Samples(archives) => webdataset::list(archives.clone(), names, part),
         Looked::List(path) => list::list(path, names, wanted),
-        Looked::Tables(tables) => parquet(tables.clone(), names, options),
+        Looked::Tables(tables) => parquet(tables.clone(), names, options, part),
     }
 }
 
 /// The label file of a split that lies beside the images: in their folder, above it, or in the input.
 pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Option<PathBuf> {
+    all_labels_beside(at, more, part).into_iter().next()
+}
+
+/// All of them, each once, the likeliest first.
+fn all_labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Vec<PathBuf> {
     let mut folders = vec![at.to_owned()];
     folders.extend(at.parent().map(Path::to_owned));
     folders.extend(more.iter().cloned());
@@ -155,14 +186,18 @@ pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Option<PathBuf>
         .into_iter()
         .chain(kits.iter().map(|k| (*k).to_owned()))
         .chain(lists)
-        .chain(["labels.csv".to_owned()])
+        .chain(words.iter().flat_map(|w| ["jsonl", "json", "tsv"].map(|e| format!("{w}.{e}"))))
+        .chain(ANY_SPLIT.iter().map(|n| (*n).to_owned()))
         .collect();
-    find(&folders, all.iter())
+    let there = folders.iter().flat_map(|f| all.iter().map(move |n| f.join(n))).filter(|p| p.exists());
+    let mut seen = HashSet::new();
+    there.filter(|p| seen.insert(p.canonicalize().unwrap_or_else(|_| p.clone()))).collect()
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(tables: Vec<PathBuf>, names: Option<&Names>, options: &SourceOptions) -> Result<Listing> {
-    let asked = super::parquet::ColumnNames { images: options.image_column.clone(), labels: options.label_column.clone() };
+fn parquet(tables: Vec<PathBuf>, names: Option<&Names>, options: &SourceOptions, part: Part) -> Result<Listing> {
+    let (images, labels) = (options.image_column.clone(), options.label_column.clone());
+    let asked = super::parquet::ColumnNames { images, labels, part: Some(part) };
     let mut listing = super::parquet::list(tables, names, &asked)?;
     if let Some(dir) = &options.scratch {
         listing.store.spill_into(dir);
@@ -171,7 +206,7 @@ fn parquet(tables: Vec<PathBuf>, names: Option<&Names>, options: &SourceOptions)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: &SourceOptions) -> Result<Listing> {
+fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: &SourceOptions, _: Part) -> Result<Listing> {
     Err(Error::usage("this build reads no Parquet")
         .at(tables.first().map_or_else(String::new, |p| p.display().to_string()))
         .because("it was built without the cargo feature `parquet`")

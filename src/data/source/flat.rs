@@ -1,14 +1,14 @@
 //! Images that do not lie in classes: `ILSVRC2012_img_val.tar`, or a folder such as Kaggle's `val` or Tiny-ImageNet's `val/images`. Their
 //! labels are read beside them, or as `--labels` says.
 
-use super::arrange::Found;
+use super::arrange::{Found, shown};
 use super::container::{Archive, hidden};
 use super::image_folder::walk;
 use super::labels::{self, Labels};
 use super::splits::{Part, of_split};
 use super::{Kind, Listing, Place, Store, is_picture};
 use crate::error::{Error, Result};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 const NEXT: &str = "give the archive or folder that holds the images themselves";
@@ -55,6 +55,12 @@ pub fn tar(path: &Path, part: Part, read: ReadLabels<'_>) -> Result<Listing> {
     flat.finish(Kind::ValTar, Store::new(Default::default(), vec![path.to_owned()]), path, read)
 }
 
+/// The whole path of a folder, with `/`.
+fn whole(folder: &Path) -> String {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    real.to_string_lossy().replace('\\', "/").trim_end_matches('/').to_owned()
+}
+
 #[derive(Default)]
 struct Flat {
     images: Vec<(String, Place, Option<String>)>,
@@ -71,19 +77,43 @@ impl Flat {
         }
     }
 
+    /// A line that says the whole path of one image is of no other; one that may mean two images is asked about.
+    fn one_line_one_image(&self, said: &mut [(labels::Found, Option<labels::Line>)], labels: &Labels) -> Result<()> {
+        let whole: HashSet<usize> = said.iter().filter_map(|(_, line)| line.filter(|l| l.whole).map(|l| l.id)).collect();
+        let mut users: HashMap<usize, usize> = HashMap::new();
+        for (i, (found, line)) in said.iter_mut().enumerate() {
+            let Some(line) = line.filter(|_| matches!(found, labels::Found::Class(_))) else { continue };
+            if !line.whole && whole.contains(&line.id) {
+                *found = labels::Found::Missing;
+            } else if let Some(&before) = users.get(&line.id).filter(|_| !line.whole) {
+                let (a, b) = (&self.images[before].0, &self.images[i].0);
+                return Err(Error::usage(format!("one label may mean two images: {} and {}", shown(a), shown(b)))
+                    .at(labels.origin.display().to_string())
+                    .because("the label file knows images by names that are there in several folders, or with several extensions")
+                    .next("give the paths of the images in the label file, as seen from --input; or give the one folder that is meant as --input"));
+            } else {
+                users.insert(line.id, i);
+            }
+        }
+        Ok(())
+    }
+
     fn finish(self, kind: Kind, store: Store, origin: &Path, read: ReadLabels<'_>) -> Result<Listing> {
         let keys: HashSet<&str> = self.images.iter().map(|(path, ..)| labels::key(path)).collect();
         let labels = read(&|key| keys.contains(key))?;
         let file = labels.origin.file_name().unwrap_or_default().to_string_lossy();
+        let root = if kind == Kind::Flat { whole(origin) } else { String::new() };
+        let mut said: Vec<_> = self.images.iter().map(|(path, ..)| labels.get(&root, path)).collect();
+        self.one_line_one_image(&mut said, &labels)?;
         let mut found = Found::with_classes(&labels.classes);
         found.ignored = self.ignored;
         found.notes.extend(self.notes);
         let mut listed = 0;
-        for (path, place, trouble) in &self.images {
+        for ((path, place, trouble), (said, _)) in self.images.iter().zip(&said) {
             let place = place.clone();
-            let why = match labels.get(path) {
+            listed += usize::from(*said != labels::Found::Missing);
+            let why = match *said {
                 labels::Found::Class(class) => {
-                    listed += 1;
                     found.add(class, path, place, trouble.clone());
                     continue;
                 }
@@ -91,7 +121,6 @@ impl Flat {
                 labels::Found::Missing => format!("no label for it in {file}"),
                 labels::Found::Ambiguous => format!("several lines of {file} may mean it, with different classes"),
             };
-            listed += usize::from(labels.get(path) != labels::Found::Missing);
             found.add_without_class(path, place, trouble.clone().unwrap_or(why));
         }
         if listed == 0 && !self.images.is_empty() && labels.len() > 0 {

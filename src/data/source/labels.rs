@@ -8,8 +8,8 @@ use super::columns::{self, Wanted};
 use super::devkit;
 use super::resolve::Resolved;
 use super::split_extension;
+use super::splits::Part;
 use super::table::Text;
-use crate::data::format::MOST_CLASSES;
 use crate::error::{Error, Result};
 use crate::files::open_file;
 use std::collections::HashMap;
@@ -18,9 +18,6 @@ use std::path::{Path, PathBuf};
 
 use super::arrange::shown;
 pub use super::resolve::Names;
-
-/// Bytes of class names.
-const MOST: u64 = 64 << 20;
 
 /// Which class each picture is of.
 #[derive(Debug)]
@@ -32,14 +29,20 @@ pub struct Labels {
     pub notes: Vec<String>,
     by_key: HashMap<Box<str>, Vec<Known>>,
     len: usize,
+    /// The split that is packed, where folders of some lines say it.
+    split_in_folders: Option<Part>,
 }
 
 /// A line of a label file.
 #[derive(Debug)]
 struct Known {
+    /// Its number among those kept.
+    id: usize,
     /// The folders and the extension that it says, which may be empty.
     folders: Box<str>,
     extension: Box<str>,
+    /// The split that the folders say.
+    part: Option<Part>,
     /// `None`: it says that there is no label.
     class: Option<u32>,
 }
@@ -55,12 +58,25 @@ pub enum Found {
     Ambiguous,
 }
 
+/// How surely a line means an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub id: usize,
+    /// It says the whole path.
+    pub whole: bool,
+}
+
 /// Folders, name without extension, extension.
 fn parts(path: &str) -> (&str, &str, &str) {
     let (stem, extension) = split_extension(path);
     let at = stem.rfind(['/', '\\']);
     let folders = at.map_or("", |at| stem[..at].trim_start_matches("./").trim_matches('/'));
     (folders, &stem[at.map_or(0, |at| at + 1)..], extension.unwrap_or(""))
+}
+
+/// The split that the last folder of such a name says.
+fn part_of(folders: &str) -> Option<Part> {
+    folders.rsplit(['/', '\\']).find_map(Part::of_folder)
 }
 
 /// What an image is known by.
@@ -70,7 +86,7 @@ pub fn key(path: &str) -> &str {
 
 impl Labels {
     fn new(classes: Vec<String>, numbered: bool, origin: &Path) -> Self {
-        Self { classes, numbered, origin: origin.to_owned(), notes: Vec::new(), by_key: HashMap::new(), len: 0 }
+        Self { classes, numbered, origin: origin.to_owned(), notes: Vec::new(), by_key: HashMap::new(), len: 0, split_in_folders: None }
     }
 
     pub fn of_classes(names: &Names, origin: &Path) -> Self {
@@ -90,35 +106,86 @@ impl Labels {
             }
             return Ok(());
         }
-        known.push(Known { folders: folders.into(), extension: extension.into(), class });
+        let part = part_of(folders);
+        known.push(Known { id: self.len, folders: folders.into(), extension: extension.into(), part, class });
         self.len += 1;
         Ok(())
     }
 
-    pub fn get(&self, picture: &str) -> Found {
+    /// What is said about the image at `picture` below the folder `root`, and by which line.
+    pub fn get(&self, root: &str, picture: &str) -> (Found, Option<Line>) {
         let (folders, key, extension) = parts(picture);
-        let Some(known) = self.by_key.get(key) else { return Found::Missing };
+        let Some(known) = self.by_key.get(key) else { return (Found::Missing, None) };
+        let all_folders = if root.is_empty() || folders.is_empty() { format!("{root}{folders}") } else { format!("{root}/{folders}") };
+        // Folders far above the images are of the machine, not of the dataset.
+        let near = root.rmatch_indices('/').nth(1).map_or(root, |(at, _)| &root[at..]);
+        let own = part_of(folders).or_else(|| part_of(near));
+        let ends = |a: &str, b: &str| a.strip_suffix(b).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
         // One may say more folders than the other.
-        let agree =
-            |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b || a.ends_with(&format!("/{b}")) || b.ends_with(&format!("/{a}"));
+        let agree = |a: &str, b: &str| a.is_empty() || b.is_empty() || ends(a, b) || ends(b, a);
         let said = |k: &&Known| k.extension.is_empty() || extension.is_empty() || k.extension.eq_ignore_ascii_case(extension);
         let one = |known: &[&Known]| match known.split_first() {
             None => Found::Missing,
             Some((first, rest)) if rest.iter().any(|k| k.class != first.class) => Found::Ambiguous,
             Some((first, _)) => first.class.map_or(Found::Unlabelled, Found::Class),
         };
-        // A label file made where the folders were others still knows the image, if only one is called so.
-        let all: Vec<&Known> = known.iter().collect();
-        let placed: Vec<&Known> = known.iter().filter(|k| agree(&k.folders, folders)).collect();
+        // A label file made where the folders were others still knows the image, if only one is called so; not if it means another split.
+        let others = |k: &&Known| k.part.is_some_and(|p| own.or(self.split_in_folders).is_some_and(|own| own != p));
+        let all: Vec<&Known> = known.iter().filter(|k| !others(k)).collect();
+        let placed: Vec<&Known> = all.iter().copied().filter(|k| agree(&k.folders, folders)).collect();
         let exact: Vec<&Known> = placed.iter().copied().filter(said).collect();
-        // Folders that are the same are meant, whatever else ends like them.
-        let same: Vec<&Known> = exact.iter().copied().filter(|k| *k.folders == *folders && !folders.is_empty()).collect();
-        [&same, &exact, &placed, &all].into_iter().map(|k| one(k)).find(|f| *f != Found::Missing).unwrap_or(Found::Missing)
+        // Folders that are the same are meant, whatever else ends like them; so are the last ones of the whole path, the more the better.
+        let whole = |k: &&Known| *k.folders == *folders && *k.extension == *extension;
+        let same: Vec<&Known> = known.iter().filter(|k| whole(k)).collect();
+        let longest = known.iter().filter(|k| said(k) && ends(&all_folders, &k.folders)).map(|k| k.folders.len()).max().unwrap_or(0);
+        let below: Vec<&Known> =
+            known.iter().filter(|k| said(k) && longest > 0 && k.folders.len() == longest && ends(&all_folders, &k.folders)).collect();
+        let same: &[&Known] = if folders.is_empty() && longest > 0 { &[] } else { &same };
+        let tier = [same, &below, &exact, &placed, &all].into_iter().find(|k| !k.is_empty()).unwrap_or(&[]);
+        (one(tier), tier.first().map(|k| Line { id: k.id, whole: whole(k) }))
     }
 
     pub fn len(&self) -> usize {
         self.len
     }
+
+    /// The images about which two label files do not say the same, one of them: its name, and the class by each.
+    pub fn contradicts(&self, other: &Self) -> Option<(String, String, String)> {
+        let mut keys: Vec<&str> = self.by_key.keys().map(|k| &**k).filter(|k| other.by_key.contains_key(*k)).collect();
+        keys.sort_unstable();
+        let mut said = Vec::new();
+        for key in keys {
+            let (a, b) = (&self.by_key[key], &other.by_key[key]);
+            for known in a {
+                let same = |k: &&Known| k.folders == known.folders || a.len() == 1 && b.len() == 1;
+                said.extend(b.iter().filter(same).map(|k| (key, known.class, k.class)));
+            }
+        }
+        let name = |labels: &Self, class: Option<u32>| class.and_then(|c| labels.classes.get(c as usize).cloned());
+        let rows = said.into_iter().map(|(key, a, b)| (key, name(self, a), name(other, b)));
+        contradiction(rows, self.numbered == other.numbered)
+    }
+}
+
+/// The first of some images whose classes by two files differ. Where one has numbers and the other names, the numbers may stand for the
+/// names, if always for the same.
+pub fn contradiction<'a>(
+    rows: impl Iterator<Item = (&'a str, Option<String>, Option<String>)>,
+    alike: bool,
+) -> Option<(String, String, String)> {
+    let (mut there, mut back) = (HashMap::new(), HashMap::new());
+    for (key, a, b) in rows {
+        let (Some(a), Some(b)) = (a, b) else { continue };
+        let differ = if alike {
+            a != b
+        } else {
+            *there.entry(a.clone()).or_insert(b.clone()) != b || *back.entry(b.clone()).or_insert(a.clone()) != a
+        };
+        if differ {
+            return Some((key.to_owned(), a, b));
+        }
+    }
+    None
 }
 
 /// Reads a label file of any kind; `there` says whether an image of that [`key`] is there.
@@ -146,36 +213,48 @@ pub fn read(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn
     for (row, &class) in rows.iter().zip(&resolved.labels) {
         labels.insert(&row.picture, class)?;
     }
+    let part = Part::from(wanted.split);
+    let said = labels.by_key.values().flatten().any(|k| k.part == Some(part));
+    labels.split_in_folders = said.then_some(part);
     Ok(labels)
 }
 
-/// Names of classes: a development kit, or lines of a name and words for it (`LOC_synset_mapping.txt`, `synset_words.txt`).
+/// Reads the label files that lie beside images: the first, if none of the others says something else.
 ///
 /// # Errors
-/// `Data`, naming the line of a name that is there twice.
-pub fn read_names(path: &Path) -> Result<Names> {
-    if devkit::is_devkit(path) {
-        return devkit::names(path);
-    }
-    let bytes = read_limited(path, MOST)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text.trim_start_matches('\u{feff}');
-    let mut seen = HashMap::new();
-    let mut names = Names::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let (name, words) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-        if let Some(before) = seen.insert(name.to_owned(), i + 1) {
-            return Err(Error::data(format!("line {}: class {} is there already, in line {before}", i + 1, shown(name)))
-                .at(path.display().to_string()));
+/// Those of [`read`] for the first, where none can be read; `Usage` where two of them contradict each other.
+pub fn read_found(paths: &[PathBuf], names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Labels> {
+    let mut failed: Option<(&PathBuf, Error)> = None;
+    let mut taken: Option<Labels> = None;
+    for path in paths {
+        let labels = match read(path, names, wanted, there) {
+            Ok(labels) if labels.by_key.keys().any(|k| there(k)) || paths.len() == 1 => labels,
+            Ok(_) => continue, // of other images
+            Err(e) => {
+                failed.get_or_insert((path, e));
+                continue;
+            }
+        };
+        let Some(first) = &taken else {
+            taken = Some(labels);
+            continue;
+        };
+        if let Some((image, a, b)) = first.contradicts(&labels) {
+            return Err(Error::usage(format!("two label files contradict each other: {} and {}", first.origin.display(), path.display()))
+                .at(format!("image {}", shown(&image)))
+                .because(format!("its class is \"{}\" by the first and \"{}\" by the second", shown(&a), shown(&b)))
+                .next(format!("--labels {}, or --labels {}", first.origin.display(), path.display())));
         }
-        names.push((name.to_owned(), words.trim().to_owned()));
     }
-    if names.is_empty() || names.len() as u64 > MOST_CLASSES {
-        return Err(Error::data(format!("{} class names", names.len()))
-            .at(path.display().to_string())
-            .next("one class a line: NAME WORDS"));
+    match (taken, failed) {
+        (Some(mut labels), Some((path, e))) => {
+            labels.notes.push(format!("{} is not used as labels: {}", path.display(), e.report().what));
+            Ok(labels)
+        }
+        (Some(labels), None) => Ok(labels),
+        (None, Some((_, e))) => Err(e),
+        (None, None) => read(paths.first().map_or(Path::new(""), PathBuf::as_path), names, wanted, there),
     }
-    Ok(names)
 }
 
 /// A whole file of at most `most` bytes.

@@ -1,14 +1,17 @@
 //! A list of images and their classes (`train_list.txt`, `val.csv`), the paths below the folder of the list, or below the folder beside it
-//! that holds them (`images`, `data`, that of the split), if they are in no other.
+//! that holds them (`images`, `data`, that of the split, also one floor up), if they are in no other. An image is listed once.
 
 use super::arrange::{Found, shown};
 use super::columns::{Wanted, rows};
 use super::image_folder::children;
+use super::naming::clean;
 use super::resolve::{Names, Resolved, Row};
-use super::splits::Part;
+use super::splits::{Part, of_split};
 use super::table::Text;
 use super::{Kind, Listing, Place, Store};
 use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 const NEXT: &str = "one image a line: PATH CLASS, the path as seen from the folder of the list";
@@ -21,38 +24,120 @@ const LOOKED_FOR: usize = 64;
 /// `Data`, naming file and line, or when none of the images is there; `Usage` where looking does not tell the columns.
 pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Listing> {
     let root = path.parent().unwrap_or(Path::new("")).to_owned();
-    let bases = bases(&root, wanted);
+    let beside = below(&root, wanted, &[]);
+    // `meta/train.txt` beside `images`.
+    let up = root.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| root.join(".."), Path::to_owned);
+    let above = below(&up, wanted, &["jpg", "jpeg"]);
     let exists = |base: &Path, field: &str| !field.is_empty() && !field.contains('\0') && base.join(field).is_file();
-    let there = |field: &str| bases.iter().any(|b| exists(b, field) || field.contains('\\') && exists(b, &field.replace('\\', "/")));
-    let (mut rows, mut notes) = rows(&Text::read(path)?, wanted, &there)?;
-    let base = base(&rows, &bases, &exists).or_else(|| {
-        // As Windows writes paths.
-        rows.iter_mut().for_each(|r| r.picture = r.picture.replace('\\', "/"));
-        base(&rows, &bases, &exists)
-    });
-    let Some(base) = base else { return Err(none_there(path, &rows)) };
+    let there = |field: &str| {
+        let forms = [field.to_owned(), field.replace('\\', "/"), field.trim_start_matches('/').to_owned()];
+        let forms = forms.into_iter().chain(ENDINGS.iter().map(|e| format!("{field}.{e}")));
+        let forms: Vec<String> = forms.collect();
+        beside.iter().chain(&above).any(|b| forms.iter().any(|f| exists(b, f)))
+    };
+    let text = Text::read(path)?;
+    let (mut rows, mut notes) = rows(&text, wanted, &there)?;
+    let Some(base) = find_base(&mut rows, &[&beside, &above], &exists) else { return Err(none_there(path, &rows)) };
     if base != root {
         notes.push(format!("the list's images lie in {}", base.display()));
     }
+    of_split_folders(&mut rows, wanted, path, &mut notes)?;
     let resolved = Resolved::new(&rows, names, path)?;
+    let once = once(&rows, &resolved.labels, path)?;
+    if once.len() < rows.len() {
+        notes.push(format!("{} lines of the list are there before, with the same class", rows.len() - once.len()));
+    }
     let mut found = Found::with_classes(&resolved.classes);
     found.notes.extend(notes.into_iter().chain(resolved.notes));
-    for (row, class) in rows.iter().zip(&resolved.labels) {
+    for (row, class) in once.into_iter().map(|i| (&rows[i], &resolved.labels[i])) {
         let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned());
         let place = Place::File(row.picture.as_str().into());
         match class {
             Some(class) => found.add(*class, &row.picture, place, nul),
-            None => found.add_without_class(&row.picture, place, format!("no label in line {} of the list", row.line.unwrap_or(0))),
+            None => found.add_without_class(
+                &row.picture,
+                place,
+                row.line.map_or("no label in the list".to_owned(), |l| format!("no label in line {l} of the list")),
+            ),
         }
     }
     found.arrange(Kind::List, Store::new(base, Vec::new()), resolved.numbered, &path.display().to_string(), NEXT)
 }
 
-/// The folders in which the images may lie, that of the list first.
-fn bases(root: &Path, wanted: &Wanted<'_>) -> Vec<PathBuf> {
+/// Extensions that lists leave out.
+const ENDINGS: [&str; 5] = ["jpg", "png", "JPEG", "jpeg", "JPG"];
+
+/// The folder in which the images of some rows lie; the rows' paths are made those that lead there.
+fn find_base(rows: &mut [Row], bases: &[&[PathBuf]], exists: &dyn Fn(&Path, &str) -> bool) -> Option<PathBuf> {
+    let as_windows = |r: &mut Row| r.picture = r.picture.replace('\\', "/");
+    let relative = |r: &mut Row| r.picture = r.picture.trim_start_matches('/').to_owned();
+    let changes: [&dyn Fn(&mut Row); 3] = [&|_| (), &as_windows, &relative];
+    for change in changes {
+        rows.iter_mut().for_each(change);
+        if let Some(base) = bases.iter().find_map(|b| base(rows, b, "", exists)) {
+            return Some(base);
+        }
+    }
+    // Without their extension, each with its own.
+    let base = bases.iter().find_map(|b| ENDINGS.iter().find_map(|e| base(rows, b, &format!(".{e}"), exists)))?;
+    for row in rows.iter_mut().filter(|r| !exists(&base, &r.picture)) {
+        if let Some(e) = ENDINGS.iter().find(|e| exists(&base, &format!("{}.{e}", row.picture))) {
+            row.picture = format!("{}.{e}", row.picture);
+        }
+    }
+    Some(base)
+}
+
+/// Leaves the rows of the split where the paths lie in folders of splits. A list that is itself called as a split is of that split.
+fn of_split_folders(rows: &mut Vec<Row>, wanted: &Wanted<'_>, path: &Path, notes: &mut Vec<String>) -> Result<()> {
+    let part = Part::from(wanted.split);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let paths: Vec<&str> = rows.iter().map(|r| r.picture.as_str()).collect();
+    // Where all are of another split, that is what is to be packed as this one.
+    let Ok(Some(taken)) = of_split(&paths, part, &path.display().to_string()) else { return Ok(()) };
+    let left_out = taken.iter().filter(|t| !**t).count();
+    if left_out == 0 {
+        return Ok(());
+    }
+    if Part::of_file(&name) == Some(part) {
+        notes.push(format!("{left_out} lines lie in folders of other splits, and are packed as {}, as the list is named", part.name()));
+        return Ok(());
+    }
+    let mut taken = taken.iter();
+    rows.retain(|_| taken.next() == Some(&true));
+    notes.push(format!("{left_out} lines lie in folders of other splits and are left out"));
+    Ok(())
+}
+
+/// The rows without those that say the same again.
+fn once(rows: &[Row], labels: &[Option<u32>], path: &Path) -> Result<Vec<usize>> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut once = Vec::with_capacity(rows.len());
+    for (i, row) in rows.iter().enumerate() {
+        match seen.entry(clean(&row.picture).unwrap_or_else(|| row.picture.clone())) {
+            Entry::Vacant(new) => {
+                new.insert(i);
+                once.push(i);
+            }
+            Entry::Occupied(before) if labels[*before.get()] != labels[i] => {
+                let before = &rows[*before.get()];
+                let place = |r: &Row| r.line.map_or_else(String::new, |line| format!("line {line}: "));
+                return Err(Error::data(format!("{} is there twice, with different classes", shown(&row.picture)))
+                    .at(path.display().to_string())
+                    .because(format!("{}\"{}\"; {}\"{}\"", place(before), shown(&before.class), place(row), shown(&row.class)))
+                    .next("leave one line for each image"));
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    Ok(once)
+}
+
+/// The folders in which the images may lie, `root` first.
+fn below(root: &Path, wanted: &Wanted<'_>, more: &[&str]) -> Vec<PathBuf> {
     let mut bases = vec![root.to_owned()];
     let part = Part::from(wanted.split);
-    let usual = |name: &str| ["images", "data", "imgs", "img"].contains(&name.to_ascii_lowercase().as_str());
+    let usual = |name: &str| ["images", "data", "imgs", "img"].iter().chain(more).any(|n| name.eq_ignore_ascii_case(n));
     let mut below: Vec<String> = children(root).unwrap_or_default().into_iter().filter(|c| c.is_dir).map(|c| c.name).collect();
     below.retain(|n| usual(n) || Part::of_folder(n) == Some(part));
     below.sort_unstable();
@@ -65,9 +150,9 @@ fn bases(root: &Path, wanted: &Wanted<'_>) -> Vec<PathBuf> {
 }
 
 /// The one that holds the most of some rows; that of the list where none holds more.
-fn base(rows: &[Row], bases: &[PathBuf], exists: &dyn Fn(&Path, &str) -> bool) -> Option<PathBuf> {
+fn base(rows: &[Row], bases: &[PathBuf], ending: &str, exists: &dyn Fn(&Path, &str) -> bool) -> Option<PathBuf> {
     let step = rows.len().div_ceil(LOOKED_FOR).max(1);
-    let held = |base: &Path| rows.iter().step_by(step).filter(|r| exists(base, &r.picture)).count();
+    let held = |base: &Path| rows.iter().step_by(step).filter(|r| exists(base, &format!("{}{ending}", r.picture))).count();
     let best = bases.iter().map(|b| (held(b), b)).reduce(|a, b| if b.0 > a.0 { b } else { a })?;
     (best.0 > 0 || rows.is_empty()).then(|| best.1.clone())
 }

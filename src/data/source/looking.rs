@@ -3,10 +3,13 @@
 use super::arrange::shown;
 use super::columns::Wanted;
 use super::image_folder::{self, Child, children};
+use super::labels::contradiction;
 use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
+use super::resolve::all_numbers;
 use super::splits::Part;
-use super::{is_picture, list};
+use super::{Listing, SourceFile, is_picture, list};
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Folders in folders are looked at to this depth.
@@ -108,15 +111,48 @@ impl Look {
     }
 
     /// A list of this split in the folder, if what it lists is there.
-    pub fn list(&self, part: Part, wanted: &Wanted<'_>) -> Option<(PathBuf, usize)> {
-        let ends = ["_list.txt", ".txt", "_list.csv", ".csv", ".lst", ".tsv"];
+    ///
+    /// # Errors
+    /// `Usage` when there are several that do not say the same.
+    pub fn list(&self, part: Part, wanted: &Wanted<'_>) -> Result<Option<(PathBuf, usize)>> {
+        let ends = ["_list.txt", ".txt", "_list.csv", ".csv", ".lst", ".tsv", ".jsonl", ".json"];
         let is_list = |n: &&String| {
             let lower = n.to_ascii_lowercase();
             ends.iter().any(|e| lower.strip_suffix(e).is_some_and(|stem| Part::of_folder(stem) == Some(part)))
         };
-        let mut lists = self.files.iter().filter(is_list).map(|n| self.root.join(n));
-        lists.find_map(|path| Some((path.clone(), list::list(&path, None, wanted).ok()?.files.len())))
+        let lists = self.files.iter().filter(is_list).map(|n| self.root.join(n));
+        let mut read = lists.filter_map(|path| list::list(&path, None, wanted).ok().map(|l| (path, l)));
+        let Some((path, listing)) = read.next() else { return Ok(None) };
+        for (other, second) in read {
+            if let Some(cause) = differ(&listing, &second) {
+                return Err(Error::usage(format!("two lists contradict each other: {} and {}", path.display(), other.display()))
+                    .at(self.origin())
+                    .because(cause)
+                    .next(format!(
+                        "--input {}, or --input {}; or --input FOLDER --labels {0}, if these are labels of all its images",
+                        path.display(),
+                        other.display()
+                    )));
+            }
+        }
+        Ok(Some((path, listing.files.len())))
     }
+}
+
+/// What two lists do not say alike.
+fn differ(a: &Listing, b: &Listing) -> Option<String> {
+    let by_file = |l: &Listing| -> BTreeMap<String, Option<String>> {
+        let class = |f: &SourceFile| if f.trouble.is_some() { None } else { l.classes.get(f.label as usize).cloned() };
+        l.files.iter().map(|f| (l.store.describe("", &f.place), class(f))).collect()
+    };
+    let (first, second) = (by_file(a), by_file(b));
+    if first.len() != second.len() || first.keys().ne(second.keys()) {
+        return Some(format!("they list {} and {} images, not the same", first.len(), second.len()));
+    }
+    let rows = first.iter().map(|(path, class)| (path.as_str(), class.clone(), second[path].clone()));
+    let numbers = |l: &Listing| all_numbers(&l.classes);
+    let (image, one, other) = contradiction(rows, numbers(a) == numbers(b))?;
+    Some(format!("the class of {} is \"{}\" by the first and \"{}\" by the second", shown(&image), shown(&one), shown(&other)))
 }
 
 /// What a folder holds, looked at until it is clear.

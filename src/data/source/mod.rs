@@ -6,6 +6,7 @@
 
 mod archive_folders;
 mod arrange;
+mod class_names;
 mod class_tar;
 mod class_tar_names;
 mod columns;
@@ -14,6 +15,7 @@ pub mod detect;
 mod devkit;
 mod flat;
 pub mod image_folder;
+mod json_rows;
 mod labels;
 mod layout;
 mod list;
@@ -22,6 +24,7 @@ mod matlab;
 mod naming;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod paths;
 mod peek;
 mod readings;
 mod refusals;
@@ -36,9 +39,11 @@ mod tar;
 mod tar_header;
 mod tar_zeros;
 mod webdataset;
+mod words;
 mod zip;
 mod zip_name;
 
+pub use class_names::{ClassNames, read as read_class_names};
 pub use detect::{Kind, SourceOptions, open, split_named};
 pub use splits::Part;
 pub use store::{MAX_FILE, Place, Store};

@@ -60,7 +60,7 @@ pub fn name_records(files: Vec<SourceFile>, classes: &[String]) -> Vec<SourceFil
 }
 
 /// A path without empty parts, `.` and `..`, where it has such.
-fn clean(path: &str) -> Option<String> {
+pub fn clean(path: &str) -> Option<String> {
     let odd = |p: &str| matches!(p, "" | "." | "..");
     path.split('/').any(odd).then(|| path.split('/').filter(|p| !odd(p)).collect::<Vec<_>>().join("/"))
 }

@@ -54,7 +54,7 @@ impl Looked {
         let extension = input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let looked = match extension.as_str() {
             "parquet" => Self::Tables(vec![input.to_owned()]),
-            "txt" | "lst" | "csv" | "tsv" => Self::List(input.to_owned()),
+            "txt" | "lst" | "csv" | "tsv" | "json" | "jsonl" | "ndjson" => Self::List(input.to_owned()),
             _ => Self::tars(vec![input.to_owned()], seek)?,
         };
         Ok((looked, Vec::new()))
@@ -100,10 +100,10 @@ impl Looked {
         match split {
             Some(dir) => all.push(Possible::Split(dir)),
             None => {
-                let list = if seek.labels { None } else { look.list(seek.part, &seek.wanted) };
+                let list = if seek.labels { None } else { look.list(seek.part, &seek.wanted)? };
                 if folders > 0 && list.is_none() && !seek.labels {
                     let others = [Part::Train, Part::Val, Part::Test].into_iter().filter(|&p| p != seek.part);
-                    if let Some((path, _)) = others.into_iter().find_map(|p| look.list(p, &seek.wanted)) {
+                    if let Some((path, _)) = others.into_iter().find_map(|p| look.list(p, &seek.wanted).ok().flatten()) {
                         return Err(list_of_another_split(&path, seek.part));
                     }
                 }
@@ -230,7 +230,7 @@ impl Looked {
             Kind::Webdataset => Self::Samples(files(&["tar", "zip"])?),
             Kind::List => match look.as_ref() {
                 None => Self::List(input.to_owned()),
-                Some(look) => look.list(seek.part, &seek.wanted).map(|(path, _)| Self::List(path)).ok_or_else(|| {
+                Some(look) => look.list(seek.part, &seek.wanted)?.map(|(path, _)| Self::List(path)).ok_or_else(|| {
                     Error::data(format!("no {0}_list.txt, {0}.txt or {0}.csv in it that lists images which are there", seek.part.name()))
                         .at(input.display().to_string())
                         .next("give the list itself as --input")

@@ -26,7 +26,7 @@ pub fn own_labels(root: &Path, seek: &Seek<'_>) -> bool {
     });
     let keys: HashSet<&str> = images.iter().map(|path| labels::key(path)).collect();
     let read = labels::read(&path, None, &seek.wanted, &|key| keys.contains(key));
-    walked.is_ok() && read.is_ok_and(|l| images.iter().any(|path| l.get(path) != labels::Found::Missing))
+    walked.is_ok() && read.is_ok_and(|l| images.iter().any(|path| l.get("", path).0 != labels::Found::Missing))
 }
 
 /// Refuses folders beside each other that are no classes: one whose name says nothing (`images` beside `masks`), or splits below each.

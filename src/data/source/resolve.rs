@@ -86,11 +86,9 @@ impl Resolved {
         let of: Vec<Label> = rows.iter().map(|r| Label::of(&r.class)).collect();
         let index: HashMap<&str, u32> = names.into_iter().flatten().zip(0..).map(|((name, _), i)| (name.as_str(), i)).collect();
         let distinct = || rows.iter().map(|r| r.class.trim()).collect::<HashSet<_>>().len();
-        if rows.len() >= ALL_DIFFERENT && names.is_none() && distinct() == rows.len() {
-            return Err(Error::usage(format!("each of {} images would be a class of its own", rows.len()))
-                .at(path.display().to_string())
-                .because(format!("the labels are all different: {}; {}", told(&rows[0]), told(&rows[1])))
-                .next("--label-column NAME or its number from 1 says which column holds the class; --class-names FILE lists the classes if they are right"));
+        if names.is_none() && rows.len() > 1 {
+            let first_two = format!("{}; {}", told(&rows[0]), told(&rows[1]));
+            refuse_all_different(rows.len(), distinct(), &first_two, &path.display().to_string())?;
         }
         let known = |i: usize| index.contains_key(rows[i].class.trim());
         let name = (0..rows.len()).find(|&i| of[i] == Label::Name && (known(i) || !Label::missing(&rows[i].class)));
@@ -116,21 +114,26 @@ impl Resolved {
         let highest = of.iter().filter_map(number).max();
         let count = names.map_or_else(|| highest.map_or(0, |m| m.saturating_add(1)), |n| n.len() as u64);
         let most = if names.is_some() { MOST_CLASSES } else { most_numbers(rows.len()) };
-        if let Some(i) = of.iter().position(|l| number(l).is_some_and(|n| n >= count || n >= most)) {
+        let places = names.and_then(places);
+        let first = |p: &HashMap<u64, u32>| p.keys().min().copied().unwrap_or(0);
+        if let Some(places) = &places
+            && let Some(i) = of.iter().position(|l| number(l).is_some_and(|n| !places.contains_key(&n)))
+        {
+            let what = format!("class {} is not among the class names, which are numbers from {}", shown(&rows[i].class), first(places));
+            return Err(wrong(i, what));
+        }
+        if let Some(i) = of.iter().position(|l| places.is_none() && number(l).is_some_and(|n| n >= count || n >= most)) {
             return Err(wrong(i, format!("class {} of {}", shown(&rows[i].class), count.min(most))));
         }
-        let labels: Vec<Option<u32>> = of.iter().map(|l| number(l).map(|n| n as u32)).collect();
+        let mut labels: Vec<Option<u32>> = of.iter().map(|l| number(l).map(|n| n as u32)).collect();
+        if let Some(places) = &places {
+            labels = of.iter().map(|l| number(l).and_then(|n| places.get(&n).copied())).collect();
+        }
         let labelled = || labels.iter().zip(rows).filter_map(|(l, r)| l.map(|l| (l, r.picture.as_str())));
         let by_pictures = || names_by_folder(count as usize, labelled).or_else(|| names_by_wnid(count as usize, labelled()));
         let named = names.map(|n| n.iter().map(|(name, _)| name.clone()).collect()).or_else(by_pictures);
         let mut notes = Vec::new();
-        if let Some(named) = named.as_ref().filter(|n: &&Vec<String>| !n.is_sorted() && !all_numbers(n)) {
-            let at = (1..named.len()).find(|&i| named[i] < named[i - 1]).unwrap_or(0);
-            notes.push(format!(
-                "numbered classes have names and are sorted by them, as folders are: number {at} is \"{}\" and no longer class {at}",
-                shown(&named[at])
-            ));
-        }
+        notes.extend(named.as_deref().and_then(moved));
         let numbered = named.as_ref().is_none_or(|n| all_numbers(n));
         let classes = named.unwrap_or_else(|| (0..count).map(|n| n.to_string()).collect());
         Ok(Self { classes, numbered, labels, notes })
@@ -160,6 +163,36 @@ impl Resolved {
         let numbered = all_numbers(&classes); // in the order of --class-names then
         Ok(Self { classes, numbered, labels, notes: Vec::new() })
     }
+}
+
+/// Where class names that are numbers stand, if they are not 0, 1, 2, ...: a label means the class that is called so, not the n-th.
+pub fn places(names: &Names) -> Option<HashMap<u64, u32>> {
+    let number = |name: &str| if let Label::Number(n) = Label::of(name) { Some(n) } else { None };
+    let places: HashMap<u64, u32> = names.iter().zip(0..).map(|((n, _), i)| Some((number(n)?, i))).collect::<Option<_>>()?;
+    places.iter().any(|(n, i)| *n != u64::from(*i)).then_some(places)
+}
+
+/// What to say where named classes are sorted otherwise than they were numbered.
+pub fn moved(named: &[String]) -> Option<String> {
+    let at = (1..named.len()).find(|&i| named[i] < named[i - 1]).filter(|_| !all_numbers(named))?;
+    Some(format!(
+        "numbered classes have names and are sorted by them, as folders are: number {at} is \"{}\" and no longer class {at}",
+        shown(&named[at])
+    ))
+}
+
+/// Refuses classes of one image each, which are ids or names of files.
+///
+/// # Errors
+/// `Usage`, with two of them.
+pub fn refuse_all_different(count: usize, distinct: usize, first_two: &str, path: &str) -> Result<()> {
+    if count < ALL_DIFFERENT || distinct < count {
+        return Ok(());
+    }
+    Err(Error::usage(format!("each of {count} images would be a class of its own"))
+        .at(path)
+        .because(format!("the labels are all different: {first_two}"))
+        .next("--label-column NAME or its number from 1 says which column holds the class; --class-names FILE lists the classes if they are right"))
 }
 
 /// Class names that are numbers themselves keep their order, as numbers do.
@@ -262,6 +295,14 @@ mod tests {
         let r = resolve(&[("a", "1"), ("b", "A"), ("c", "0")], Some(&["0", "1", "A"])).unwrap();
         assert_eq!(r.labels, [Some(1), Some(2), Some(0)]);
         assert!(resolve(&[("a", "1"), ("b", "A"), ("c", "7")], Some(&["0", "1", "A"])).is_err());
+    }
+
+    #[test]
+    fn numbers_that_are_names_are_meant_by_name() {
+        let r = resolve(&[("a", "1"), ("b", "3.0"), ("c", "")], Some(&["1", "2", "3"])).unwrap();
+        assert_eq!((r.labels, r.numbered), (vec![Some(0), Some(2), None], true));
+        let error = resolve(&[("a", "0"), ("b", "1")], Some(&["1", "2", "3"])).unwrap_err().to_string();
+        assert!(error.contains("line 1: class 0 is not among the class names, which are numbers from 1"), "{error}");
     }
 
     #[test]

@@ -49,6 +49,26 @@ impl Part {
     }
 }
 
+/// What yes and no mean in a column of this name: `is_valid`, `train`.
+pub fn flag_named(name: &str) -> Option<(Part, Part)> {
+    let word: String = name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    match word.as_str() {
+        "isvalid" | "valid" | "isval" | "val" | "isvalidation" | "validation" => Some((Part::Val, Part::Train)),
+        "istrain" | "train" | "training" | "istraining" => Some((Part::Train, Part::Val)),
+        "istest" | "test" => Some((Part::Test, Part::Train)),
+        _ => None,
+    }
+}
+
+/// Yes or no.
+pub fn truth(field: &str) -> Option<bool> {
+    match field.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "t" | "y" | "1.0" => Some(true),
+        "0" | "false" | "no" | "f" | "n" | "0.0" => Some(false),
+        _ => None,
+    }
+}
+
 impl From<Split> for Part {
     fn from(split: Split) -> Self {
         match split {

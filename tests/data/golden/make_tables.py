@@ -106,5 +106,24 @@ write("label_bool", {"image": struct(), "label": pa.array([True, False] * 3)}, n
 write("label_fractions", {"image": struct(), "label": pa.array([0.5] * N)}, none)
 write("label_dates", {"image": struct(), "label": pa.array([0] * N, pa.date32())}, none)
 write("label_lists", {"image": struct(), "label": lists}, none)
+# Later: numbers in other forms, columns of splits, labels that are no classes.
+for kind in [pa.float16(), pa.decimal128(5, 2), pa.decimal128(30, 0)]:
+    halves = np.array(INTS, np.float16) if kind == pa.float16() else INTS
+    write(f"label_{str(kind).replace('(', '_').replace(', ', '_').rstrip(')')}", {"image": struct(), "label": pa.array(halves, kind)}, INTS, PATHS)
+write("label_decimal_integer", {"image": struct(), "label": pa.array(INTS, pa.decimal128(5, 1))}, INTS, PATHS, store_decimal_as_integer=True)
+write("label_dictionary_numbers", {"image": struct(), "label": numbers.dictionary_encode()}, INTS, PATHS)
+splits = ["train", "train", "validation", "Val", "test", "train"]
+of_train = [c if s == "train" else None for c, s in zip(INTS, splits)]
+write("split_words", {"image": struct(), "label": numbers, "split": pa.array(splits)}, of_train, PATHS)
+write("split_unnamed", {"image": struct(), "label": numbers, "part": pa.array(splits).dictionary_encode()}, of_train, PATHS)
+write("split_other_words", {"image": struct(), "label": numbers, "subset": pa.array(["extra", None, "val", "val", "test", "train"])},
+      [None] * 5 + INTS[5:], PATHS)
+write("split_flag", {"image": struct(), "label": numbers, "is_valid": pa.array([s != "train" for s in splits])}, of_train, PATHS)
+write("class_label_reordered", {"image": struct(), "label": pa.array(few, pa.int64())}, none, PATHS,
+      {"image": {"_type": "Image"}, "label": {"names": words[::-1], "_type": "ClassLabel"}})
+write("label_half_fractions", {"image": struct(), "label": pa.array(np.array([0, 0.5] * 3, np.float16))}, none)
+write("label_decimal_fractions", {"image": struct(), "label": pa.array([0, 1.5] * 3, pa.float64()).cast(pa.decimal128(5, 2))}, none)
+write("label_uint32_large", {"image": struct(), "label": pa.array([2**32 - 1] * N, pa.uint32())}, none)
+write("label_all_different", {"bytes": pa.array(PNGS * 10), "label": pa.array([f"id{i}" for i in range(10 * N)])}, none)
 (out / "listing.json").write_text(json.dumps(listing, indent=0) + "\n")
 print(len(listing), sum(p.stat().st_size for p in out.glob("*")))

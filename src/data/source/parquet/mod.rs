@@ -6,23 +6,25 @@
 //! WordNet ids in the names, else as the file's own metadata (`huggingface`, ClassLabel) says, else by their numbers; strings name
 //! classes themselves. Panics of the reader on damaged files are caught. Every codec of the format but LZO is read.
 
+mod classes;
 mod columns;
 mod labels;
 mod values;
 
-use super::arrange::{Found, names_by_wnid, shown};
-use super::resolve::{Names, all_numbers, most_numbers};
+use super::arrange::shown;
+use super::resolve::Names;
+use super::splits::Part;
 use super::store::MAX_FILE;
-use super::{Kind, Listing, Place, Store};
+use super::{Kind, Listing, Store};
 use crate::data::decode::quietly;
-use crate::data::format::MOST_CLASSES;
 use crate::error::{Error, Result};
-use columns::{Columns, Undecided, choose, position};
+use classes::{by_name, by_number, tell_apart};
+use columns::{Columns, Undecided, choose, position, same_kind};
 use labels::{Label, labels, names_to_numbers};
 use parquet::basic::Compression;
 use parquet::data_type::{AsBytes, ByteArray};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +40,8 @@ const MOST_GROUP: i64 = 4 << 30;
 pub struct ColumnNames {
     pub images: Option<String>,
     pub labels: Option<String>,
+    /// Rows of this split alone, where a column says it.
+    pub part: Option<Part>,
 }
 
 type Group = std::result::Result<Vec<Option<ByteArray>>, String>;
@@ -113,20 +117,30 @@ fn read_group(path: &Path, group: usize, column: &str) -> Group {
     byte_arrays(&*group, bytes, usize::MAX)
 }
 
+/// Row group, row, label, name.
+type Row = (u32, u32, Label, String);
+
 /// What listing takes from a file.
 struct Table {
-    /// Row group, row, label, name.
-    rows: Vec<(u32, u32, Label, String)>,
+    rows: Vec<Row>,
     /// Names of the labels, from the metadata.
     names: Vec<String>,
+    /// Splits that rows are of, and how many are of another one than is asked for.
+    parts: BTreeSet<Part>,
+    others: u64,
 }
 
-fn read_table(path: &Path, columns: &Columns) -> std::result::Result<Table, String> {
+fn read_table(path: &Path, columns: &Columns, part: Option<Part>) -> std::result::Result<Table, String> {
     let reader = open(path)?;
     let column = |name: &str| position(&reader, name).ok_or_else(|| format!("no column {name}, which the files before it have"));
     let (bytes, label) = (column(&columns.images)?, column(&columns.labels)?);
+    same_kind(&reader, columns)?;
     let names = columns.names.as_deref().and_then(|name| position(&reader, name));
-    let mut table = Table { names: class_label(&reader, &columns.labels), rows: Vec::new() };
+    let split = match (&columns.split, part) {
+        (Some(split), Some(part)) => Some((split, column(&split.path)?, part)),
+        _ => None,
+    };
+    let mut table = Table { names: class_label(&reader, &columns.labels), rows: Vec::new(), parts: BTreeSet::new(), others: 0 };
     for g in 0..reader.num_row_groups() {
         let group = reader.get_row_group(g).map_err(text)?;
         for index in [bytes, label] {
@@ -142,7 +156,19 @@ fn read_table(path: &Path, columns: &Columns) -> std::result::Result<Table, Stri
         if group.metadata().column(bytes).num_values() != labels.len() as i64 || names.len() != labels.len() {
             return Err(format!("row group {g}: columns of different lengths"));
         }
-        for (row, (label, name)) in labels.into_iter().zip(names).enumerate() {
+        let of_split = match split {
+            Some((split, index, part)) => {
+                let parts: Vec<Option<Part>> = values(&*group, index, usize::MAX)?.iter().map(|v| split.part(v.as_ref())).collect();
+                table.parts.extend(parts.iter().flatten());
+                parts.into_iter().map(|p| p == Some(part)).collect()
+            }
+            None => vec![true; labels.len()],
+        };
+        for (row, ((label, name), of_split)) in labels.into_iter().zip(names).zip(of_split).enumerate() {
+            if !of_split {
+                table.others += 1;
+                continue;
+            }
             let name = name.map_or_else(String::new, |p| String::from_utf8_lossy(p.as_bytes()).into_owned());
             table.rows.push((g as u32, row as u32, label, name));
         }
@@ -172,7 +198,7 @@ fn find_columns(archives: &[PathBuf], asked: &ColumnNames) -> Result<Columns> {
             None => {}
             Some(Ok(columns)) => return Ok(columns),
             Some(Err(Undecided { what, next })) => {
-                return Err(Error::data(what).at(path.display().to_string()).because("another table than expected").next(next));
+                return Err(Error::usage(what).at(path.display().to_string()).because("another table than expected").next(next));
             }
         }
     }
@@ -202,14 +228,12 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, asked: &ColumnNames) 
     let mut columns = find_columns(&archives, asked)?;
     let mut tables = Vec::with_capacity(archives.len());
     for path in &archives {
-        tables.push(quietly(|| read_table(path, &columns)).map_err(|e| damaged(path, e))?);
+        tables.push(quietly(|| read_table(path, &columns, asked.part)).map_err(|e| damaged(path, e))?);
     }
+    let split = of_split(&tables, &columns, &archives, asked.part)?;
     let mixed = names_to_numbers(&mut tables.iter_mut().flat_map(|t| t.rows.iter_mut().map(|r| &mut r.2)).collect::<Vec<_>>());
-    if let (Err((number, name)), None) = (mixed, names) {
-        return Err(Error::usage(format!("some labels are numbers and others are names: \"{}\" and \"{}\"", shown(&number), shown(&name)))
-            .at(format!("{}, column {}", archives.first().map_or_else(String::new, |p| p.display().to_string()), columns.labels))
-            .because("one class would be missing from the order of the others")
-            .next("choose another column with --label-column, or list every class in --class-names FILE"));
+    if names.is_none() {
+        refuse_mixed(&tables, mixed, &columns, &archives)?;
     }
     let repeated = columns.names.clone().filter(|_| !tell_apart(&tables, &columns));
     if repeated.is_some() {
@@ -218,7 +242,8 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, asked: &ColumnNames) 
     }
     let has_names = tables.iter().flat_map(|t| &t.rows).any(|r| matches!(r.2, Label::Name(_)));
     let mut found = if has_names { by_name(&tables, names, &columns, &archives)? } else { by_number(&tables, names, &archives)? };
-    if columns != (Columns { images: "image.bytes".to_owned(), labels: "label".to_owned(), names: Some("image.path".to_owned()) }) {
+    found.found.notes.extend(split);
+    if (columns.images.as_str(), columns.labels.as_str(), columns.names.as_deref()) != ("image.bytes", "label", Some("image.path")) {
         let names = columns.names.as_ref().map_or_else(String::new, |n| format!(", names from {n}"));
         found.found.notes.push(format!("images from column {}, labels from {}{names}", columns.images, columns.labels));
     }
@@ -235,90 +260,37 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, asked: &ColumnNames) 
     Ok(listing)
 }
 
-/// Rows put into classes.
-struct Classes {
-    found: Found,
-    numbered: bool,
-    /// What people call the classes.
-    words: std::collections::HashMap<String, String>,
-}
-
-fn add(found: &mut Found, archive: u32, row: &(u32, u32, Label, String), class: Option<u32>) {
-    let (group, row, _, name) = row;
-    let place = Place::Row { archive, group: *group, row: *row };
-    let name = if name.is_empty() { format!("{archive:05}-{group:05}-{row:06}") } else { name.clone() };
-    match class {
-        Some(class) => found.add(class, &name, place, None),
-        None => found.add_without_class(&name, place, "no label (-1 or none), as in a test split".to_owned()),
-    }
-}
-
-fn all_rows(tables: &[Table]) -> impl Iterator<Item = (u32, &(u32, u32, Label, String))> {
-    tables.iter().enumerate().flat_map(|(t, table)| table.rows.iter().map(move |row| (t as u32, row)))
-}
-
-/// Whether the column of names tells the images apart: a struct's own paths within each class (missing ones are numbered), those of
-/// another column everywhere.
-fn tell_apart(tables: &[Table], columns: &Columns) -> bool {
-    let own = columns.names.as_ref().is_some_and(|n| n.ends_with(".path"));
-    let mut seen = HashSet::new();
-    all_rows(tables).all(|(_, row)| {
-        let class = if own { Some(&row.2) } else { None };
-        (own && row.3.is_empty()) || !row.3.is_empty() && seen.insert((class, row.3.as_str()))
-    })
-}
-
-/// Labels that are names of classes.
-fn by_name(tables: &[Table], names: Option<&Names>, columns: &Columns, archives: &[PathBuf]) -> Result<Classes> {
-    let known: Vec<String> = names.map_or_else(Vec::new, |n| n.iter().map(|(name, _)| name.clone()).collect());
-    let allowed: HashSet<&String> = known.iter().collect();
-    let mut found = Found::with_classes(&known);
-    for (archive, row) in all_rows(tables) {
-        let class = match &row.2 {
-            Label::None => None,
-            Label::Name(name) => Some(name.clone()),
-            Label::Number(n) => Some(n.to_string()),
-        };
-        if let Some(name) = &class
-            && (name.contains('/') || !known.is_empty() && !allowed.contains(name))
-        {
-            let what = if name.contains('/') { "holds a /" } else { "is not among the class names" };
-            return Err(Error::data(format!("class {:?} {what}", name.chars().take(60).collect::<String>()))
-                .at(format!("{}, column {}, row group {}, row {}", archives[archive as usize].display(), columns.labels, row.0, row.1))
-                .because("labels and class names of different datasets, or a wrong column")
-                .next("--label-column NAME"));
-        }
-        let class = class.map(|name| found.class(&name));
-        add(&mut found, archive, row, class);
-    }
-    Ok(Classes { found, numbered: all_numbers(&known), words: std::collections::HashMap::new() })
-}
-
-/// Labels that are numbers.
-fn by_number(tables: &[Table], names: Option<&Names>, archives: &[PathBuf]) -> Result<Classes> {
-    let number = |row: &(u32, u32, Label, String)| if let Label::Number(n) = row.2 { Some(n) } else { None };
-    let own = tables.iter().map(|t| &t.names).find(|n| !n.is_empty()).cloned().unwrap_or_default();
-    let known = || all_rows(tables).filter_map(|(_, r)| Some((number(r)?, r.3.as_str())));
-    let highest = known().map(|(label, _)| label).max().map_or(0, |l| u64::from(l) + 1);
-    let named = names.map_or(own.len(), Vec::len) as u64;
-    let (count, most) = if named == 0 { (highest, most_numbers(all_rows(tables).count())) } else { (named, MOST_CLASSES) };
-    if highest > count || count > most {
-        return Err(Error::data(format!("label {} of {count} classes", highest.saturating_sub(1)))
+/// What to say about the column of splits.
+fn of_split(tables: &[Table], columns: &Columns, archives: &[PathBuf], part: Option<Part>) -> Result<Option<String>> {
+    let (Some(split), Some(part)) = (&columns.split, part) else { return Ok(None) };
+    let (rows, others) = tables.iter().fold((0, 0), |(rows, others), t| (rows + t.rows.len(), others + t.others));
+    if rows == 0 && others > 0 {
+        let there: BTreeSet<Part> = tables.iter().flat_map(|t| t.parts.iter().copied()).collect();
+        let there: Vec<&str> = there.into_iter().map(Part::name).collect();
+        return Err(Error::usage(format!("no row of the split {}: column {} names {}", part.name(), split.path, there.join(", ")))
             .at(archives.first().map_or_else(String::new, |p| p.display().to_string()))
-            .because("labels and class names of different data sets"));
+            .next("another --split"));
     }
-    let count = count as usize;
-    let distinct = own.iter().collect::<HashSet<_>>().len() == own.len() && own.len() == count && own.iter().all(|n| !n.is_empty());
-    let by_wnid = || names_by_wnid(count, known());
-    let named = names.map(|n| n.iter().map(|(name, _)| name.clone()).collect()).or_else(by_wnid);
-    // ClassLabel's names are in the order of the labels, which is kept.
-    let numbered = named.as_ref().is_none_or(|n: &Vec<String>| all_numbers(n));
-    let classes: Vec<String> = named.unwrap_or_else(|| if distinct { own.clone() } else { (0..count).map(|n| n.to_string()).collect() });
-    let mut found = Found::with_classes(&classes);
-    for (archive, row) in all_rows(tables) {
-        add(&mut found, archive, row, number(row));
-    }
-    let words =
-        if own.len() == count && classes != own { classes.into_iter().zip(own).collect() } else { std::collections::HashMap::new() };
-    Ok(Classes { found, numbered, words })
+    Ok(Some(format!("column {} of the table names the split: {rows} rows of {}, {others} of others", split.path, part.name())))
+}
+
+/// Refuses numbers and names in one column: of one file, or of two.
+fn refuse_mixed(tables: &[Table], texts: std::result::Result<(), (String, String)>, columns: &Columns, archives: &[PathBuf]) -> Result<()> {
+    let first = |is: fn(&Label) -> bool| {
+        let row = |t: &Table| t.rows.iter().find(|r| is(&r.2)).map(|r| r.2.clone());
+        tables.iter().zip(archives).find_map(|(t, path)| Some((path.display().to_string(), row(t)?)))
+    };
+    let number = first(|l| matches!(l, Label::Number(_)));
+    let name = first(|l| matches!(l, Label::Name(_)));
+    let cause = match (texts, number, name) {
+        (Err((number, name)), ..) => format!("\"{}\" and \"{}\"", shown(&number), shown(&name)),
+        (Ok(()), Some((one, Label::Number(n))), Some((other, Label::Name(name)))) => {
+            format!("{n} in {one}, \"{}\" in {other}", shown(&name))
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::usage(format!("some labels are numbers and others are names: {cause}"))
+        .at(format!("{}, column {}", archives.first().map_or_else(String::new, |p| p.display().to_string()), columns.labels))
+        .because("one class would be missing from the order of the others")
+        .next("choose another column with --label-column, or list every class in --class-names FILE"))
 }
