@@ -2,7 +2,7 @@
 
 use super::weights::Weights;
 use crate::data::crop::MOST_SIDE;
-use crate::data::source::read_class_names;
+use crate::data::source::read_outputs;
 use crate::data::validation::{Asked, Filter, ResizeCrop, Stored};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
@@ -61,7 +61,7 @@ impl Args {
     /// # Errors
     /// `Data` if the file cannot be read or holds no name.
     pub fn class_names(&self) -> Result<Option<Vec<(String, String)>>> {
-        self.class_names.as_deref().map(|path| read_class_names(path).map(|n| n.names)).transpose()
+        self.class_names.as_deref().map(read_outputs).transpose()
     }
 
     /// `stored` says what images of a packed folder are; photos are taken as they are. Second: the plan in one line.

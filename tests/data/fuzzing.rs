@@ -150,6 +150,7 @@ fn write_seeds() {
         ("tar", "archives", &["gnutar_posix.tar", "label_gnu.tar", "joined.tar"][..]),
         ("zip", "archives", &["python_zip64.zip", "infozip_streamed.zip", "infozip_links.zip", "stub.zip"]),
         ("parquet", "tables", &["codec_zstd.parquet", "codec_brotli.parquet", "codec_lz4.parquet", "pages_v2.parquet", "delta.parquet"]),
+        ("parquet", "tables", &["split_words.parquet", "split_flag.parquet", "label_halffloat.parquet", "label_decimal128_5_2.parquet"]),
         ("parquet", "tables", &["by_looking.parquet", "label_dictionary.parquet", "class_label_fine.parquet", "label_float.parquet"]),
     ] {
         names.iter().for_each(|name| seed(target, name, &std::fs::read(golden(folder).join(name)).unwrap()));
@@ -177,6 +178,22 @@ fn write_seeds() {
     seed("list", "annotations", format!("{one}\tn01\t0\t32\t44\t62\nb.JPEG\tn02\t1\t30\t44\t60\n").as_bytes());
     seed("list", "header", format!("\u{feff}bild;art;\"wo, bitte\"\n{one};3;train\nb.jpg;1.0;val\nc.jpg;-1;train\n").as_bytes());
     seed("list", "quoted", format!("\"{one}\",\"a, \"\"b\"\"\"\n\"c d.jpg\",\n").as_bytes());
+    seed(
+        "list",
+        "lines_of_json",
+        format!("{{\"file_name\": \"{one}\", \"label\": 3}}\n{{\"file_name\": \"b.jpg\", \"label\": null}}\n").as_bytes(),
+    );
+    seed("list", "json", format!("{{\"n01\": [\"{one}\", \"b.jpg\"], \"n02\": [\"c/d.jpg\"]}}").as_bytes());
+    let coco = format!(
+        "{{\"images\":[{{\"id\":1,\"file_name\":\"{one}\"}}],\"annotations\":[{{\"image_id\":1,\"category_id\":2}}],\"categories\":[]}}"
+    );
+    seed("list", "coco", coco.as_bytes());
+    seed("list", "json_names", b"{\"0\": [\"n01\", \"tench\"], \"1\": \"n02\"}");
+    seed("list", "numbered_names", b"/a/airfield 1\n/a/abbey 0\n");
+    seed("list", "paths", format!("n01/{one}\nn02/b c.jpg\n").as_bytes());
+    seed("list", "breaks_in_quotes", format!("image,label,\r{one},\"a\nb\",\r\"b\nc.jpg\",d,\r").as_bytes());
+    let utf16: Vec<u8> = format!("\u{feff}{one},n01\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    seed("list", "utf16", &utf16);
     seed("list", "class_first", format!("0 {one}\n1 n01/a b.jpg\n").as_bytes());
     for name in
         ["gray.jpg", "yuv420.jpg", "yuv422.jpg", "cmyk.jpg", "progressive.jpg", "restarts.jpg", "rgb.png", "palette4.png", "bits1.png"]

@@ -81,7 +81,7 @@ fn texts_as_programs_write_them() {
     bed.refuses(&["--input", "@/im/l.txt"], 65, &["./0.png is there twice", "line 1: \"1\"; line 3: \"0\""]);
     for (bytes, words) in [(&b"PK\x03\x04\xff"[..], "export it as CSV"), (b"0.png,caf\xe9\n", "LATIN1"), (b"\x1f\x8b\x08\xff", "gunzip")] {
         bed.file("l.csv", bytes);
-        bed.refuses(&LABELS, 65, &["not text in UTF-8", words]);
+        bed.refuses(&LABELS, 65, &["not text", words]);
     }
 }
 
@@ -192,7 +192,7 @@ fn lines_of_json_are_rows() {
         bed.gives(&["--input", "@/im/l.json"], records);
     }
     for (json, words) in [
-        ("{\"image\": \"0.png\", \"label\": 1}\n{\"image\": \"1.png\" \"label\": 0}\n", "line 2, column 20"),
+        ("{\"image\": \"0.png\", \"label\": 1}\n{\"image\": \"1.png\" \"label\": 0}\n", "line 2, column 19: expected `,` or `}`"),
         ("{\"a\": {\"b\": 1}}", "an object with the keys a"),
     ] {
         bed.file("im/l.json", json.as_bytes());
@@ -250,7 +250,7 @@ fn class_names_of_every_form() {
         ("n.txt", "{0: 'zeb',\n 1: 'ant',\n 2: 'cat'}\n", "line 1 looks like Python: \"{0: 'zeb',\""),
         ("n.txt", "['zeb', 'ant', 'cat']", "line 1 looks like Python"),
         ("data.yaml", "path: x\nnames:\n  0: zeb\n", "line 2 looks like YAML: \"names:\""),
-        ("n.json", "{\"0\": \"zeb\", \"1\": \"ant\"", "line 1, column 24"),
+        ("n.json", "{\"0\": \"zeb\", \"1\": \"ant\"", "line 1, column 23: EOF"),
         ("n.json", "{\"0\": \"zeb\", \"2\": \"ant\", \"3\": \"cat\"}", "1 is missing"),
         ("n.json", "{\"zeb\": 1, \"ant\": 2, \"cat\": 3}", "begin with 1"),
         ("n.json", "{\"0\": \"zeb\", \"1\": \"zeb\", \"2\": \"cat\"}", "class zeb is there already"),
@@ -267,6 +267,91 @@ fn class_names_of_every_form() {
     let bed = Bed::new(&["f/1/a.png", "f/2/b.png"], &[("n.json", "{\"1\": \"rose\", \"2\": \"lily\"}"), ("few.json", "{\"1\": \"rose\"}")]);
     bed.gives(&["--input", "@/f", "--class-names", "@/n.json"], "a.png 1, b.png 2");
     bed.refuses(&["--input", "@/f", "--class-names", "@/few.json"], 2, &["--class-names knows 1 of 2 classes, and not \"2\""]);
+}
+
+/// Lists of datasets that many have, in small: the images, the list, what it gives or is refused with.
+#[test]
+fn lists_of_known_datasets() {
+    type Case = (&'static [&'static str], &'static str, &'static [&'static str], &'static str);
+    let cases: [Case; 17] = [
+        (&["train/0a.jpg", "train/0b.jpg"], "id,breed\n0a,pug\n0b,boxer\n", &["--input", "@/l.csv"], "0a.jpg pug, 0b.jpg boxer"),
+        (
+            &["a.jpg", "b.jpg", "c.jpg"],
+            "Image,Id\na.jpg,w_1\nb.jpg,w_2\nc.jpg,w_1\n",
+            &["--input", "@/l.csv"],
+            "a.jpg w_1, b.jpg w_2, c.jpg w_1",
+        ),
+        (
+            &["a.jpg", "b.jpg", "c.jpg"],
+            "id,url,landmark_id\na,http://x/1,1\nb,http://x/2,0\nc,http://x/3,1\n",
+            &["--input", "@/l.csv"],
+            "a.jpg 1, b.jpg 0, c.jpg 1",
+        ),
+        (&["train_images/0a.png", "train_images/0b.png"], "id_code,diagnosis\n0a,2\n0b,4\n", &["--input", "@/l.csv"], "0a.png 2, 0b.png 4"),
+        (
+            &["t/1.jpg", "t/2.jpg", "t/3.jpg"],
+            "x1,y1,x2,y2,Class,image\n39,116,569,375,14,1.jpg\n36,116,868,587,3,2.jpg\n85,109,601,381,14,3.jpg\n",
+            &["--input", "@/t", "--labels", "@/l.csv"],
+            "1.jpg 14, 2.jpg 3, 3.jpg 14",
+        ),
+        (
+            &["A/A_1.jpg", "F/F_2.jpg", "F/F_3.jpg"],
+            ",Filename,Label,ClassName\n0,A/A_1.jpg,0,Crop\n1,F/F_2.jpg,1,Forest\n2,F/F_3.jpg,1,Forest\n",
+            &["--input", "@/l.csv"],
+            "A_1.jpg Crop, F_2.jpg Forest, F_3.jpg Forest",
+        ),
+        (
+            &["i/1.png", "i/2.png", "i/3.png"],
+            "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\n1.png;53;54;6;5;48;49;16\n2.png;42;45;5;5;36;40;1\n3.png;48;52;6;6;43;47;16\n",
+            &["--input", "@/i", "--labels", "@/l.csv"],
+            "1.png 16, 2.png 1, 3.png 16",
+        ),
+        (
+            &["i/1.png", "i/2.png"],
+            "| file | label |\n|---|---|\n| 1.png | a |\n| 2.png | b |\n",
+            &["--input", "@/i", "--labels", "@/l.csv"],
+            "1.png a, 2.png b",
+        ),
+        (&["g/a 1.jpg", "d/b.jpg"], "g/a 1.jpg\nd/b.jpg\n", &["--input", "@/l.csv"], "a 1.jpg g, b.jpg d"),
+        (
+            &["i/1.png", "i/2.png", "i/3.png"],
+            "1.png great white shark\n2.png house cat\n3.png house cat\n",
+            &["--input", "@/i", "--labels", "@/l.csv"],
+            "1.png great white shark, 2.png house cat, 3.png house cat",
+        ),
+        (
+            &["i/1.png", "i/2.png"],
+            "1.png house cat\n2.png house dog\n",
+            &["--input", "@/i", "--labels", "@/l.csv"],
+            "!2 class of several words",
+        ),
+        (
+            &["0817/a.jpg", "0860/b.jpg"],
+            "0000139e-21dc 0817/a.jpg\n0000d9fc-4e02 0860/b.jpg\n",
+            &["--input", "@/l.csv"],
+            "!2 numbers the images",
+        ),
+        (&["i/1.png", "i/2.png"], "001 1\n002 0\n", &["--input", "@/i", "--labels", "@/l.csv"], "!2 numbers the images"),
+        (&["a.jpg", "b.jpg"], "image_id,healthy,rust\na,0,1\nb,1,0\n", &["--input", "@/l.csv"], "!2 --label-column 2, or --label-column 3"),
+        (
+            &["a.jpg", "b.jpg"],
+            "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,4,4,cat,0,0,1,1\na.jpg,4,4,dog,0,0,1,1\nb.jpg,4,4,dog,0,0,1,1\n",
+            &["--input", "@/l.csv"],
+            "!65 a.jpg is there twice",
+        ),
+        (&["a.jpg", "b.jpg"], "MATLAB 5.0 MAT-file\u{0}", &["--input", "@/l.csv"], "!65 a MATLAB file"),
+        (&["x/a.jpg"], "/home/me/a.jpg 1\n/home/me/b.jpg 0\n", &["--input", "@/l.csv"], "!65 the first is \"/home/me/a.jpg\""),
+    ];
+    for (images, list, args, owed) in cases {
+        let bed = Bed::new(images, &[("l.csv", list)]);
+        match owed.strip_prefix('!').and_then(|o| o.split_once(' ')) {
+            Some((code, words)) => bed.refuses(args, code.parse().unwrap(), &[words]),
+            None => drop(bed.gives(args, owed)),
+        }
+    }
+    let bed = Bed::new(&["i/1.png", "i/2.png"], &[("l.csv", "1.png,Cat\n2.png,cat\n")]);
+    let said = bed.gives(&["--input", "@/i", "--labels", "@/l.csv"], "1.png Cat, 2.png cat");
+    assert!(said.contains("classes \"Cat\" and \"cat\" differ in case alone"), "{said}");
 }
 
 /// Notes are about the data, whatever is shown of the progress.

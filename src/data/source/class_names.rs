@@ -6,6 +6,7 @@
 
 use super::arrange::{is_wnid, shown};
 use super::devkit;
+use super::json_rows::reason;
 use super::labels::read_limited;
 use super::resolve::Names;
 use super::table::decode;
@@ -28,11 +29,31 @@ pub struct ClassNames {
     /// Words by whatever a class may be called here: its name, or its number.
     pub words: HashMap<String, String>,
     pub note: Option<String>,
+    /// A name that is there twice, and where.
+    twice: Option<String>,
 }
 
+/// Names of classes, each its own.
+///
 /// # Errors
 /// `Data`, naming what is not understood, or a name that is there twice.
 pub fn read(path: &Path) -> Result<ClassNames> {
+    let read = read_any(path)?;
+    match read.twice {
+        Some(twice) => Err(Error::data(twice).at(path.display().to_string())),
+        None => Ok(read),
+    }
+}
+
+/// Names of a network's outputs, which may have one twice: ImageNet has two cranes.
+///
+/// # Errors
+/// `Data`, naming what is not understood.
+pub fn read_outputs(path: &Path) -> Result<Names> {
+    read_any(path).map(|read| read.names)
+}
+
+fn read_any(path: &Path) -> Result<ClassNames> {
     if devkit::is_devkit(path) {
         return of_names(devkit::names(path)?, None, path);
     }
@@ -42,7 +63,7 @@ pub fn read(path: &Path) -> Result<ClassNames> {
         return match serde_json::from_str::<Json>(&text) {
             Ok(json) => of_json(json, path),
             Err(e) => Err(foreign(&text, path).unwrap_or_else(|| {
-                wrong(format!("line {}, column {}: {e}", e.line(), e.column()), path).because("JSON that is damaged, or no JSON")
+                wrong(format!("line {}, column {}: {}", e.line(), e.column(), reason(&e)), path).because("JSON that is damaged, or no JSON")
             })),
         };
     }
@@ -63,7 +84,8 @@ fn foreign(text: &str, path: &Path) -> Option<Error> {
     let python = |l: &str| {
         let opens = |rest: &str| rest.trim_start().starts_with(['[', '{', '(']);
         let assigns = l.split_once('=').is_some_and(|(name, rest)| !name.trim().is_empty() && opens(rest));
-        assigns || ["import ", "from ", "def ", "#!"].iter().any(|w| l.starts_with(w)) || l.starts_with(['{', '[', '('])
+        let literal = |l: &str| l.contains('\'') || l[1..].trim_start().starts_with(|c: char| c.is_ascii_digit());
+        assigns || ["import ", "from ", "def ", "#!"].iter().any(|w| l.starts_with(w)) || l.starts_with(['{', '[', '(']) && literal(l)
     };
     let yaml = |l: &str| {
         let key = l.split_once(':').map(|(k, rest)| (k.trim(), rest));
@@ -165,7 +187,7 @@ fn of_lines(text: &str, path: &Path) -> Result<ClassNames> {
 
 /// Checks names and makes the words; `lines` are the numbers of their lines.
 fn of_names(mut names: Names, lines: Option<&[usize]>, path: &Path) -> Result<ClassNames> {
-    let mut seen = HashMap::new();
+    let (mut seen, mut twice) = (HashMap::new(), None);
     for (i, (name, _)) in names.iter_mut().enumerate() {
         // Places365 writes them as paths.
         *name = name.trim_start_matches('/').to_owned();
@@ -173,17 +195,16 @@ fn of_names(mut names: Names, lines: Option<&[usize]>, path: &Path) -> Result<Cl
         if name.is_empty() {
             return Err(wrong(format!("{}: a class without a name", at(i)), path));
         }
-        if let Some(before) = seen.insert(name.clone(), i) {
+        if let (Some(before), None) = (seen.insert(name.clone(), i), &twice) {
             let kin = if lines.is_some() { "in " } else { "" };
-            return Err(Error::data(format!("{}: class {} is there already, {kin}{}", at(i), shown(name), at(before)))
-                .at(path.display().to_string()));
+            twice = Some(format!("{}: class {} is there already, {kin}{}", at(i), shown(name), at(before)));
         }
     }
     if names.is_empty() || names.len() as u64 > MOST_CLASSES {
         return Err(wrong(format!("{} class names", names.len()), path));
     }
     let words = names.iter().cloned().collect();
-    Ok(ClassNames { names, words, ..ClassNames::default() })
+    Ok(ClassNames { names, words, twice, ..ClassNames::default() })
 }
 
 /// Names with their numbers, which run from 0.

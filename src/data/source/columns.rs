@@ -33,6 +33,9 @@ type Fields<'t> = Vec<Cow<'t, str>>;
 /// `Data` for a line with other columns than the rest; `Usage` where looking does not tell the columns.
 pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<(Vec<Row>, Vec<String>)> {
     let sample = text.sample();
+    if !text.keyed && paths::alone(&sample) {
+        return paths::rows(text, there);
+    }
     let Some((separator, width, image)) = separator(text, &sample, there) else { return paths::rows(text, there) };
     let even = sample.iter().map(|(line, l)| (*line, fields(separator, l, width))).filter(|(_, f)| f.len() == width);
     let (lines, all): (Vec<usize>, Vec<Fields<'_>>) = even.unzip();
@@ -58,6 +61,11 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
         None => {
             let label = choose(&classes, body, named, image)
                 .ok_or_else(|| ask("cannot tell which column holds the class", "--label-column", text, &head, &classes))?;
+            if separator == Separator::Blanks && several_words(body, image, named) {
+                let able = classes.iter().map(|c| format!("--label-column {}", c + 1)).collect::<Vec<_>>().join(", or ");
+                return Err(ask("cannot tell a class of several words from several columns", "--label-column", text, &head, &classes)
+                    .next(format!("a tab or a comma between image and class, if it has several words; else {able}")));
+            }
             if are_ids(body, label, image, named) {
                 let what = format!("column {} numbers the images, and no column is left that may hold their class", label + 1);
                 return Err(ask(&what, "--label-column", text, &head, &[label]));
@@ -251,6 +259,9 @@ fn candidates(body: &[Fields<'_>], lines: &[usize], width: usize, image: usize, 
     };
     let split = rest.iter().copied().find(is_split).filter(|&s| rest.len() > 1 || called(s, words::is_split));
     rest.retain(|&c| !called(c, words::is_about) && !(called(c, words::is_split) && !called(c, words::is_class)));
+    if width > 2 {
+        rest.retain(|&c| cells(c).any(|f| !f.is_empty()));
+    }
     if rest.len() <= 1 && split.is_none() {
         return (None, rest);
     }
@@ -264,7 +275,7 @@ fn candidates(body: &[Fields<'_>], lines: &[usize], width: usize, image: usize, 
     let running = |c: usize| {
         let ahead = |(f, line): (&str, &usize)| number(f).map(|n| n as i128 - *line as i128);
         let first = cells(c).zip(lines).next().and_then(ahead);
-        first.is_some() && cells(c).zip(lines).all(|cell| ahead(cell) == first)
+        body.len() > 2 && first.is_some() && cells(c).zip(lines).all(|cell| ahead(cell) == first)
     };
     keep(&mut able, &|c| cells(c).all(|f| Label::of(f) != Label::Fraction));
     keep(&mut able, &|c| cells(c).collect::<HashSet<_>>().len() > 1);
@@ -301,13 +312,20 @@ fn choose(able: &[usize], body: &[Fields<'_>], head: Option<&Fields<'_>>, image:
     }
 }
 
-/// Whether a column numbers the images, as ids do that another file gives classes to (CUB-200's `images.txt`): numbers that are all
-/// different and stand before the names, or are called so.
+/// Whether a column numbers the images, as ids do that another file gives classes to (CUB-200's `images.txt`, those of NABirds with
+/// letters): all different, and before the names or called so.
 fn are_ids(body: &[Fields<'_>], label: usize, image: usize, head: Option<&Fields<'_>>) -> bool {
     let distinct: HashSet<&str> = body.iter().map(|f| f[label].as_ref()).collect();
-    let numbers = body.iter().all(|f| matches!(Label::of(&f[label]), Label::Number(_)));
+    let id = |f: &str| f.bytes().any(|b| b.is_ascii_digit()) && !is_wnid(f);
+    let numbers = body.iter().all(|f| id(&f[label]));
     let called = head.is_some_and(|h| words::is_number(&h[label]));
     body.len() > 1 && numbers && distinct.len() == body.len() && (called || head.is_none() && label < image)
+}
+
+/// Whether blanks may separate the words of a class rather than columns: `a.png house cat`.
+fn several_words(body: &[Fields<'_>], image: usize, head: Option<&Fields<'_>>) -> bool {
+    let words = |f: &Fields<'_>| f.iter().enumerate().all(|(i, f)| i == image || Label::of(f) == Label::Name);
+    head.is_none() && body.first().is_some_and(|f| f.len() > 2) && body.iter().all(words)
 }
 
 /// Kaggle's `PredictionString`: `n01440764 1 2 3 4`, and again for each box.

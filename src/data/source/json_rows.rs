@@ -44,9 +44,15 @@ pub fn read(path: &Path, text: &str) -> Result<Option<Rows>> {
     }
     match serde_json::from_str::<Value>(text) {
         Ok(whole) => document(whole).map(Some).map_err(bad),
-        Err(e) if named => Err(bad(format!("line {}, column {}: {e}", e.line(), e.column()))),
+        Err(e) if named => Err(bad(format!("line {}, column {}: {}", e.line(), e.column(), reason(&e)))),
         Err(_) => Ok(None),
     }
+}
+
+/// What is wrong, without the place, which counts from the start of what was read.
+pub fn reason(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
 }
 
 fn lines(text: &str) -> std::result::Result<Rows, String> {
@@ -55,7 +61,7 @@ fn lines(text: &str) -> std::result::Result<Rows, String> {
         match serde_json::from_str(line) {
             Ok(Value::Object(object)) => objects.push((i + 1, object)),
             Ok(_) => return Err(format!("line {}: no object, as the lines before it are: \"{}\"", i + 1, shown(line))),
-            Err(e) => return Err(format!("line {}, column {}: {e}", i + 1, e.column())),
+            Err(e) => return Err(format!("line {}, column {}: {}", i + 1, e.column(), reason(&e))),
         }
     }
     Ok(table(objects, true))

@@ -37,7 +37,8 @@ pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<L
     };
     let text = Text::read(path)?;
     let (mut rows, mut notes) = rows(&text, wanted, &there)?;
-    let Some(base) = find_base(&mut rows, &[&beside, &above], &exists) else { return Err(none_there(path, &rows)) };
+    let (first, count) = (rows.first().map_or_else(String::new, |r| r.picture.clone()), rows.len());
+    let Some(base) = find_base(&mut rows, &[&beside, &above], &exists) else { return Err(none_there(path, &first, count)) };
     if base != root {
         notes.push(format!("the list's images lie in {}", base.display()));
     }
@@ -157,9 +158,8 @@ fn base(rows: &[Row], bases: &[PathBuf], ending: &str, exists: &dyn Fn(&Path, &s
     (best.0 > 0 || rows.is_empty()).then(|| best.1.clone())
 }
 
-fn none_there(path: &Path, rows: &[Row]) -> Error {
-    let first = rows.first().map_or("", |r| r.picture.as_str());
-    Error::data(format!("none of the {} images of the list is there; the first is \"{}\"", rows.len(), shown(first)))
+fn none_there(path: &Path, first: &str, count: usize) -> Error {
+    Error::data(format!("none of the {count} images of the list is there; the first is \"{}\"", shown(first)))
         .at(path.display().to_string())
         .because("paths are taken as seen from the folder of the list")
         .next("move the list to the folder from which its paths lead to the images; a list of names without folders or extensions is one of labels: --input FOLDER --labels LIST")

@@ -43,7 +43,7 @@ mod words;
 mod zip;
 mod zip_name;
 
-pub use class_names::{ClassNames, read as read_class_names};
+pub use class_names::read_outputs;
 pub use detect::{Kind, SourceOptions, open, split_named};
 pub use splits::Part;
 pub use store::{MAX_FILE, Place, Store};

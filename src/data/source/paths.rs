@@ -4,6 +4,7 @@ use super::arrange::shown;
 use super::columns::names;
 use super::layout::says_nothing;
 use super::resolve::Row;
+use super::split_extension;
 use super::splits::Part;
 use super::table::Text;
 use crate::error::{Error, Result};
@@ -11,6 +12,13 @@ use std::collections::{HashMap, HashSet};
 
 /// Lines that are looked for.
 const LOOKED_FOR: usize = 64;
+
+/// Whether lines are paths with blanks in some: all end like images, and one of them has nothing that separates.
+pub fn alone(sample: &[(usize, &str)]) -> bool {
+    let path = |l: &str| l.contains('/') && split_extension(l.trim()).1.is_some();
+    let whole = |l: &str| !l.trim().contains([' ', '\t', ',', ';', '|']);
+    sample.iter().all(|(_, l)| path(l)) && sample.iter().any(|(_, l)| whole(l))
+}
 
 /// The rows of a list that has one column.
 ///

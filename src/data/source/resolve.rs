@@ -161,7 +161,11 @@ impl Resolved {
             labels.push(label);
         }
         let numbered = all_numbers(&classes); // in the order of --class-names then
-        Ok(Self { classes, numbered, labels, notes: Vec::new() })
+        let mut by_case: HashMap<String, &String> = HashMap::new();
+        let alike = classes.iter().find_map(|c| by_case.insert(c.to_lowercase(), c).map(|before| (before, c)));
+        let alike = alike.map(|(a, b)| format!("classes \"{}\" and \"{}\" differ in case alone and are two", shown(a), shown(b)));
+        let notes = alike.into_iter().collect();
+        Ok(Self { classes, numbered, labels, notes })
     }
 }
 

@@ -105,21 +105,25 @@ pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
     } else if bytes.starts_with(b"\xfe\xff") {
         utf16(u16::from_be_bytes)?
     } else {
-        let (cause, next) = match &bytes[..] {
-            b if b.starts_with(b"PK\x03\x04") => ("a spreadsheet or a zip", "export it as CSV in UTF-8"),
-            b if b.starts_with(b"\x1f\x8b") => ("compressed by gzip", "gunzip FILE"),
-            b if b.starts_with(b"MATLAB") => {
-                ("a MATLAB file", "scipy.io.loadmat reads it: write its names and classes as lines PATH CLASS")
+        let other = match &bytes[..] {
+            b if b.starts_with(b"PK\x03\x04") => Some(("a spreadsheet or a zip", "export it as CSV in UTF-8")),
+            b if b.starts_with(b"\x1f\x8b") => Some(("compressed by gzip", "gunzip FILE")),
+            b if b.starts_with(b"MATLAB 5") => {
+                Some(("a MATLAB file", "scipy.io.loadmat reads it: write its names and classes as lines PATH CLASS"))
             }
             b if b.starts_with(b"\x93NUMPY") || b.starts_with(b"\x80") => {
-                ("a file of NumPy or a pickle", "write its names and classes as lines PATH CLASS")
+                Some(("a file of NumPy or a pickle", "write its names and classes as lines PATH CLASS"))
             }
-            _ => (
-                "an image or archive given as a list, or text in another encoding",
-                "iconv -f LATIN1 -t UTF-8 FILE (or -f UTF-16) writes text as UTF-8",
-            ),
+            _ => None,
         };
-        String::from_utf8(bytes).map_err(|e| not_text(format!("not text in UTF-8: byte {}", e.utf8_error().valid_up_to()), cause, next))?
+        if let Some((cause, next)) = other {
+            return Err(not_text("not text".to_owned(), cause, next));
+        }
+        String::from_utf8(bytes).map_err(|e| {
+            let cause = "an image or archive given as a list, or text in another encoding";
+            let next = "iconv -f LATIN1 -t UTF-8 FILE (or -f UTF-16) writes text as UTF-8";
+            not_text(format!("not text in UTF-8: byte {}", e.utf8_error().valid_up_to()), cause, next)
+        })?
     };
     let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
     // As old Macs end lines.
@@ -132,12 +136,14 @@ fn lines(text: &str) -> Vec<(u32, u32, u32)> {
         let end = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|');
         l.starts_with('#') && split_extension(l.split(end).next().unwrap_or(l)).1.is_none()
     };
+    // `|---|---|` below the header of a table in Markdown.
+    let rule = |l: &str| l.contains("--") && l.bytes().all(|b| matches!(b, b'-' | b'|' | b':' | b'+' | b'=' | b' '));
     let (mut all, mut number, mut start) = (Vec::new(), 1, 0);
     while start < text.len() {
         let first = text[start..].find('\n').map_or(text.len(), |n| start + n);
         let end = if text[start..first].contains('"') { closed(text, start, first) } else { first };
         let line = &text[start..end];
-        if !line.trim().is_empty() && !comment(line.trim_start()) {
+        if !line.trim().is_empty() && !comment(line.trim_start()) && !rule(line) {
             all.push((number, start as u32, end as u32));
         }
         number += 1 + line.matches('\n').count() as u32;

@@ -107,7 +107,7 @@ write("label_fractions", {"image": struct(), "label": pa.array([0.5] * N)}, none
 write("label_dates", {"image": struct(), "label": pa.array([0] * N, pa.date32())}, none)
 write("label_lists", {"image": struct(), "label": lists}, none)
 # Later: numbers in other forms, columns of splits, labels that are no classes.
-for kind in [pa.float16(), pa.decimal128(5, 2), pa.decimal128(30, 0)]:
+for kind in [pa.float16(), pa.decimal128(5, 2), pa.decimal128(30, 0), pa.decimal256(60, 2)]:
     halves = np.array(INTS, np.float16) if kind == pa.float16() else INTS
     write(f"label_{str(kind).replace('(', '_').replace(', ', '_').rstrip(')')}", {"image": struct(), "label": pa.array(halves, kind)}, INTS, PATHS)
 write("label_decimal_integer", {"image": struct(), "label": pa.array(INTS, pa.decimal128(5, 1))}, INTS, PATHS, store_decimal_as_integer=True)
@@ -119,6 +119,7 @@ write("split_unnamed", {"image": struct(), "label": numbers, "part": pa.array(sp
 write("split_other_words", {"image": struct(), "label": numbers, "subset": pa.array(["extra", None, "val", "val", "test", "train"])},
       [None] * 5 + INTS[5:], PATHS)
 write("split_flag", {"image": struct(), "label": numbers, "is_valid": pa.array([s != "train" for s in splits])}, of_train, PATHS)
+write("split_numbers", {"image": struct(), "label": numbers, "split": pa.array([0, 0, 1, 1, 2, 0])}, INTS, PATHS)
 write("class_label_reordered", {"image": struct(), "label": pa.array(few, pa.int64())}, none, PATHS,
       {"image": {"_type": "Image"}, "label": {"names": words[::-1], "_type": "ClassLabel"}})
 write("label_half_fractions", {"image": struct(), "label": pa.array(np.array([0, 0.5] * 3, np.float16))}, none)

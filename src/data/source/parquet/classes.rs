@@ -116,6 +116,18 @@ pub fn by_number(tables: &[Table], names: Option<&Names>, archives: &[PathBuf]) 
             .next("--class-names FILE with the names by number, if the numbers mean the same in all; or pack one of the files"));
     }
     let own = if differ.is_some() { Vec::new() } else { own };
+    let given: Vec<&String> = names.into_iter().flatten().map(|(name, _)| name).collect();
+    let at = given.iter().zip(&own).position(|(given, own)| *given != own);
+    if let Some(i) = at.filter(|_| given.iter().copied().collect::<HashSet<_>>() == own.iter().collect::<HashSet<_>>()) {
+        return Err(Error::usage("--class-names and the table number the same classes otherwise")
+            .at(archives.first().map_or_else(String::new, |p| p.display().to_string()))
+            .because(format!(
+                "{i} is \"{}\" by --class-names and \"{}\" by the ClassLabel of the metadata",
+                shown(given[i]),
+                shown(&own[i])
+            ))
+            .next("leave --class-names out, or give the names in the order of their numbers"));
+    }
     // ClassLabel's names are in the order of the labels, which is kept.
     let numbered = named.as_ref().is_none_or(|n: &Vec<String>| all_numbers(n));
     let classes: Vec<String> = named.unwrap_or_else(|| if distinct { own.clone() } else { (0..count).map(|n| n.to_string()).collect() });

@@ -28,6 +28,8 @@ pub struct Columns {
     /// What an image is called.
     pub names: Option<String>,
     pub split: Option<SplitColumn>,
+    /// A column that is called so and holds other than words of splits.
+    pub unused_split: Option<String>,
 }
 
 /// A column that says which split a row is of.
@@ -158,7 +160,9 @@ pub fn choose(reader: &SerializedFileReader<File>, asked: &ColumnNames) -> Resul
             || NAMES.iter().find_map(|n| leaves.iter().find(|l| l.path.eq_ignore_ascii_case(n) && l.string && l.path != labels.path));
         let names = own.or_else(beside).map(|l| l.path.clone());
         let split = split(&leaves, [images, labels], reader);
-        Ok(Columns { images: images.path.clone(), labels: labels.path.clone(), names, split })
+        let called = |l: &&Leaf| words::is_split(&l.path) && ![&images.path, &labels.path].contains(&&l.path);
+        let unused_split = leaves.iter().find(called).filter(|_| split.is_none()).map(|l| l.path.clone());
+        Ok(Columns { images: images.path.clone(), labels: labels.path.clone(), names, split, unused_split })
     }))
 }
 

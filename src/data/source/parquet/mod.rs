@@ -207,8 +207,12 @@ fn find_columns(archives: &[PathBuf], asked: &ColumnNames) -> Result<Columns> {
 
 fn damaged(path: &Path, what: String) -> Error {
     use std::io::Read;
-    let mut first = [0; 4];
-    let encrypted = File::open(path).and_then(|mut f| f.read_exact(&mut first)).is_ok() && first == *b"PARE";
+    let mut first = [0; 19];
+    let read = File::open(path).and_then(|mut f| f.read_exact(&mut first)).is_ok();
+    if read && first == *b"version https://git" {
+        return Error::data("a pointer of Git LFS, not the file itself").at(path.display().to_string()).next("git lfs pull");
+    }
+    let encrypted = read && first.starts_with(b"PARE");
     let (what, cause) = match what {
         _ if encrypted => ("an encrypted Parquet file".to_owned(), "written with Parquet's modular encryption"),
         what if ["column ", "no column "].iter().any(|start| what.starts_with(start)) => (what, "another table than expected"),
@@ -243,6 +247,9 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, asked: &ColumnNames) 
     let has_names = tables.iter().flat_map(|t| &t.rows).any(|r| matches!(r.2, Label::Name(_)));
     let mut found = if has_names { by_name(&tables, names, &columns, &archives)? } else { by_number(&tables, names, &archives)? };
     found.found.notes.extend(split);
+    if let Some(column) = &columns.unused_split {
+        found.found.notes.push(format!("column {column} is not used: it holds no words such as train, val and test"));
+    }
     if (columns.images.as_str(), columns.labels.as_str(), columns.names.as_deref()) != ("image.bytes", "label", Some("image.path")) {
         let names = columns.names.as_ref().map_or_else(String::new, |n| format!(", names from {n}"));
         found.found.notes.push(format!("images from column {}, labels from {}{names}", columns.images, columns.labels));

@@ -102,9 +102,12 @@ impl Form {
             // Too large for a class, whatever it is.
             (Self::Unsigned(_), Value::Int(n)) if *n < 0 => Value::Int(i64::MAX),
             (Self::Decimal(scale), Value::Int(n)) => whole(i128::from(*n), scale),
-            (Self::Decimal(scale), Value::Bytes(bytes)) if (1..=16).contains(&bytes.len()) => {
-                let sign = if bytes.as_bytes()[0] & 0x80 == 0 { 0 } else { -1 };
-                whole(bytes.as_bytes().iter().fold(sign, |n, b| n << 8 | i128::from(*b)), scale)
+            (Self::Decimal(scale), Value::Bytes(bytes)) if !bytes.is_empty() => {
+                let sign: i128 = if bytes.as_bytes()[0] & 0x80 == 0 { 0 } else { -1 };
+                let (above, low) = bytes.as_bytes().split_at(bytes.len().saturating_sub(16));
+                let fits = above.iter().all(|b| *b == sign as u8) && (above.is_empty() || (low[0] & 0x80 == 0) == (sign == 0));
+                let number = low.iter().fold(sign, |n, b| n << 8 | i128::from(*b));
+                if fits { whole(number, scale) } else { Value::Int(i64::MAX) }
             }
             (Self::Half, Value::Bytes(bytes)) => match *bytes.as_bytes() {
                 [a, b] => Value::Float(half(u16::from_le_bytes([a, b]))),
@@ -199,6 +202,9 @@ mod tests {
             (Form::Decimal(1), Value::Int(35), Value::Float(3.5)),
             (Form::Decimal(2), bytes(&[0x01, 0x2c]), Value::Int(3)),
             (Form::Decimal(0), bytes(&[0xff, 0xff, 0xff]), Value::Int(-1)),
+            (Form::Decimal(2), bytes(&[[0; 30].as_slice(), &[0x01, 0x2c]].concat()), Value::Int(3)),
+            (Form::Decimal(0), bytes(&[[0xff; 31].as_slice(), &[0xfe]].concat()), Value::Int(-2)),
+            (Form::Decimal(0), bytes(&[1; 32]), Value::Int(i64::MAX)),
             (Form::Unsigned(4), Value::Int(-1), Value::Int(u32::MAX.into())),
             (Form::Unsigned(8), Value::Int(-1), Value::Int(i64::MAX)),
             (Form::Half, bytes(&[0x00, 0x42]), Value::Float(3.0)),
