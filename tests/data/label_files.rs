@@ -79,6 +79,8 @@ fn texts_as_programs_write_them() {
     assert!(said.contains("1 lines of the list are there before, with the same class"), "{said}");
     bed.file("im/l.txt", b"0.png 1\n1.png 0\n./0.png 0\n");
     bed.refuses(&["--input", "@/im/l.txt"], 65, &["./0.png is there twice", "line 1: \"1\"; line 3: \"0\""]);
+    bed.file("l.csv", b"\n# nothing\n");
+    bed.refuses(&LABELS, 65, &["no lines"]);
     for (bytes, words) in [(&b"PK\x03\x04\xff"[..], "export it as CSV"), (b"0.png,caf\xe9\n", "LATIN1"), (b"\x1f\x8b\x08\xff", "gunzip")] {
         bed.file("l.csv", bytes);
         bed.refuses(&LABELS, 65, &["not text", words]);
@@ -170,6 +172,10 @@ fn lines_of_json_are_rows() {
         let said = bed.gives(&[&["--input", "@/im"], more].concat(), "0.png 0, 1.png 1, 2.png 0, 3.png 1");
         assert!(said.contains("(label)"), "{said}");
     }
+    bed.file("im/metadata.jsonl", four(|i| format!(", \"label\": [{}.0]", i % 2)).as_bytes());
+    bed.gives(&["--input", "@/im"], "0.png 0, 1.png 1, 2.png 0, 3.png 1");
+    bed.file("im/metadata.jsonl", four(|i| format!(", \"a\": {}, \"b\": {}", i % 2, i / 2)).as_bytes());
+    bed.refuses(&["--input", "@/im"], 2, &["keys a,b,file_name,objects,text; first values 0,0,0.png"]);
     // Captions are no classes.
     bed.file("im/metadata.jsonl", four(|_| String::new()).as_bytes());
     bed.refuses(&["--input", "@/im"], 2, &["cannot tell which column holds the class"]);

@@ -33,6 +33,9 @@ type Fields<'t> = Vec<Cow<'t, str>>;
 /// `Data` for a line with other columns than the rest; `Usage` where looking does not tell the columns.
 pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<(Vec<Row>, Vec<String>)> {
     let sample = text.sample();
+    if sample.is_empty() {
+        return Err(Error::data("no lines").at(text.path.display().to_string()).next("one image a line: PATH CLASS"));
+    }
     if !text.keyed && paths::alone(&sample) {
         return paths::rows(text, there);
     }

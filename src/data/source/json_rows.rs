@@ -1,7 +1,7 @@
 //! Labels in JSON, as rows of text: lines of objects (`metadata.jsonl`), an array of objects, an object of image to class or of class to
 //! images, and the tables of COCO and iNaturalist (`images`, `annotations`, `categories`).
 //!
-//! Values that are numbers, strings, true or false become fields; objects, arrays and null become empty ones. Cost: the file in memory.
+//! Numbers, strings, true and false become fields, also alone in an array; objects, other arrays and null become empty ones. Cost: the file in memory.
 
 use super::arrange::shown;
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ fn document(whole: Value) -> std::result::Result<Rows, String> {
             all.into_iter().enumerate().map(object).collect::<std::result::Result<Vec<_>, _>>().map(|o| table(o, false))
         }
         Value::Object(object) if object.contains_key("images") && object.contains_key("annotations") => coco(&object),
-        Value::Object(object) if !object.is_empty() && object.values().all(|v| field(v).is_some()) => {
+        Value::Object(object) if !object.is_empty() && object.values().all(|v| !v.is_array() && field(v).is_some()) => {
             let row = |(i, (k, v)): (usize, (&String, &Value))| (i + 1, vec![k.clone(), field(v).unwrap_or_default()]);
             Ok(Rows { header: None, rows: object.iter().enumerate().map(row).collect(), numbered: false })
         }
@@ -113,6 +113,8 @@ fn field(value: &Value) -> Option<String> {
         Value::Number(n) => Some(n.to_string()),
         Value::Bool(b) => Some(b.to_string()),
         Value::Null => Some(String::new()),
+        // A list of one label.
+        Value::Array(all) if all.len() == 1 => all.first().filter(|one| !one.is_array()).and_then(field),
         _ => None,
     }
 }

@@ -82,6 +82,14 @@ impl<'a> Text<'a> {
 
     /// The first two lines, for a question.
     pub fn first_two(&self) -> String {
+        if self.keyed {
+            let lines: Vec<String> = self.lines().take(2).map(|(_, l)| shown(&l.replace('"', ""))).collect();
+            return format!(
+                "keys {}; first values {}",
+                lines.first().map_or("none", String::as_str),
+                lines.get(1).map_or("none", String::as_str)
+            );
+        }
         let lines: Vec<String> = self.lines().take(2).map(|(n, l)| format!("line {n}: \"{}\"", shown(l))).collect();
         lines.join("; ")
     }
