@@ -261,7 +261,7 @@ fn candidates(body: &[Fields<'_>], lines: &[usize], width: usize, image: usize, 
         known > 0 && (known == body.len() || called(c, words::is_split))
     };
     let split = rest.iter().copied().find(is_split).filter(|&s| rest.len() > 1 || called(s, words::is_split));
-    rest.retain(|&c| !called(c, words::is_about) && !(called(c, words::is_split) && !called(c, words::is_class)));
+    rest.retain(|&c| !called(c, words::is_about) && (!called(c, words::is_split) || called(c, words::is_class)));
     if width > 2 {
         rest.retain(|&c| cells(c).any(|f| !f.is_empty()));
     }
