@@ -59,7 +59,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
-    let stop = signals::stop_on_signal()?;
+    let stop = signals::stop_on_signal("finishing this step", Outcome::Interrupted)?;
     let trials = datasets::open(&config, &folder, &report)
         .map(|opened| opened.data)
         .and_then(|data| device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report }));
@@ -88,7 +88,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     if stop.load(Ordering::Relaxed) {
         out!("stopped after {} of {} updates: too early to suggest a rate", trials.len(), range.updates);
-        return Ok(Outcome::Stopped);
+        return Ok(Outcome::Interrupted);
     }
     let suggestion = suggestion?;
     out!("suggested peak: --lr {:.2e}", suggestion.peak);

@@ -7,6 +7,8 @@ mod device;
 mod doctor;
 mod eval;
 mod export;
+mod foreign;
+mod images;
 mod inspect;
 mod lr_find;
 mod output;
@@ -22,6 +24,7 @@ mod smi;
 mod train;
 mod train_report;
 mod unpack;
+mod usage;
 mod verify;
 mod weights;
 
@@ -38,6 +41,8 @@ pub enum Outcome {
     SkippedImages,
     /// Stopped by a signal after writing what is needed to go on.
     Stopped,
+    /// Stopped by a signal, with nothing to go on from.
+    Interrupted,
 }
 
 impl Outcome {
@@ -46,6 +51,7 @@ impl Outcome {
             Self::Done => 0,
             Self::SkippedImages => 3,
             Self::Stopped => 75,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -109,12 +115,15 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
 /// Parses `args` (the program's name first) and runs the command.
 ///
 /// # Errors
-/// Those of the command; a wrong flag ends the process in clap, with code 2.
+/// `Usage` for what the parser refuses; those of the command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     crate::files::raise_open_files();
     signals::survive_file_size_limit();
-    let matches = Cli::command().get_matches_from(args);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut command = Cli::command();
+    command.build(); // so that what is global stands at every subcommand
+    let matches = command.try_get_matches_from_mut(&args).map_err(|e| usage::refused(&e, &command, &args))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|e| usage::refused(&e, &command, &args))?;
     let typed = |id: &str| {
         let of_command = matches.subcommand().map(|(_, m)| m);
         of_command.is_some_and(|m| m.try_contains_id(id).unwrap_or(false) && m.value_source(id) == Some(ValueSource::CommandLine))

@@ -160,7 +160,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     let options =
         PackOptions { input: args.input.clone(), source, output: args.output.clone(), plan, on_bad: args.on_bad, jobs: args.jobs };
-    let stop = super::signals::stop_on_signal()?;
+    let stop = super::signals::stop_on_signal("finishing the shards under way", Outcome::Stopped)?;
     if args.estimate {
         return estimate(&options, &stop);
     }

@@ -8,7 +8,7 @@ use super::progress::ProgressMode;
 use super::signals;
 use super::train_report::Report;
 use crate::backend::Backend;
-use crate::checkpoint::{safetensors, weights};
+use crate::checkpoint::{Wanted, locate, safetensors, weights};
 use crate::data::demo;
 use crate::error::{Error, Result};
 use crate::fit::Demand;
@@ -39,6 +39,7 @@ pub struct Args {
 /// See [`trainer::run`].
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let (progress, list_params) = (args.progress, args.list_params);
+    one_process()?;
     let requests = signals::requests()?;
     let mut flags = args.config;
     resume_with_its_own_settings(&mut flags, given("data"))?;
@@ -74,6 +75,20 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let finish = device.run(precision, run)?;
     report.end();
     Ok(tell(&config, &output, &finish))
+}
+
+/// Refuses to be one of several: launchers (torchrun, srun, mpirun) say so in the environment, and each process would train alone, into
+/// one folder.
+fn one_process() -> Result<()> {
+    for name in ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        if let Some(size) = std::env::var(name).ok().filter(|size| size.trim().parse::<u64>().is_ok_and(|n| n > 1)) {
+            return Err(Error::usage(format!("this version trains in one process, and {name} is {size}"))
+                .at("the environment")
+                .because("it was started by torchrun, srun or mpirun; each process would train the whole run by itself")
+                .next(format!("start it once, without the launcher; or: env -u {name} {} train ...", super::program())));
+        }
+    }
+    Ok(())
 }
 
 struct Training<'a> {
@@ -158,7 +173,7 @@ fn dry_run(config: &Config, device: &str, output: &Path, list_params: bool) -> R
     let transform = opened.as_ref().map_or_else(|| datasets::demo_transform(config), |o| Ok(o.data.transform))?;
     let (model, plan) = settle(config, classes, pictures)?;
     if let Some(init) = &config.init {
-        weights::load(&model, &safetensors::read(init)?)?;
+        weights::load(&model, &safetensors::read(&locate(init, Wanted::Weights)?)?)?;
     }
     out!("{}", plan.config_toml(config, transform.resize)?.trim_end());
     out!("");

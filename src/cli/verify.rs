@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("{line}");
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
-        let stop = super::signals::stop_on_signal()?;
+        let stop = super::signals::stop_on_signal("finishing the images under way", Outcome::Stopped)?;
         let options = SourceOptions {
             kind: args.source,
             labels: args.labels.clone(),

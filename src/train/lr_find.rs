@@ -6,7 +6,7 @@ use super::eval;
 use super::step::{Learner, LearnerOptions};
 use super::trainer::{Datasets, pictures};
 use crate::backend::{Backend, Counters, UpdateTable};
-use crate::checkpoint::{State, safetensors, weights};
+use crate::checkpoint::{State, Wanted, locate, safetensors, weights};
 use crate::data::loader::{Loader, LoaderOptions};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -63,7 +63,7 @@ pub fn run<B: Backend>(
     let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
     let state = match &config.init {
         Some(path) => {
-            let (weights, running) = weights::load(&model, &safetensors::read(path)?)?;
+            let (weights, running) = weights::load(&model, &safetensors::read(&locate(path, Wanted::Weights)?)?)?;
             State::fresh(weights, running)
         }
         None => State::fresh(model.layout.init(config.seed), model.layout.init_running()),

@@ -83,7 +83,7 @@ fn split_extension(name: &str) -> (&str, Option<&str>) {
 }
 
 /// Whether a name ends like a picture's, in any case. The real type is found later, by content.
-fn is_picture(name: &str) -> bool {
+pub fn is_picture(name: &str) -> bool {
     let extension = name.rsplit('/').next().and_then(|n| n.rsplit_once('.')).map(|(_, e)| e);
     extension.is_some_and(|e| EXTENSIONS.iter().any(|x| e.eq_ignore_ascii_case(x)))
 }
