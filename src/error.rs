@@ -140,19 +140,6 @@ impl Error {
     }
 }
 
-/// The candidate that `word` is likely a slip of: a few letters off, or one of the two is a part of the other (`crop-size` of
-/// `train-crop-size`). Nothing rather than a far guess.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.replace('_', "-").to_lowercase();
-    let part = |a: &str, b: &str| a.len() >= 4 && format!("-{b}-").contains(&format!("-{a}-"));
-    let rank = |candidate: &str| {
-        let distance = strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
-        let close = distance <= (word.chars().count().max(candidate.chars().count()) / 4).max(1);
-        (close || part(&word, candidate) || part(candidate, &word)).then_some(distance)
-    };
-    candidates.into_iter().filter_map(|c| Some((rank(c)?, c))).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.report();
@@ -179,28 +166,5 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.report().source.as_deref().map(|s| s as _)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nearest;
-
-    #[test]
-    fn slips_are_found_and_far_words_are_not() {
-        let flags = ["epochs", "shuffle", "train-crop-size", "dampening", "batch-size", "val"];
-        for (word, expected) in [
-            ("epoch", Some("epochs")),
-            ("shufle", Some("shuffle")),
-            ("crop-size", Some("train-crop-size")),
-            ("batch_size", Some("batch-size")),
-            ("bacth-size", Some("batch-size")),
-            ("amp", None),
-            ("img-size", None),
-            ("vla", Some("val")),
-            ("x", None),
-        ] {
-            assert_eq!(nearest(word, flags), expected, "{word}");
-        }
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// The floors: a module may use those named.
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
-        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" | "limits" | "allocator" => {
-            &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "limits"]
+        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" | "limits" | "allocator" | "text" => {
+            &["error", "text", "shape", "dtype", "rng", "schedule", "progress", "files", "limits"]
         }
         "backend" => &["error", "shape", "dtype", "rng", "schedule"],
         "resample" => &["error", "rng"],
@@ -19,10 +19,11 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "ops" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd"],
         "nn" | "optim" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops"],
         "models" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops", "nn", "optim"],
-        "data" => &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "limits", "backend", "resample"],
-        "checkpoint" => &["error", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
+        "data" => &["error", "text", "shape", "dtype", "rng", "schedule", "progress", "files", "limits", "backend", "resample"],
+        "checkpoint" => &["error", "text", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
         "train" => &[
             "error",
+            "text",
             "shape",
             "dtype",
             "rng",
@@ -40,13 +41,14 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "data",
             "checkpoint",
         ],
-        "bench" => &["error", "shape", "dtype", "rng", "backend", "cpu", "cuda", "nn", "optim", "models", "data"],
+        "bench" => &["error", "text", "shape", "dtype", "rng", "backend", "cpu", "cuda", "nn", "optim", "models", "data"],
         // beside training: it runs a run's own host code on a device of paper
-        "fit" => &["error", "backend", "cuda", "models", "data", "checkpoint", "train"],
+        "fit" => &["error", "text", "backend", "cuda", "models", "data", "checkpoint", "train"],
         // beside training: it calls what a backend computes on each device, at the shapes of the models
         "selftest" => &["error", "shape", "dtype", "rng", "progress", "backend", "cpu", "cuda", "optim", "models"],
         "cli" | "main" | "lib" => &[
             "error",
+            "text",
             "shape",
             "dtype",
             "rng",

@@ -114,7 +114,7 @@ const EVALUATION: &[(&[&str], Answer)] = &[
 const PACKING: &[(&[&str], Answer)] = &[
     (&["data", "data-path", "data-dir", "dataset", "src", "source-dir", "root"], Ours("--input PATH")),
     (&["out", "dest", "output-dir", "write-path"], Ours("--output DIR")),
-    (&["max-resolution", "max-size"], Ours("--encoding jpeg --max-side N")),
+    (&["max-resolution"], Ours("--encoding jpeg --max-side N")),
     (&["jpeg-quality"], Ours("--encoding jpeg --quality N")),
     (&["write-mode", "format", "compress-probability"], Ours("--encoding raw, or jpeg")),
     (&["num-workers", "workers", "threads", "nthreads"], Ours("--jobs N")),

@@ -14,6 +14,7 @@ mod lr_find;
 mod output;
 mod pack;
 mod plot;
+mod plot_text;
 mod predict;
 mod preprocess;
 pub mod progress;

@@ -1,7 +1,8 @@
 //! What the parser refuses, in the form of every other error: the flag with its value, what is expected, the next command.
 
 use super::foreign;
-use crate::error::{Error, nearest};
+use crate::error::Error;
+use crate::text::nearest;
 use crate::train::config::expected;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

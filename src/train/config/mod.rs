@@ -13,8 +13,9 @@ pub use ranges::expected;
 pub use schedule::Resolved;
 pub use settings::Config;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::files;
+use crate::text::nearest;
 use std::path::Path;
 
 #[derive(clap::Parser)]
@@ -134,7 +135,7 @@ fn read_file(path: &Path) -> Result<toml::Table> {
             .next("one setting a line: epochs = 90; opt = \"sgd\"; decay-milestones = [30, 60]. A run's config.toml shows them all"));
     }
     let wrong = |e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         let unknown = e.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
         if let Some((key, rest)) = unknown {
             // The names that serde lists stand between the other backticks.
