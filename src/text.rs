@@ -48,6 +48,13 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// `path` as a shell reads it back: in quotes where it needs them.
+pub fn pasted(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// The candidate that `word` is likely a slip of: a few letters off, or one of the two is a part of the other (`crop-size` of
 /// `train-crop-size`). Nothing rather than a far guess.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -80,6 +87,13 @@ mod tests {
             ("x", None),
         ] {
             assert_eq!(nearest(word, flags), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_path_can_be_pasted() {
+        for (path, text) in [("packed/train", "packed/train"), ("my data", "'my data'"), ("it's", "'it'\\''s'"), ("", "''")] {
+            assert_eq!(pasted(std::path::Path::new(path)), text);
         }
     }
 

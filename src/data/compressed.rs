@@ -5,6 +5,7 @@
 //! coefficients, so the channel sums are those of the pixels that training will see. One image in 64, chosen by the CRC of its bytes, is
 //! decoded again and compared: an encoder that errs is found while packing. `verify --decode` decodes all.
 
+use super::advice;
 use super::decode::{Decoder, Kind, Rgb, sniff};
 use super::resize::{Fit, Scaler, stored_size};
 use super::shard::Shard;
@@ -136,7 +137,7 @@ fn undecodable(shard: &Shard, r: usize, reason: &str) -> Error {
     Error::data(format!("a stored picture cannot be decoded: {}: {reason}", shard.describe(r)))
         .at(format!("{}, byte {}", shard.path().display(), shard.entries[r].offset))
         .because("the shard was made by another program, or changed together with its checksums")
-        .next("imagenet-engine verify --decode DIR; then verify DIR --repair-from PICTURES")
+        .next(advice::repair(advice::folder_of(shard.path())).replace("--full", "--decode"))
 }
 
 #[cfg(test)]

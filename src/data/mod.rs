@@ -4,6 +4,7 @@
 //! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` and `batch` make batches; `reading` and `place` choose by
 //! which calls, `ahead` what the page cache is told. `format` is the bytes.
 
+pub mod advice;
 pub mod ahead;
 pub mod bad;
 mod batch;

@@ -65,6 +65,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     if !options.input.exists() {
         return Err(Error::data("no such folder or file").at(options.input.display().to_string()).next("check --input"));
     }
+    let _made = (!dir.exists()).then(|| EmptyAgain(dir.clone()));
     make_dirs(dir)?;
     refuse_output_inside_input(&options.input, dir)?;
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
@@ -116,6 +117,15 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
     Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes })))
+}
+
+/// Removes the output folder that this run made, if nothing came to lie in it.
+struct EmptyAgain(PathBuf);
+
+impl Drop for EmptyAgain {
+    fn drop(&mut self) {
+        remove_empty(&self.0);
+    }
 }
 
 /// Makes shard `index` of `plan` in `dir` anew. `false` when `stop` was set.

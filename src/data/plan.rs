@@ -73,8 +73,8 @@ impl PlanOptions {
             return Err(Error::usage(format!("--records-per-shard {}: from 1 to {MOST_RECORDS}", self.records_per_shard)));
         }
         if let Some(jpeg) = self.jpeg {
-            if jpeg.quality.is_some_and(|q| !(1..=100).contains(&q)) {
-                return Err(Error::usage("--quality: from 1 to 100"));
+            if let Some(quality) = jpeg.quality.filter(|q| !(1..=100).contains(q)) {
+                return Err(Error::usage(format!("--quality {quality}: expected a whole number from 1 to 100")));
             }
             if jpeg.max_side > u32::from(u16::MAX) {
                 return Err(Error::usage(format!("--max-side {}: at most {}", jpeg.max_side, u16::MAX)));

@@ -6,6 +6,7 @@
 //! between that look and the use of the bytes still means SIGBUS, which is the price of a borrow. The CRC of a payload is checked the
 //! first time it is read, by either way, unless [`Reading`] says otherwise. Cost of opening: one read of the index, 64 B a record.
 
+use super::advice;
 use super::format::*;
 use super::map::Map;
 use super::reading::{Ahead, Hint, Reading, VerifyReads};
@@ -46,7 +47,7 @@ fn bad(path: &Path, section: &str, offset: u64, expected: impl std::fmt::Display
     Error::data(format!("shard damaged: {name}: {section} @{offset}: expected {expected}, found {found}"))
         .at(format!("{}, byte {offset}", path.display()))
         .because("the file changed after packing, or was not copied completely")
-        .next("imagenet-engine verify --full DIR")
+        .next(advice::verify(advice::folder_of(path)))
 }
 
 impl Shard {
@@ -232,7 +233,7 @@ impl Shard {
         Err(Error::data(format!("shard corrupted: {}: crc32c {found:08x}, expected {:08x}", self.describe(record), entry.crc))
             .at(format!("{}, byte {}", self.path.display(), entry.offset))
             .because("the file changed after packing (disk or copy error)")
-            .next("imagenet-engine verify --full DIR; then verify DIR --repair-from PICTURES"))
+            .next(advice::repair(advice::folder_of(&self.path))))
     }
 
     /// `file: record r (global g, source) at byte b`.
@@ -279,6 +280,6 @@ impl Shard {
         Error::data(format!("shard cut while in use: {}: {} bytes, expected {}", self.describe(record), len, self.header.file_len))
             .at(format!("{}, byte {len}", self.path.display()))
             .because("another program shortened or replaced the file")
-            .next("imagenet-engine verify --full DIR")
+            .next(advice::verify(advice::folder_of(&self.path)))
     }
 }

@@ -235,7 +235,7 @@ impl<B: Backend> Run<'_, B> {
             self.progress.bad_records += 1;
             self.emit(event)?;
         }
-        loading::check_bad(batch, self.config.on_bad_record, self.progress.bad_records)
+        loading::check_bad(batch, &self.config.data, self.config.on_bad_record, self.progress.bad_records)
     }
 
     /// Takes note of the updates that the device has finished; with `all`, of every one begun.

@@ -51,7 +51,7 @@ fn wrong_usage_is_code_2_and_names_the_flag() {
     let file = folder.path().join("c.toml");
     for (key, value) in [("shuffle-block", "4611686018427387904"), ("shuffle-window", "0"), ("workers", "1000000")] {
         std::fs::write(&file, format!("{key} = {value}\n")).unwrap();
-        refuses(&["train", "--config", file.to_str().unwrap()], 2, &[key, "must lie between 1 and"]);
+        refuses(&["train", "--config", file.to_str().unwrap()], 2, &[key, "expected a whole number from 1 to"]);
     }
 }
 
