@@ -62,13 +62,48 @@ pub fn name(text: &str) -> Cow<'_, str> {
     if text.contains(['\n', '\t']) { Cow::Owned(text.replace('\n', "\\n").replace('\t', "\\t")) } else { Cow::Borrowed(text) }
 }
 
-/// Refuses an output file whose ending promises another format than `format`, which is what would be written.
+/// Endings that promise a format.
+const FORMATS: [&str; 30] = [
+    "onnx",
+    "pth",
+    "pt",
+    "ckpt",
+    "bin",
+    "h5",
+    "hdf5",
+    "pb",
+    "tflite",
+    "engine",
+    "plan",
+    "npz",
+    "npy",
+    "msgpack",
+    "gguf",
+    "safetensors",
+    "png",
+    "jpg",
+    "jpeg",
+    "webp",
+    "gif",
+    "bmp",
+    "tif",
+    "tiff",
+    "svg",
+    "pdf",
+    "json",
+    "csv",
+    "tar",
+    "zip",
+];
+
+/// Refuses an output file whose ending promises another format than `format`, which is what would be written. Endings that promise
+/// nothing are taken.
 ///
 /// # Errors
 /// `Usage`.
 pub fn check_ending(flag: &str, path: &Path, format: &str) -> Result<()> {
-    let ending = path.extension().and_then(|e| e.to_str());
-    if ending.is_none_or(|e| e.eq_ignore_ascii_case(format)) {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    if ending == format || !FORMATS.contains(&ending.as_str()) {
         return Ok(());
     }
     Err(Error::usage(format!("{flag} {}: this file is written as {format} only", path.display()))
