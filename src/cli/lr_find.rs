@@ -5,11 +5,14 @@ use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::plot::{Figure, Line};
 use super::progress::ProgressMode;
+use super::room::Asked;
 use super::train_report::Report;
 use super::{datasets, signals};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
+use crate::fit::host::Work;
+use crate::models::Model;
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
 use crate::train::trainer::Datasets;
@@ -46,7 +49,8 @@ pub struct Args {
 /// # Errors
 /// `Usage` for a range that makes no sense or says nothing; those of the pictures and the device.
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
-    let config = Config::resolve(args.config, given)?;
+    let open = args.config.leaves_batch_open(&given)?;
+    let mut config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
     let precision = device.precision(config.precision)?;
@@ -60,9 +64,14 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
     let stop = signals::stop_on_signal()?;
-    let trials = datasets::open(&config, &folder, &report)
-        .map(|opened| opened.data)
-        .and_then(|data| device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report }));
+    let asked = Asked { device: &device, precision, work: Work::Trial, open };
+    let trials = datasets::open(&config, &folder, &report).map(|opened| opened.data).and_then(|data| {
+        let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
+        let said;
+        (config, said) = asked.settle(config.clone(), &model, &data)?;
+        said.iter().for_each(|line| report.line(line));
+        device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report })
+    });
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?; // the demo's pictures
     }

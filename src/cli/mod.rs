@@ -15,6 +15,7 @@ mod plot;
 mod predict;
 mod preprocess;
 pub mod progress;
+mod room;
 mod schedule;
 mod selftest;
 mod signals;

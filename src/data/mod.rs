@@ -7,6 +7,8 @@
 pub mod ahead;
 pub mod bad;
 mod batch;
+pub mod budget;
+pub mod held;
 pub mod compressed;
 pub mod crop;
 pub mod dataset;
