@@ -200,6 +200,11 @@ impl<T: Real> Cpu<T> {
         self.pool.lock().held
     }
 
+    /// Of these, the bytes that were used at some time, in whole pages.
+    pub fn touched_bytes(&self) -> usize {
+        self.pool.lock().touched
+    }
+
     /// Bytes that hold `host`.
     pub fn bytes_of(&self, host: &[u8]) -> Bytes {
         let mut bytes = Bytes { block: self.pool.take(host.len()), len: host.len() };

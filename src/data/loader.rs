@@ -6,8 +6,8 @@
 //! memory: of T threads T * ceil(prefetch / T) batches wait, T are being made and one is in use, which is [`LoaderOptions::batches_alive`].
 //! Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
 
-use super::budget;
 use super::batch::{At, Doing, KEPT, Maker};
+use super::budget;
 use super::crop::CropPolicy;
 use super::dataset::Dataset;
 use super::format::Encoding;

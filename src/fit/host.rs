@@ -16,10 +16,10 @@ use crate::error::{Error, Result};
 use crate::limits::memory::{Room, addresses, resident, room};
 use crate::models::Model;
 use crate::train::config::Config;
+use crate::train::loading;
 use crate::train::plan::Plan;
 use crate::train::score::Scorer;
 use crate::train::step::{Learner, Pictures};
-use crate::train::loading;
 use crate::train::trainer::Datasets;
 
 /// Bytes of a thread that computes: the blocks of the GEMM and scratch of rows.
@@ -27,7 +27,7 @@ const THREAD: usize = 3 << 20;
 /// Addresses that the allocator reserves for a thread, with its stack.
 const THREAD_ADDRESSES: usize = 72 << 20;
 /// What is too small to be counted one by one.
-const REST: usize = 12 << 20;
+const REST: usize = 32 << 20;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +96,10 @@ pub struct HostDemand<'a> {
 pub struct Need {
     /// Weights, gradients, optimizer state, activations and the scratch of kernels.
     pub pool: usize,
-    /// Batches of the loaders, and images being read.
-    pub loading: usize,
+    /// Batches of the loaders.
+    pub batches: usize,
+    /// Images being read.
+    pub reading: usize,
     /// The copies that a checkpoint is written from.
     pub saving: usize,
     /// Tables and threads.
@@ -108,7 +110,7 @@ pub struct Need {
 
 impl Need {
     pub fn bytes(&self) -> usize {
-        self.pool + self.loading + self.saving + self.rest
+        self.pool + self.batches + self.reading + self.saving + self.rest
     }
 
     pub fn addresses(&self) -> usize {
@@ -153,7 +155,7 @@ impl<'a> HostDemand<'a> {
         let reserved = held.saturating_sub(used) + THREAD_ADDRESSES * threads;
         let rest = self.tables() + THREAD * self.threads + REST;
         // The state read from the device, and its tensors.
-        Ok(Need { pool: used, loading: batches + reading, saving: 2 * numbers * arena, rest, reserved })
+        Ok(Need { pool: used, batches, reading, saving: 2 * numbers * arena, rest, reserved })
     }
 
     /// Bytes of the tables of rates: of the plan, and of the optimizer.
@@ -229,9 +231,16 @@ impl<'a> HostDemand<'a> {
     /// `Device` if it does not fit, and those of the settings.
     pub fn check(&self, batch: usize, host: &Host) -> Result<()> {
         let Some((needed, room)) = self.lacks(batch, host)? else { return Ok(()) };
-        let what = match self.images_matter(batch) {
-            true => format!("out of memory: a batch of {batch} needs {}, {} are available", gib(needed), gib(room.bytes as usize)),
-            false => format!("out of memory: one image needs {}, {} are available", gib(needed), gib(room.bytes as usize)),
+        let there = gib(room.bytes as usize);
+        let reading = self.need(1).map_or(0, |need| need.reading);
+        if reading as u64 > room.bytes {
+            return Err(Error::device(format!("out of memory: reading the largest image needs {}, {there} are available", gib(reading)))
+                .because(format!("{}; the images are larger than training needs, or the index is damaged", room.bound))
+                .next("pack them smaller: --resize 256, or --encoding jpeg --max-side 500"));
+        }
+        let what = match batch > 1 || self.work != Work::Evaluate {
+            true => format!("out of memory: a batch of {batch} needs {}, {there} are available", gib(needed)),
+            false => format!("out of memory: one image needs {}, {there} are available", gib(needed)),
         };
         let size = self.train.as_ref().or(self.val.as_ref()).map_or(0, |l| l.size);
         let error = Error::device(what).at(format!("CPU, {} at {size} pixels", self.model.name)).because(room.bound.to_string());
@@ -248,11 +257,6 @@ impl<'a> HostDemand<'a> {
             "--batch-size {largest} fits; --batch-size {part} --grad-accum {} makes the same updates",
             times * self.config.grad_accum
         )))
-    }
-
-    /// Whether the size of a batch can be chosen at all.
-    fn images_matter(&self, batch: usize) -> bool {
-        batch > 1 || self.work != Work::Evaluate
     }
 }
 
