@@ -38,8 +38,7 @@ impl Asked<'_> {
         let short = if self.open { demand.lacks(batch, &host)? } else { None };
         let Some((needed, room)) = short else {
             demand.check(batch, &host)?;
-            let there = host.memory.map_or_else(String::new, |room| format!(", {} are available", gib(room.bytes as usize)));
-            let line = format!("memory: a batch of {batch} needs {}{there}", gib(demand.need(batch)?.bytes()));
+            let line = line(&demand, batch, &host)?;
             return Ok((config, Some(line)));
         };
         let Some(largest) = demand.largest_batch(batch, &host)? else {
@@ -59,18 +58,32 @@ impl Asked<'_> {
     }
 }
 
-/// Refuses an evaluation of `model` in batches of `batch` that memory has no room for; `source` none for one image after the other.
+/// What an evaluation needs, in a line; refuses one of `model` in batches of `batch` that memory has no room for; `source` none for one image after the other.
 ///
 /// # Errors
 /// `Device`, with the largest batch that fits; those of the images.
-pub fn check_evaluation(device: &Device, model: &Model, source: Option<&dyn Source>, transform: ResizeCrop, batch: usize) -> Result<()> {
+pub fn check_evaluation(
+    device: &Device,
+    model: &Model,
+    source: Option<&dyn Source>,
+    transform: ResizeCrop,
+    batch: usize,
+) -> Result<Option<String>> {
     if !matches!(device, Device::Cpu) {
-        return Ok(());
+        return Ok(None);
     }
     let loading = match source {
         Some(source) => Loading::evaluation(source, transform)?,
         None => Loading::single(transform.crop as usize),
     };
     let config = Config::default();
-    HostDemand::evaluation(&config, model.clone(), loading, rayon::current_num_threads()).check(batch, &Host::now())
+    let (host, demand) = (Host::now(), HostDemand::evaluation(&config, model.clone(), loading, rayon::current_num_threads()));
+    demand.check(batch, &host)?;
+    line(&demand, batch, &host).map(Some)
+}
+
+/// What batches of `batch` need, in a line.
+fn line(demand: &HostDemand<'_>, batch: usize, host: &Host) -> Result<String> {
+    let there = host.memory.map_or_else(String::new, |room| format!(", {} are available", gib(room.bytes as usize)));
+    Ok(format!("memory: a batch of {batch} needs {}{there}", gib(demand.need(batch)?.bytes())))
 }
