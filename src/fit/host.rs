@@ -5,7 +5,7 @@
 //! the same is true of the host but for the pool; there the loaders bound themselves.
 
 use super::{MOST_BATCHES, gib};
-use crate::backend::{Backend, Counters, StoredBatch};
+use crate::backend::{Backend, Counters, StoredBatch, UpdateTable};
 use crate::checkpoint::State;
 use crate::cpu::Paper;
 use crate::data::budget::BUDGET;
@@ -19,7 +19,7 @@ use crate::train::config::Config;
 use crate::train::loading;
 use crate::train::plan::Plan;
 use crate::train::score::Scorer;
-use crate::train::step::{Learner, Pictures};
+use crate::train::step::{Learner, LearnerOptions, Pictures};
 use crate::train::trainer::Datasets;
 
 /// Bytes of a thread that computes: the blocks of the GEMM and scratch of rows.
@@ -167,10 +167,17 @@ impl<'a> HostDemand<'a> {
     /// Two updates, so that everything has been met, and an evaluation with its last batch.
     fn training(&self, paper: &Paper, train: &Loading, batch: usize) -> Result<()> {
         let state = State::fresh(vec![0.0; self.model.layout.len()], self.model.layout.init_running());
-        // Rates are of no size here, and a table of them is.
-        let short = Config { epochs: 1, max_steps: None, ..self.config.clone() };
-        let plan = Plan::new(&short, train.images.min((self.config.batch_size * self.config.grad_accum) as u64))?;
-        let options = plan.learner_options(&short, &self.model);
+        let [weight, norm, bias] = self.config.decays();
+        // Tables are counted by themselves.
+        let average_decay = if self.config.model_ema { vec![0.0] } else { Vec::new() };
+        let options = LearnerOptions {
+            rule: self.config.rule(),
+            groups: self.model.layout.groups(weight, norm, bias),
+            table: UpdateTable { lr: vec![0.0], momentum: vec![0.0], average_decay },
+            clip: self.config.clip(),
+            label_smoothing: self.config.label_smoothing,
+            grad_accum: self.config.grad_accum,
+        };
         let mut learner = Learner::new(paper.clone(), self.model.clone(), options, &state, Counters::default())?;
         for _ in 0..2 {
             for _ in 0..self.config.grad_accum.min(2) {
