@@ -43,7 +43,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         ],
         "bench" => &["error", "text", "shape", "dtype", "rng", "backend", "cpu", "cuda", "nn", "optim", "models", "data"],
         // beside training: it runs a run's own host code on a device of paper
-        "fit" => &["error", "text", "backend", "cuda", "models", "data", "checkpoint", "train"],
+        "fit" => &["error", "text", "limits", "backend", "cpu", "cuda", "models", "data", "checkpoint", "train"],
         // beside training: it calls what a backend computes on each device, at the shapes of the models
         "selftest" => &["error", "shape", "dtype", "rng", "progress", "backend", "cpu", "cuda", "optim", "models"],
         "cli" | "main" | "lib" => &[

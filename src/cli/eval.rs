@@ -5,6 +5,7 @@ use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::preprocess::{self, Preprocessing};
 use super::progress::ProgressMode;
+use super::room;
 use super::signals;
 use super::train_report::Report;
 use super::weights::Weights;
@@ -66,9 +67,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let (Preprocessing { transform, mean, std }, plan) = args.preprocess.settle(&weights, Some(&Stored::of(&dataset)))?;
     let options = Options { batch_size: args.batch_size as usize, transform, mean, std, limit_batches: args.limit_val_batches };
     let dataset: Arc<dyn Source> = Arc::new(dataset);
+    let memory = room::check_evaluation(&device, &weights.model, Some(&*dataset), transform, options.batch_size)?;
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal("stopping, there will be no result", Outcome::Interrupted)?);
-    report.line(&weights.describe());
-    report.line(&plan);
+    [&weights.describe(), &plan].into_iter().chain(&memory).for_each(|line| report.line(line));
     let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
     let score = device.run(device.precision(args.precision)?, job)?;
     let Some(score) = score else {

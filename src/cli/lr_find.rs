@@ -6,11 +6,14 @@ use super::output::out;
 use super::plot::{Figure, Line};
 use super::plot_text;
 use super::progress::ProgressMode;
+use super::room::Asked;
 use super::train_report::Report;
 use super::{datasets, signals};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
+use crate::fit::host::Work;
+use crate::models::Model;
 use crate::text::{count, counted, number};
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
@@ -54,7 +57,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
             .because("it tries rates from --lr-low to --lr-high for --steps steps, validates nothing and keeps nothing")
             .next(format!("leave --{flag} out; imagenet-engine lr-find --help")));
     }
-    let config = Config::resolve(args.config, given)?;
+    let open = args.config.leaves_batch_open(&given)?;
+    let mut config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
     let precision = device.precision(config.precision)?;
@@ -68,9 +72,14 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
     let stop = signals::stop_on_signal("finishing this step", Outcome::Interrupted)?;
-    let trials = datasets::open(&config, &folder, &report)
-        .map(|opened| opened.data)
-        .and_then(|data| device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report }));
+    let asked = Asked { device: &device, precision, work: Work::Trial, open };
+    let trials = datasets::open(&config, &folder, &report).map(|opened| opened.data).and_then(|data| {
+        let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
+        let said;
+        (config, said) = asked.settle(config.clone(), &model, &data)?;
+        said.iter().for_each(|line| report.line(line));
+        device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report })
+    });
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?; // the demo's pictures
     }

@@ -18,6 +18,7 @@ mod plot_text;
 mod predict;
 mod preprocess;
 pub mod progress;
+mod room;
 mod schedule;
 mod selftest;
 mod signals;

@@ -5,9 +5,11 @@ use super::device::{Job, open_device, set_threads};
 use super::images;
 use super::output::{name, out, remark};
 use super::preprocess::{self, Preprocessing};
+use super::room;
 use super::weights::Weights;
 use crate::backend::{Backend, Crop, PictureView, StoredBatch};
-use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
+use crate::data::budget;
+use crate::data::decode::{DEFAULT_MAX_PIXELS, decode, size};
 use crate::data::manifest::Manifest;
 use crate::data::source::MAX_FILE;
 use crate::error::{Error, Result};
@@ -69,6 +71,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let (preprocessing, plan) = args.preprocess.settle(&weights, None)?;
     remark!("{}", weights.describe());
     remark!("{plan}");
+    room::check_evaluation(&device, &weights.model, None, preprocessing.transform, 1)?;
     let listed = args.data.as_deref().map(Manifest::read).transpose()?.map_or_else(Vec::new, |m| m.classes);
     let named = named.unwrap_or_default().into_iter().filter(|(_, words)| !words.is_empty());
     let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).chain(named).collect();
@@ -166,6 +169,9 @@ fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let bytes = files::read_file(path, MAX_FILE)?;
     let unreadable =
         |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG, PNG or WebP image, or a damaged one");
+    let (width, height) = size(&bytes).map_err(unreadable)?;
+    budget::check(budget::cost(width, height).min(budget::cost(1000, 1000).saturating_mul(DEFAULT_MAX_PIXELS / 1_000_000)), "the image")
+        .map_err(|e| e.at(path.display().to_string()))?;
     let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
     let mut pixels = Vec::new();
     if !transform.apply(&image.pixels, (image.width, image.height), &mut Resampler::default(), &mut pixels) {

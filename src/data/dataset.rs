@@ -27,6 +27,9 @@ pub struct Picture<'a> {
     pub name: &'a str,
 }
 
+/// Bytes of a record whose memory is kept for the next one.
+const KEPT: usize = 8 << 20;
+
 thread_local! {
     /// The bytes of the record that is being decoded.
     static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -245,7 +248,10 @@ impl Dataset {
         STORED.with_borrow_mut(|stored| {
             stored.clear();
             shard.copy_payload(r, stored)?;
-            decode_part(shard, r, stored, rect, out)
+            let done = decode_part(shard, r, stored, rect, out);
+            stored.truncate(KEPT);
+            stored.shrink_to(KEPT);
+            done
         })
     }
 

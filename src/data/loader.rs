@@ -3,10 +3,11 @@
 //! What batch b of epoch e holds is a pure function of the source and [`LoaderOptions`]: the order gives the pictures, the crop policy
 //! their rectangles. So a loader started anywhere gives the same batches as one that ran there, and thread k of T simply makes the
 //! batches k, k + T, k + 2T...; the consumer takes them in turn. They run `prefetch` batches ahead, at least one each, which bounds
-//! memory: of T threads T * ceil(prefetch / T) batches wait, T are being made and one is in use. Errors travel with the batches and end the
-//! iteration. Dropping the loader stops and joins the threads.
+//! memory: of T threads T * ceil(prefetch / T) batches wait, T are being made and one is in use, which is [`LoaderOptions::batches_alive`].
+//! Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
 
-use super::batch::{At, Doing, Maker};
+use super::batch::{At, Doing, KEPT, Maker};
+use super::budget;
 use super::crop::CropPolicy;
 use super::dataset::Dataset;
 use super::format::Encoding;
@@ -48,6 +49,14 @@ pub trait Source: Send + Sync {
     /// Whether [`Source::read_pixels`] decodes, so that more threads than one are worth their cost.
     fn decodes(&self) -> bool {
         false
+    }
+    /// Bytes that reading image `i` takes beside where it is read to.
+    ///
+    /// # Errors
+    /// As [`Source::info`].
+    fn reading_bytes(&self, i: usize) -> Result<u64> {
+        let info = self.info(i)?;
+        Ok(if self.decodes() { budget::cost(info.width, info.height) } else { 0 })
     }
     /// Reads the HWC RGB bytes of picture `i` into `out`, which has room for exactly width * height * 3.
     ///
@@ -153,6 +162,8 @@ pub struct LoaderOptions {
     pub replace_bad: bool,
     /// Which of so many devices this is: each takes its slice of every global batch, so the order does not depend on their number.
     pub rank: Rank,
+    /// Pixels of an image that a batch keeps as they are stored; of a larger one it holds what the network sees.
+    pub keep: usize,
     /// Without a batch for so long, [`Loader::wait`] says what its threads are at.
     pub patience: Duration,
 }
@@ -187,6 +198,7 @@ impl LoaderOptions {
             threads: 1,
             replace_bad: false,
             rank: Rank::ALONE,
+            keep: KEPT,
             patience: PATIENCE,
         }
     }
@@ -208,8 +220,15 @@ impl LoaderOptions {
             threads: 1,
             replace_bad: false,
             rank: Rank::ALONE,
+            keep: KEPT,
             patience: PATIENCE,
         }
+    }
+
+    /// Batches that can be in memory at one time: waiting, being made, in use, and one that takes the place of that.
+    pub fn batches_alive(&self) -> usize {
+        let threads = self.threads.max(1);
+        self.prefetch.div_ceil(threads).max(1) * threads + threads + 2
     }
 
     /// Batches in one epoch of `len` pictures.
@@ -223,7 +242,8 @@ impl LoaderOptions {
 /// Pictures on their way to the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Whole images, one after the other; of those that had to be decoded, the crop alone.
+    /// Whole images, one after the other; of those that had to be decoded, the crop alone; of those too large to be kept, what the
+    /// network sees.
     pub pixels: Pixels,
     /// Where each picture lies in `pixels`, and the rectangle to use.
     pub views: Vec<PictureView>,

@@ -4,7 +4,7 @@ pub mod config;
 mod datasets;
 mod diverged;
 pub mod eval;
-mod loading;
+pub mod loading;
 pub mod lr_find;
 pub mod metrics;
 pub mod plan;

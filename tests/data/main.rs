@@ -19,6 +19,7 @@ mod images;
 mod jpeg;
 mod jpeg_forms;
 mod labels;
+mod large;
 mod layouts;
 mod loading;
 mod packing;

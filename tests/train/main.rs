@@ -7,6 +7,7 @@ mod engine;
 mod folders;
 mod full_disk;
 mod learner;
+mod memory;
 mod nonfinite;
 mod parity;
 mod power;

@@ -113,6 +113,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether neither a flag nor the file that `self` names nor the demo's preset says how large a batch is. To be asked before
+    /// [`Config::resolve`].
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn leaves_batch_open(&self, given: impl Fn(&str) -> bool) -> Result<bool> {
+        let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let in_file = if given("data") { None } else { file.get("data").and_then(toml::Value::as_str) };
+        Ok(!given("batch_size") && !file.contains_key("batch-size") && in_file.unwrap_or(&self.data) != "demo")
+    }
+
     /// As the run's `config.toml`.
     ///
     /// # Errors
