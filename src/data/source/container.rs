@@ -16,7 +16,7 @@ pub enum Archive {
     Zip(Zip),
 }
 
-/// A regular file (or what bears its name) within an archive. Folders are not listed.
+/// A regular file (or what bears its name) within an archive, or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Cleaned: without `./`, parts joined by `/`.
@@ -28,6 +28,10 @@ pub struct Member {
     pub trouble: Option<String>,
     /// In a tar, the byte of zeros before it which did not end the archive.
     pub after_zeros: Option<u64>,
+    /// It is a folder, and has a name only.
+    pub folder: bool,
+    /// Its name leads out of the archive or is no text: it has no place among the others.
+    pub outside: bool,
 }
 
 /// How the content of a member lies in the file.
@@ -66,6 +70,11 @@ pub fn is_archive(name: &str) -> bool {
     ARCHIVES.iter().any(|end| name.ends_with(end))
 }
 
+/// Whether a file is called as an archive is that can be read where it lies.
+pub fn is_archive_in_place(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["tar", "zip"].iter().any(|x| e.eq_ignore_ascii_case(x)))
+}
+
 impl Archive {
     /// # Errors
     /// `Data` when the file cannot be opened or is no archive that can be read in place.
@@ -83,11 +92,19 @@ impl Archive {
         Ok(if named_zip { Self::Zip(Zip::new(span)) } else { Self::Tar(Tar::new(span)) })
     }
 
-    /// Calls `each` for every member, in the order of the archive. Returns what a user should know.
+    /// Calls `each` for every member that is no folder, in the order of the archive. Returns what a user should know.
     ///
     /// # Errors
     /// `Data`, naming file and byte, where the archive is damaged; those of `each`.
     pub fn members(&self, each: &mut dyn FnMut(Member) -> Result<()>) -> Result<Vec<String>> {
+        self.members_and_folders(&mut |member| if member.folder { Ok(()) } else { each(member) })
+    }
+
+    /// As [`Archive::members`], with folders.
+    ///
+    /// # Errors
+    /// As [`Archive::members`].
+    pub fn members_and_folders(&self, each: &mut dyn FnMut(Member) -> Result<()>) -> Result<Vec<String>> {
         match self {
             Self::Tar(tar) => tar.members(each),
             Self::Zip(zip) => zip.members(each),
@@ -105,6 +122,10 @@ impl Archive {
             Self::Tar(tar) => tar.span(),
             Self::Zip(zip) => zip.span(),
         }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.span().path()
     }
 
     /// The tar that is a member of this tar.
@@ -186,7 +207,7 @@ fn other(path: &Path, first: &[u8]) -> Result<()> {
     })
 }
 
-/// A member's name as parts joined by `/`, and what is wrong with it.
+/// A member's name as parts joined by `/`, and what is wrong with it. A `/` at the front is left out, as tar and unzip do.
 pub fn clean(name: &[u8]) -> (String, Option<String>) {
     let name = name.split(|&b| b == 0).next().unwrap_or(name);
     let Ok(text) = std::str::from_utf8(name) else {
@@ -194,7 +215,6 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
     };
     let parts: Vec<&str> = text.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
     let trouble = match text {
-        _ if text.starts_with('/') => Some("an absolute path".to_owned()),
         _ if parts.contains(&"..") => Some("a path that leads out (..)".to_owned()),
         _ if parts.is_empty() => Some("no name".to_owned()),
         _ if text.len() > usize::from(u16::MAX) => Some("a path longer than 65535 bytes".to_owned()),
@@ -205,7 +225,7 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
 
 /// What archivers of some systems add, and folders that tools keep for themselves: `._x.JPEG`, `__MACOSX/`, `.ipynb_checkpoints/`.
 pub fn hidden(name: &str) -> bool {
-    name.split('/').any(|part| part.starts_with('.') && part != "..") || name.starts_with("__MACOSX/")
+    name.split('/').any(|part| part.starts_with('.') && part != "..") || name == "__MACOSX" || name.starts_with("__MACOSX/")
 }
 
 /// Images of an archive that were counted while its members went by.

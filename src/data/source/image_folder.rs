@@ -5,7 +5,8 @@
 //! starting with a dot too. A name that is not UTF-8 is a bad image where an image bears it.
 
 use super::arrange::Found;
-use super::{Kind, Listing, Place, Store, is_picture};
+use super::mount::Files;
+use super::{Kind, Listing, is_picture};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fs;
@@ -20,11 +21,11 @@ const NOT_UTF8: &str = "a name that is not UTF-8, as records have";
 ///
 /// # Errors
 /// `Data` when a folder cannot be read, or there are no class folders or no images.
-pub fn list(root: &Path) -> Result<Listing> {
+pub fn list(root: &Path, files: &Files) -> Result<Listing> {
     let mut found = Found::default();
     let mut stray = 0u64;
     let mut folders = Vec::new();
-    for child in children(root)? {
+    for child in files.children(root)? {
         if child.is_dir {
             folders.push(child);
         } else if is_picture(&child.name) {
@@ -40,20 +41,21 @@ pub fn list(root: &Path) -> Result<Listing> {
     for folder in folders {
         let class = folder.utf8.then(|| found.class(&folder.name));
         let mut ignored = 0;
-        descend(&root.join(&folder.real), &folder.name, folder.utf8, 0, &mut |path, trouble| {
-            let place = Place::File(path.into());
-            match class {
-                _ if !is_picture(path) => ignored += 1,
-                Some(class) => found.add(class, path, place, trouble),
-                None => found.add_without_class(path, place, trouble.unwrap_or_else(|| NOT_UTF8.to_owned())),
-            }
+        files.walk_folder(root, &folder, &mut |path, place, trouble| match class {
+            _ if !is_picture(path) => ignored += 1,
+            Some(class) => found.add(class, path, place, trouble),
+            None => found.add_without_class(path, place, trouble.unwrap_or_else(|| NOT_UTF8.to_owned())),
         })?;
         found.ignored += ignored;
+    }
+    for (name, place, why) in files.outside() {
+        found.add_without_class(name, place, why);
     }
     if stray > 0 {
         found.notes.push(format!("{stray} images outside the class folders are ignored"));
     }
-    found.arrange(Kind::Folder, Store::new(root.to_owned(), Vec::new()), false, &root.display().to_string(), NEXT)
+    let kind = if files.archived() { Kind::TrainTar } else { Kind::Folder };
+    found.arrange(kind, files.store(root), false, &root.display().to_string(), NEXT)
 }
 
 /// Calls `each` for every file below `root`, at any depth: its path from there, and why it cannot be used if so.
@@ -62,6 +64,14 @@ pub fn list(root: &Path) -> Result<Listing> {
 /// `Data` when a folder cannot be read.
 pub fn walk(root: &Path, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {
     descend(root, "", true, 0, each)
+}
+
+/// As [`walk`], of one folder in `root`; paths begin with its name.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_folder(root: &Path, folder: &Child, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {
+    descend(&root.join(&folder.real), &folder.name, folder.utf8, 0, each)
 }
 
 fn descend(dir: &Path, below: &str, utf8: bool, depth: usize, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {

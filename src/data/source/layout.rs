@@ -101,15 +101,20 @@ pub fn says_nothing(name: &str) -> bool {
 }
 
 /// The named split is not there.
-pub fn no_such_split(dirs: &[Dir], part: Part, origin: &str, archive: bool) -> Error {
-    let there: Vec<String> = filled(dirs).filter(|d| Part::of_folder(&d.name).is_some()).map(|d| shown(&d.name)).collect();
-    let other = there.first().cloned().unwrap_or_default();
-    Error::usage(format!("no split {} here; there are: {}", part.name(), there.join(", ")))
+pub fn no_such_split(dirs: &[Dir], part: Part, origin: &str) -> Error {
+    let there: Vec<&Dir> = filled(dirs).filter(|d| Part::of_folder(&d.name).is_some()).collect();
+    let names: Vec<String> = there.iter().map(|d| shown(&d.name)).collect();
+    // Training images are no validation images, nor the other way round.
+    let other = there.iter().find(|d| Part::of_folder(&d.name) == Some(Part::Test));
+    let split = part.name();
+    Error::usage(format!("no split {split} here; there are: {}", names.join(", ")))
         .at(origin)
-        .because(format!("--split {} looks for a folder named so (train, training; val, valid, validation, in any case)", part.name()))
-        .next(match archive {
-            true => format!("--split of what is there, or unpack {other} and give it as --input with --split {}", part.name()),
-            false => format!("--split of what is there, or --input {origin}/{other} --split {} to pack that folder as such", part.name()),
+        .because(format!("--split {split} looks for a folder named so (train, training; val, valid, validation, in any case)"))
+        .next(match other {
+            Some(other) => {
+                format!("--input {origin}/{} --split {split} packs that folder as {split}; or --split of what is there", other.name)
+            }
+            None => format!("--split of what is there; or give the folder with the images of {split} as --input, with --split {split}"),
         })
 }
 
