@@ -207,7 +207,10 @@ fn other(path: &Path, first: &[u8]) -> Result<()> {
     })
 }
 
-/// A member's name as parts joined by `/`, and what is wrong with it. A `/` at the front is left out, as tar and unzip do.
+/// What is wrong with a name that begins with `/`.
+pub const ABSOLUTE: &str = "an absolute path";
+
+/// A member's name as parts joined by `/`, and what is wrong with it.
 pub fn clean(name: &[u8]) -> (String, Option<String>) {
     let name = name.split(|&b| b == 0).next().unwrap_or(name);
     let Ok(text) = std::str::from_utf8(name) else {
@@ -215,6 +218,7 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
     };
     let parts: Vec<&str> = text.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
     let trouble = match text {
+        _ if text.starts_with('/') => Some(ABSOLUTE.to_owned()),
         _ if parts.contains(&"..") => Some("a path that leads out (..)".to_owned()),
         _ if parts.is_empty() => Some("no name".to_owned()),
         _ if text.len() > usize::from(u16::MAX) => Some("a path longer than 65535 bytes".to_owned()),

@@ -231,7 +231,8 @@ pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part, files: &Files) -> 
         Part::Test => &["test"],
     };
     let kits = if part == Part::Val { &KITS[..] } else { &[] };
-    let ends = ["_annotations.txt", "_list.txt", ".txt", "_labels.txt", ".csv", "_labels.csv", "_list.csv", "_annotations.csv"];
+    let ends =
+        ["_annotations.txt", "_list.txt", ".txt", "_labels.txt", ".csv", "_labels.csv", "_list.csv", "_annotations.csv", "Labels.csv"];
     let lists = words.iter().flat_map(|w| ends.iter().map(move |e| format!("{w}{e}")));
     let all: Vec<String> = [format!("LOC_{}_solution.csv", part.name())]
         .into_iter()

@@ -4,7 +4,7 @@
 //! ending of another image format, in any case; its real type is found later, by content. Other files are counted and ignored, names
 //! starting with a dot too. A name that is not UTF-8 is a bad image where an image bears it.
 
-use super::arrange::Found;
+use super::arrange::{Found, shown};
 use super::mount::Files;
 use super::{Kind, Listing, is_picture};
 use crate::error::{Error, Result};
@@ -49,13 +49,35 @@ pub fn list(root: &Path, files: &Files) -> Result<Listing> {
         found.ignored += ignored;
     }
     for (name, place, why) in files.outside() {
-        found.add_without_class(name, place, why);
+        match is_picture(name) {
+            true => found.add_without_class(name, place, why),
+            false => found.ignored += 1,
+        }
     }
     if stray > 0 {
         found.notes.push(format!("{stray} images outside the class folders are ignored"));
     }
+    found.notes.extend(odd_names(found.names()));
     let kind = if files.archived() { Kind::TrainTar } else { Kind::Folder };
     found.arrange(kind, files.store(root), false, &root.display().to_string(), NEXT)
+}
+
+/// What may be wrong with the names of classes.
+fn odd_names(names: &[String]) -> Option<String> {
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    let number = |n: &&str| n.parse::<u64>().ok();
+    let numbers: Option<Vec<u64>> = sorted.iter().map(number).collect();
+    if let Some(at) = numbers.and_then(|n| n.windows(2).position(|w| w[1] < w[0])) {
+        let (a, b) = (sorted[at], sorted[at + 1]);
+        return Some(format!(
+            "the classes are numbers, sorted as text, as ImageFolder does: {a} comes before {b}, so label and number differ"
+        ));
+    }
+    let mut lower: Vec<(String, &str)> = sorted.iter().map(|n| (n.to_lowercase(), *n)).collect();
+    lower.sort_unstable();
+    let same = lower.windows(2).find(|w| w[0].0 == w[1].0)?;
+    Some(format!("the classes {} and {} differ in upper and lower case alone", shown(same[0].1), shown(same[1].1)))
 }
 
 /// Calls `each` for every file below `root`, at any depth: its path from there, and why it cannot be used if so.

@@ -5,7 +5,7 @@
 //! packed into several archives are mounted together at the folder in which they lie; label files beside them are still found on the disk.
 //! Costs one pass over the headers, and the names of all members in memory, sorted; a folder is found by binary search.
 
-use super::container::{Archive, Member, hidden};
+use super::container::{ABSOLUTE, Archive, Member, hidden};
 use super::image_folder::{self, Child};
 use super::labels;
 use super::layout::Holds;
@@ -31,7 +31,7 @@ struct Mount {
     members: Vec<(Member, u32)>,
     /// All folders, without `/` at their end.
     folders: BTreeSet<String>,
-    /// Images whose names lead out of the archive or are no text: they have no place in the tree.
+    /// Members whose names lead out of the archive or are no text: they have no place in the tree.
     outside: Vec<(Member, u32)>,
     notes: Vec<String>,
     /// A tar inside one of them holds images.
@@ -84,7 +84,7 @@ impl Files {
         self.0.as_ref().map_or(&[], |m| &m.notes)
     }
 
-    /// Images that have no place in the tree, and why.
+    /// Members that have no place in the tree, and why.
     pub fn outside(&self) -> impl Iterator<Item = (&str, Place, String)> {
         let all = self.0.iter().flat_map(|m| &m.outside);
         all.map(|(m, archive)| (m.name.as_str(), m.place(*archive), m.trouble.clone().unwrap_or_default()))
@@ -263,16 +263,15 @@ impl Mount {
             }
         } else if member.is_archive() && !member.name.to_ascii_lowercase().contains("devkit") {
             unread.push(member);
-        } else if member.outside && is_picture(&member.name) {
+        } else {
             member.name.shrink_to_fit();
-            self.outside.push((member, archive));
-        } else if !member.outside {
-            member.name.shrink_to_fit();
-            self.members.push((member, archive));
+            let to = if member.outside { &mut self.outside } else { &mut self.members };
+            to.push((member, archive));
         }
     }
 
     fn finish(&mut self, unread: &[Member]) -> Result<()> {
+        self.absolute_names();
         self.windows_names();
         self.members.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         let mut last = "";
@@ -303,6 +302,22 @@ impl Mount {
             self.notes.push(format!("and {more} more notes of this kind"));
         }
         Ok(())
+    }
+
+    /// Names that begin with `/`, where all images have such, as of `tar -P`: they are what unpacking makes of them.
+    fn absolute_names(&mut self) {
+        if self.members.iter().any(|(m, _)| is_picture(&m.name)) {
+            return;
+        }
+        let (absolute, outside): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outside)
+            .into_iter()
+            .partition(|(m, _)| m.trouble.as_deref() == Some(ABSOLUTE) && m.name.split('/').all(|p| p != ".."));
+        self.outside = outside;
+        if absolute.is_empty() {
+            return;
+        }
+        self.members.extend(absolute.into_iter().map(|(m, archive)| (Member { trouble: None, ..m }, archive)));
+        self.notes.push("the paths in the archive are absolute; the / at their front is left out, as tar and unzip do".to_owned());
     }
 
     /// Names with `\` between folders, as some programs for Windows write them, where all images have them.

@@ -7,7 +7,7 @@ use super::layout::{self, Holds, Reading, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
 use super::mount::Files;
 use super::peek::{MOST_ARCHIVES, images_in, labelled_table, without_leftovers};
-use super::refusals::{archives_beside, list_of_another_split, no_classes, own_labels, says_classes, unread_beside};
+use super::refusals::{archives_beside, list_of_another_split, names_nothing, no_classes, own_labels, says_classes, unread_beside};
 use super::splits::Part;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -117,9 +117,21 @@ impl Looked {
                 }
                 // A folder alone beside a list, or whose images have labels, says no class.
                 let name = look.folders().first().map_or("", |d| d.name.as_str());
-                let one_flat = folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
+                let splits_in = || -> Result<bool> {
+                    let inner = if folders == 1 { dirs(&root.join(name), files)? } else { Vec::new() };
+                    Ok(matches!(layout::read(&inner, seek.part, false), Reading::Split(_) | Reading::NoSuchSplit))
+                };
+                let one_flat = !splits_in()? && folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
                 if folders > 0 && !one_flat && !(folders == 1 && list.is_some()) {
                     all.push(Possible::Classes);
+                }
+                // The only folder has labels or a list of its own: it is what was packed.
+                let below = root.join(name);
+                let has_own = || Ok(own_labels(&below, seek) || Look::at(&below, files)?.list(seek.part, &seek.wanted).is_some());
+                if folders == 1 && look.images == 0 && list.is_none() && !one_flat && !seek.labels && has_own()? {
+                    notes.push(format!("{} is taken for the dataset, as labels lie in it", shown(name)));
+                    let (looked, more, files) = Self::folder(&below, seek, depth + 1)?;
+                    return Ok((looked, notes.into_iter().chain(more).collect(), files));
                 }
                 // Labels that lie with the folders: either may say the classes.
                 let with_folders = folders > 0 && !one_flat && own_labels(root, seek);
@@ -166,8 +178,8 @@ impl Looked {
                     }
                     says_classes(&look, root, files)?;
                     if let [one] = &look.folders()[..] {
-                        if says_nothing(&one.name) && !seek.labels {
-                            return Err(no_classes(root, &one.name));
+                        if let (Some(name), false) = (names_nothing(root, &one.name, files)?, seek.labels) {
+                            return Err(no_classes(root, &name));
                         }
                         notes.push(format!(
                             "1 class: {}, the only folder with images; if it says no class, give their labels: --labels FILE",

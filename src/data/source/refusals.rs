@@ -71,11 +71,17 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
     let wnids = |dirs: &[layout::Dir]| dirs.len() > 1 && dirs.iter().all(|d| is_wnid(&d.name));
     if let [one] = below[..] {
         let inside = inner(&one.name)?;
-        if inside.len() >= folders.len() || wnids(&inside) {
+        let known = inside.iter().any(|d| folders.iter().any(|f| f.name == d.name));
+        if !known && (inside.len() >= folders.len() || wnids(&inside)) {
             return Err(two_levels(look, &one.name, &inside, files));
         }
-    } else if below.len() == folders.len() && wnids(&filled) && !is_wnid(&first.name) {
-        return Err(two_levels(look, &first.name, &filled, files));
+    } else if below.len() == folders.len() && filled.len() > 1 {
+        // Other folders in each: these may be the classes, in groups.
+        let second = folders.get(1).map_or(Ok(Vec::new()), |d| inner(&d.name))?;
+        let other = second.len() > 1 && !second.iter().any(|d| filled.iter().any(|f| f.name == d.name));
+        if other || wnids(&filled) && !is_wnid(&first.name) {
+            return Err(two_levels(look, &first.name, &filled, files));
+        }
     }
     let names: Vec<&str> = folders.iter().map(|d| d.name.as_str()).collect();
     if let Some((copy, of)) = copies::first(&names) {
@@ -118,6 +124,21 @@ pub fn one_class_or_several(look: &Look<'_>, name: &str, inner: &[layout::Dir], 
         (format!("the classes in {}: {}", shown(name), classes.join(", ")), format!("--input {}", below.display())),
     ];
     ambiguous(&root, &readings)
+}
+
+/// The folder that says nothing in which all images of the only folder lie: itself, or the last of a chain of single folders.
+pub fn names_nothing(root: &Path, name: &str, files: &Files) -> Result<Option<String>> {
+    let (mut dir, mut name) = (root.join(name), name.to_owned());
+    for _ in 0..8 {
+        let filled: Vec<layout::Dir> = dirs(&dir, files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect();
+        let [one] = &filled[..] else { break };
+        if files.holds(&dir) == Holds::Images {
+            break;
+        }
+        dir = dir.join(&one.name);
+        name.clone_from(&one.name);
+    }
+    Ok(says_nothing(&name).then_some(name))
 }
 
 pub fn no_classes(root: &Path, name: &str) -> Error {

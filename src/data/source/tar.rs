@@ -110,12 +110,11 @@ impl Tar {
                         each(Member { name, stored, len: 0, trouble: wrong, after_zeros: joined.first, folder, outside })?;
                     } else {
                         let trouble = match kind {
-                            _ if wrong.is_some() => wrong,
                             Type::Sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
                             _ if extended.sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
                             Type::Link => Some("a link, not a file".to_owned()),
                             Type::Special => Some("not a file but a pipe or device".to_owned()),
-                            _ => None,
+                            _ => wrong,
                         };
                         let member = Member { name, stored, len: size, trouble, after_zeros: joined.first, folder, outside };
                         if counts_as_image(&member) {

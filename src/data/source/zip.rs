@@ -145,13 +145,13 @@ impl Zip {
         let (name, wrong) = clean(&name);
         let outside = wrong.is_some();
         let trouble = match method {
-            _ if folder || outside => wrong,
+            _ if folder => wrong,
             _ if mode == 0o12 => Some("a link, not a file".to_owned()),
             _ if flags & (1 | 1 << 6 | 1 << 13) != 0 => Some("an encrypted member of a zip: unpack it with its password".to_owned()),
             0 | 8 if len > MAX_FILE || packed > MAX_FILE => Some(format!("an image of {len} bytes, above {MAX_FILE}")),
             0 if len != packed => Some(format!("stored in {packed} bytes, which should be {len}")),
             8 if len > packed.saturating_mul(MOST_RATIO) => Some(format!("{len} bytes out of {packed}, more than deflate can do")),
-            0 | 8 => None,
+            0 | 8 => wrong,
             other => Some(format!("compressed by {} (zip method {other}), which is not read: unpack the zip", method_name(other))),
         };
         let stored = Stored::Zip {
