@@ -43,11 +43,15 @@ impl Looked {
                 return Ok((Self::Samples(archives, None), Vec::new(), seek.files.clone()));
             }
         }
-        let flat = several && (classes || !samples) && looked.iter().any(|(_, m)| m.flat());
-        // Where labels may follow behind all images, only the whole archives tell.
-        let no_labels = looked.iter().all(|(_, m)| !m.cut);
-        if looked.iter().any(|(_, m)| m.tars) || flat && (classes || no_labels) {
+        if looked.iter().any(|(_, m)| m.tars) {
             return Ok((Self::ClassTars(archives), Vec::new(), seek.files.clone()));
+        }
+        if several && (classes || !samples) && looked.iter().any(|(_, m)| m.flat()) {
+            // Where labels may follow behind all images, only a whole archive tells.
+            let cut = !classes && looked.first().is_some_and(|(_, m)| m.cut);
+            let samples = cut && labelled(&Files::mount(&first, vec![first.clone()])?)?;
+            let looked = if samples { Self::Samples(archives, None) } else { Self::ClassTars(archives) };
+            return Ok((looked, Vec::new(), seek.files.clone()));
         }
         let at = if several { first.parent().unwrap_or(&first).to_owned() } else { first };
         let files = Rc::new(Files::mount(&at, archives.clone())?);

@@ -75,11 +75,26 @@ pub fn is_archive_in_place(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["tar", "zip"].iter().any(|x| e.eq_ignore_ascii_case(x)))
 }
 
+/// The archive of which a file is a piece, by their names: `x.zip.001`, `x.tar.aa`, `x.tar.part1`, as `split` and 7-Zip cut them.
+pub fn piece_of(name: &str) -> Option<&str> {
+    let (whole, end) = name.rsplit_once('.')?;
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let letters = end.len() <= 3 && end.starts_with('a') && end.bytes().all(|b| b.is_ascii_lowercase()) && end.len() > 1;
+    let part = end.strip_prefix("part").is_some_and(digits);
+    (part || letters || end.len() > 1 && digits(end)).then_some(whole).filter(|w| is_archive(w))
+}
+
 impl Archive {
     /// # Errors
     /// `Data` when the file cannot be opened or is no archive that can be read in place.
     pub fn open(path: &Path) -> Result<Self> {
         let span = Span::open(path)?;
+        if let Some(whole) = path.to_str().and_then(piece_of) {
+            return Err(Error::data("a piece of an archive that was cut into several files")
+                .at(path.display().to_string())
+                .because("by its name")
+                .next(format!("cat '{whole}'.* > '{whole}', and give {whole}")));
+        }
         let first = span.read(0, span.len().min(BLOCK as u64))?;
         if Header::read(&first).is_some() {
             return Ok(Self::Tar(Tar::new(span)));

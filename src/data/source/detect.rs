@@ -86,7 +86,7 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
     if is_picture(&input.to_string_lossy()) && files.is_file(input) {
         return Err(Error::usage("an image, not a dataset")
             .at(input.display().to_string())
-            .next("give the folder or archive of images as --input; predict --image takes one image"));
+            .next("give the folder or archive of images as --input; `predict IMAGE` takes one image"));
     }
     let wanted = Wanted { image: options.image_column.as_deref(), label: options.label_column.as_deref(), split };
     let seek = Seek { part: Part::from(split), wanted, labels: options.labels.is_some(), files };

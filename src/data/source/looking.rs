@@ -169,6 +169,7 @@ pub fn count(dir: &Path, files: &Files) -> u64 {
 /// # Errors
 /// `Data` when it cannot be read.
 pub fn dirs(dir: &Path, files: &Files) -> Result<Vec<Dir>> {
-    let folders = files.children(dir)?.into_iter().filter(|c| c.is_dir);
-    Ok(folders.map(|Child { name, real, .. }| Dir { holds: files.holds(&dir.join(real)), name }).collect())
+    let mut folders: Vec<Child> = files.children(dir)?.into_iter().filter(|c| c.is_dir).collect();
+    folders.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(folders.into_iter().map(|Child { name, real, .. }| Dir { holds: files.holds(&dir.join(real)), name }).collect())
 }

@@ -107,7 +107,7 @@ impl Files {
 
     pub fn is_dir(&self, path: &Path) -> bool {
         match self.mounted(path) {
-            Some((mount, name)) => name.is_empty() || mount.folders.contains(&name),
+            Some((mount, name)) => name.is_empty() || mount.folders.contains(&name) || path.is_dir(),
             None => path.is_dir(),
         }
     }

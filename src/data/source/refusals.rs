@@ -73,14 +73,14 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
         let inside = inner(&one.name)?;
         let known = inside.iter().any(|d| folders.iter().any(|f| f.name == d.name));
         if !known && (inside.len() >= folders.len() || wnids(&inside)) {
-            return Err(two_levels(look, &one.name, &inside, files));
+            return Err(two_levels(look, &one.name, &inside, files, false));
         }
     } else if below.len() == folders.len() && filled.len() > 1 {
         // Other folders in each: these may be the classes, in groups.
         let second = folders.get(1).map_or(Ok(Vec::new()), |d| inner(&d.name))?;
         let other = second.len() > 1 && !second.iter().any(|d| filled.iter().any(|f| f.name == d.name));
         if other || wnids(&filled) && !is_wnid(&first.name) {
-            return Err(two_levels(look, &first.name, &filled, files));
+            return Err(two_levels(look, &first.name, &filled, files, true));
         }
     }
     let names: Vec<&str> = folders.iter().map(|d| d.name.as_str()).collect();
@@ -93,8 +93,8 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
     Ok(())
 }
 
-/// The classes may be the folders, or those in one of them.
-fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files) -> Error {
+/// The classes may be the folders, or those in one of them; `groups`: in each of them.
+fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files, groups: bool) -> Error {
     let root = look.root.display().to_string();
     let below = look.root.join(name);
     let classes: Vec<String> = inside.iter().take(4).map(|d| shown(&d.name)).collect();
@@ -103,7 +103,10 @@ fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files
         (look.as_classes(), format!("--source folder --input {root}")),
         (
             format!("{} classes in {}: {}{more} with {} images", inside.len(), shown(name), classes.join(", "), count(&below, files)),
-            format!("--input {}", below.display()),
+            match groups {
+                false => format!("--input {}", below.display()),
+                true => format!("unpack it if it is an archive, mkdir all && ln -s \"{root}\"/*/* all/, and --input all"),
+            },
         ),
     ];
     ambiguous(&root, &readings)
@@ -160,7 +163,8 @@ pub fn unread_beside(look: &Look<'_>) -> Result<()> {
     }
     let unread = |n: &&String| {
         let lower = n.to_ascii_lowercase();
-        container::is_archive(&lower) && ![".tar", ".zip"].iter().any(|e| lower.ends_with(e)) && !lower.contains("devkit")
+        container::piece_of(n).is_some()
+            || container::is_archive(&lower) && ![".tar", ".zip"].iter().any(|e| lower.ends_with(e)) && !lower.contains("devkit")
     };
     let Some(name) = look.files.iter().find(unread) else { return Ok(()) };
     container::Archive::open(&at(name))?;
