@@ -1,10 +1,12 @@
 //! Layouts that people really have, each as a folder, a tar and two zips: the same classes, records and bytes from each, or a refusal.
 //! What each should give is written out by hand.
 
+use super::common::rounds;
 use super::sources::{tar_of, write};
 use super::zips::zip_of;
 use imagenet_engine::data::Split;
-use imagenet_engine::data::source::{Kind, Listing, SourceOptions, open};
+use imagenet_engine::data::source::{Kind, Listing, SourceFile, SourceOptions, open};
+use imagenet_engine::rng::{Purpose, Stream};
 use std::path::{Path, PathBuf};
 
 /// `a/{b,c}/{0,1}.png` in full.
@@ -49,13 +51,14 @@ fn forms(root: &Path, tree: &[&str]) -> Vec<PathBuf> {
 
 /// Records with their classes and bytes.
 fn records(listing: &Listing) -> Vec<(String, String, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    let one = |f: &imagenet_engine::data::source::SourceFile| {
-        assert!(f.trouble.is_none(), "{}: {:?}", f.path, f.trouble);
-        listing.store.read(&f.place, &mut bytes).unwrap();
-        (f.path.clone(), listing.classes[f.label as usize].clone(), bytes.clone())
-    };
+    let one = |f: &SourceFile| (f.path.clone(), listing.classes[f.label as usize].clone(), content(listing, f).unwrap());
     listing.files.iter().map(one).collect()
+}
+
+/// The bytes of an image, or why it has none.
+fn content(listing: &Listing, file: &SourceFile) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.trouble.clone().map_or_else(|| listing.store.read(&file.place, &mut bytes), Err).map(|()| bytes)
 }
 
 /// In every form `tree` gives these classes with so many images, or is refused with words of `owed`.
@@ -266,7 +269,56 @@ fn sources_and_paths_reach_into_archives() {
         let listing = open(&input.join("train/cat"), &kind(Kind::Folder), Split::Val);
         assert!(listing.unwrap_err().to_string().contains("no class folders"));
         assert!(open(&input.join("nothing"), &SourceOptions::default(), Split::Val).unwrap_err().to_string().contains("no such folder"));
+        let text = open(input, &kind(Kind::Kaggle), Split::Train).unwrap_err().to_string();
+        assert!(text.contains("not Kaggle's tree"), "{text}");
         let listing = open(input, &kind(Kind::Folder), Split::Train).unwrap();
         assert_eq!((listing.classes.len(), listing.files.len()), (2, 2));
     }
+}
+
+/// Trees at random, of names that mean something: a folder, a tar and a zip of it give the same, or the same refusal.
+#[test]
+fn random_trees_are_the_same_in_every_form() {
+    let (mut read, mut refused) = (0, 0);
+    for round in 0..rounds(150, 5000) {
+        let mut s = Stream::new(83, Purpose::Test, 0, round as u64);
+        let names = ["train", "val", "Test", "images", "n01440764", "n01443537", "cat", "dog", "a", "a-b", "cat (1)", "x.y"];
+        let depth = 1 + s.below(4);
+        let few = 2 + s.below(10);
+        let mut tree: Vec<String> = Vec::new();
+        for i in 0..2 + s.below(12) {
+            let folders: String = (0..s.below(depth + 1)).map(|_| format!("{}/", names[s.below(few) as usize])).collect();
+            let kinds = if s.below(4) == 0 { 5 } else { 2 };
+            let end = ["png", "JPEG", "txt", "cls=1", "json={\"label\": 1}"][s.below(kinds) as usize];
+            tree.push(format!("{folders}{}.{end}", i % 7));
+        }
+        if s.below(4) == 0 {
+            let name = ["labels.csv", "train.txt", "val_annotations.txt", "train/labels.csv"][s.below(4) as usize];
+            tree.push(format!("{name}=0.png a\\n1.png b\\n2.JPEG a\\n"));
+        }
+        tree.sort();
+        tree.dedup_by(|a, b| a.split('=').next() == b.split('=').next());
+        let files: std::collections::HashSet<&str> = tree.iter().map(|t| t.split('=').next().unwrap()).collect();
+        if files.iter().any(|f| files.iter().any(|g| g.starts_with(&format!("{f}/")))) {
+            continue; // a file and a folder of one name
+        }
+        let samples = tree.iter().any(|t| t.contains(".cls=") || t.contains(".json="));
+        let tmp = tempfile::tempdir().unwrap();
+        let forms = forms(tmp.path(), &tree.iter().map(String::as_str).collect::<Vec<_>>());
+        let told: Vec<Result<Vec<_>, String>> = forms[..3]
+            .iter()
+            .map(|input| {
+                let place = input.display().to_string();
+                match open(input, &SourceOptions::default(), Split::Train) {
+                    Ok(l) => Ok(l.files.iter().map(|f| (f.path.clone(), l.classes[f.label as usize].clone(), content(&l, f))).collect()),
+                    Err(e) => Err(e.to_string().replace(&place, "INPUT")),
+                }
+            })
+            .collect();
+        // An archive may be WebDataset, which a folder is not.
+        let from = usize::from(samples);
+        assert!(told[from..].windows(2).all(|w| w[0] == w[1]), "round {round}: {tree:?}: {:?}", told);
+        if told[from].is_ok() { read += 1 } else { refused += 1 }
+    }
+    assert!(read > 20 && refused > 20, "{read} read, {refused} refused");
 }

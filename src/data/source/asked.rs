@@ -22,6 +22,11 @@ impl Looked {
         if folders && !seek.files.is_dir(input) {
             // An archive is read as the folder that it would unpack to.
             let files = Rc::new(Files::mount(input, vec![input.to_owned()])?);
+            if files.tars() {
+                return Err(Error::usage(format!("--source {}: the images lie in tars inside", kind.name()))
+                    .at(input.display().to_string())
+                    .next("--source train-tar, where each tar inside is a class"));
+            }
             return Self::as_kind(input, kind, &Seek { files, ..*seek });
         }
         let inside = seek.files.archived();

@@ -244,7 +244,7 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
 
 /// What archivers of some systems add, and folders that tools keep for themselves: `._x.JPEG`, `__MACOSX/`, `.ipynb_checkpoints/`.
 pub fn hidden(name: &str) -> bool {
-    name.split('/').any(|part| part.starts_with('.') && part != "..") || name == "__MACOSX" || name.starts_with("__MACOSX/")
+    name.split('/').any(|part| part.starts_with('.') && part != ".." || part == "__MACOSX")
 }
 
 /// Images of an archive that were counted while its members went by.
