@@ -80,6 +80,8 @@ fn check(tree: &[&str], split: Split, owed: Result<(&str, usize), &str>) {
                 assert!(text.contains(words) || i == 3, "{name} of {tree:?}: {e}");
                 assert!(matches!(e.exit_code(), 2 | 65), "{e}");
             }
+            // The folder around it is one class, which is said.
+            (Ok(l), Err(_)) if i == 3 && l.classes.len() == 1 && l.notes.iter().any(|n| n.starts_with("1 class: some-master")) => {}
             (Ok(listing), Err(words)) => {
                 panic!("{name} of {tree:?}: {:?} with {} images, not {words}", listing.classes, listing.files.len())
             }

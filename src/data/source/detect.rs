@@ -142,7 +142,7 @@ impl Read<'_> {
         let part = Part::from(wanted.split);
         let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool| -> Result<labels::Labels> {
             let path = options.labels.clone().or_else(|| labels_beside(at, beside, part, files)).ok_or_else(|| {
-                Error::data("images without classes, and no labels for them")
+                Error::data("images without classes: no class folders, and no labels for them")
                     .at(at.display().to_string())
                     .because("they lie in no folders that say a class, and no label file lies beside them")
                     .next(NO_LABELS)
