@@ -10,6 +10,7 @@ mod damage_fields;
 mod demo;
 mod encoding;
 mod formats;
+mod forms;
 mod full_disk;
 mod fuzzing;
 mod golden;

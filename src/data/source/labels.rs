@@ -6,6 +6,7 @@
 
 use super::columns::{self, Wanted};
 use super::devkit;
+use super::mount::Files;
 use super::resolve::Resolved;
 use super::split_extension;
 use super::table::Text;
@@ -125,21 +126,21 @@ impl Labels {
 ///
 /// # Errors
 /// `Data`, naming file and line; `Usage` where looking does not tell the columns.
-pub fn read(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Labels> {
-    if devkit::is_devkit(path) {
+pub fn read(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Labels> {
+    if devkit::is_devkit(path, files) {
         if wanted.image.or(wanted.label).is_some() {
             return Err(Error::usage("--image-column and --label-column: the development kit has no columns")
                 .at(path.display().to_string())
                 .next("leave them out"));
         }
-        return devkit::labels(path);
+        return devkit::labels(path, files);
     }
-    if path.is_dir() {
+    if files.is_dir(path) {
         return Err(Error::data("a folder, but no development kit (data/meta.mat)")
             .at(path.display().to_string())
             .next("give the label file itself"));
     }
-    let (rows, mut notes) = columns::rows(&Text::read(path)?, wanted, &|field| there(key(field)))?;
+    let (rows, mut notes) = columns::rows(&Text::read(path, files)?, wanted, &|field| there(key(field)))?;
     let resolved = Resolved::new(&rows, names, path)?;
     notes.extend(resolved.notes);
     let mut labels = Labels { notes, ..Labels::new(resolved.classes, resolved.numbered, path) };
@@ -153,11 +154,11 @@ pub fn read(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn
 ///
 /// # Errors
 /// `Data`, naming the line of a name that is there twice.
-pub fn read_names(path: &Path) -> Result<Names> {
-    if devkit::is_devkit(path) {
-        return devkit::names(path);
+pub fn read_names(path: &Path, files: &Files) -> Result<Names> {
+    if devkit::is_devkit(path, files) {
+        return devkit::names(path, files);
     }
-    let bytes = read_limited(path, MOST)?;
+    let bytes = files.read(path, MOST)?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}');
     let mut seen = HashMap::new();

@@ -3,11 +3,11 @@
 
 use super::arrange::{Found, shown};
 use super::columns::{Wanted, rows};
-use super::image_folder::children;
+use super::mount::Files;
 use super::resolve::{Names, Resolved, Row};
 use super::splits::Part;
 use super::table::Text;
-use super::{Kind, Listing, Place, Store};
+use super::{Kind, Listing};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ const LOOKED_FOR: usize = 64;
 ///
 /// # Errors
 /// `Data`, naming file and line, or when none of the images is there; `Usage` where looking does not tell the columns.
-pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Listing> {
+pub fn list(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Listing> {
     let root = path.parent().unwrap_or(Path::new("")).to_owned();
-    let bases = bases(&root, wanted);
-    let exists = |base: &Path, field: &str| !field.is_empty() && !field.contains('\0') && base.join(field).is_file();
+    let bases = bases(&root, files, wanted);
+    let exists = |base: &Path, field: &str| !field.is_empty() && !field.contains('\0') && files.is_file(&base.join(field));
     let there = |field: &str| bases.iter().any(|b| exists(b, field) || field.contains('\\') && exists(b, &field.replace('\\', "/")));
-    let (mut rows, mut notes) = rows(&Text::read(path)?, wanted, &there)?;
+    let (mut rows, mut notes) = rows(&Text::read(path, files)?, wanted, &there)?;
     let base = base(&rows, &bases, &exists).or_else(|| {
         // As Windows writes paths.
         rows.iter_mut().for_each(|r| r.picture = r.picture.replace('\\', "/"));
@@ -38,29 +38,29 @@ pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<L
     let mut found = Found::with_classes(&resolved.classes);
     found.notes.extend(notes.into_iter().chain(resolved.notes));
     for (row, class) in rows.iter().zip(&resolved.labels) {
-        let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned());
-        let place = Place::File(row.picture.as_str().into());
+        let (place, trouble) = files.place(&base, &row.picture);
+        let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned()).or(trouble);
         match class {
             Some(class) => found.add(*class, &row.picture, place, nul),
             None => found.add_without_class(&row.picture, place, format!("no label in line {} of the list", row.line.unwrap_or(0))),
         }
     }
-    found.arrange(Kind::List, Store::new(base, Vec::new()), resolved.numbered, &path.display().to_string(), NEXT)
+    found.arrange(Kind::List, files.store(&base), resolved.numbered, &path.display().to_string(), NEXT)
 }
 
 /// The folders in which the images may lie, that of the list first.
-fn bases(root: &Path, wanted: &Wanted<'_>) -> Vec<PathBuf> {
+fn bases(root: &Path, files: &Files, wanted: &Wanted<'_>) -> Vec<PathBuf> {
     let mut bases = vec![root.to_owned()];
     let part = Part::from(wanted.split);
     let usual = |name: &str| ["images", "data", "imgs", "img"].contains(&name.to_ascii_lowercase().as_str());
-    let mut below: Vec<String> = children(root).unwrap_or_default().into_iter().filter(|c| c.is_dir).map(|c| c.name).collect();
+    let mut below: Vec<String> = files.children(root).unwrap_or_default().into_iter().filter(|c| c.is_dir).map(|c| c.name).collect();
     below.retain(|n| usual(n) || Part::of_folder(n) == Some(part));
     below.sort_unstable();
     for name in below {
         bases.push(root.join(&name));
         bases.push(root.join(&name).join("images"));
     }
-    bases.retain(|b| b.as_os_str().is_empty() || b.is_dir());
+    bases.retain(|b| b.as_os_str().is_empty() || files.is_dir(b));
     bases
 }
 

@@ -4,12 +4,14 @@
 //! archive, a row of a table), and they are then read from there by any number of threads in any order. Nothing is unpacked. Records
 //! are named by one rule ([`naming`]) and sorted by their names, so every source of the same pictures gives the same shards.
 
-mod archive_folders;
+mod archives;
 mod arrange;
+mod asked;
 mod class_tar;
 mod class_tar_names;
 mod columns;
 mod container;
+mod copies;
 pub mod detect;
 mod devkit;
 mod flat;
@@ -19,6 +21,7 @@ mod layout;
 mod list;
 mod looking;
 mod matlab;
+mod mount;
 mod naming;
 #[cfg(feature = "parquet")]
 mod parquet;

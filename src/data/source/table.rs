@@ -1,7 +1,7 @@
 //! Text of lines and columns, whatever separates them: tab, comma, semicolon, bar or blanks; quoted fields; paths with blanks.
 
 use super::arrange::shown;
-use super::labels::read_limited;
+use super::mount::Files;
 use super::split_extension;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -44,8 +44,8 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// # Errors
     /// `Data` when the file cannot be read or is no text.
-    pub fn read(path: &'a Path) -> Result<Self> {
-        let text = String::from_utf8(read_limited(path, MOST)?).map_err(|e| {
+    pub fn read(path: &'a Path, files: &Files) -> Result<Self> {
+        let text = String::from_utf8(files.read(path, MOST)?).map_err(|e| {
             let utf16 = [&b"\xff\xfe"[..], b"\xfe\xff"].iter().any(|bom| e.as_bytes().starts_with(bom));
             Error::data(format!("not text in UTF-8: byte {}", e.utf8_error().valid_up_to()))
                 .at(path.display().to_string())
