@@ -113,6 +113,7 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     crate::files::raise_open_files();
     signals::survive_file_size_limit();
+    crate::data::fault::install();
     let matches = Cli::command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let typed = |id: &str| {

@@ -7,7 +7,7 @@ mod optimizer;
 mod schedule;
 mod settings;
 
-pub use choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
+pub use choices::{AnnealShape, Augment, OnSaveError, Opt, Precision, Sched, StopOrSkip};
 pub use schedule::Resolved;
 pub use settings::Config;
 
