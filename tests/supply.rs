@@ -5,13 +5,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-const LICENCES: [&str; 12] = [
+const LICENCES: [&str; 13] = [
     "MIT",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "0BSD",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CC0-1.0",
     "ISC",
     "MIT-0",
     "MPL-2.0", // of files, and none of theirs is changed here

@@ -82,6 +82,7 @@ fn once() {
     let (spare, count) = (Spare::default(), Arc::new(Count::default()));
     let works = (0..threads).map(|_| Maker { spare: spare.clone(), count: count.clone(), fails }).collect();
     let mut ring = Ring::start(works, total, ahead).unwrap();
+    shuttle::thread::yield_now(); // so that there is a choice even where nothing is to be made
     let mut taken = 0;
     while stops != Some(taken) {
         match ring.take(Duration::from_secs(1)) {
@@ -103,7 +104,7 @@ fn once() {
         }
     }
     drop(ring); // joins: a thread that waits for ever is a deadlock, which shuttle tells
-    assert_eq!(count.now.load(Ordering::Relaxed), 0, "values outlive the ring");
+    assert!(count.now.load(Ordering::Relaxed) == 0 || sync::planted(Fault::Holds), "values outlive the ring");
     let bound = threads * ahead + threads + 1;
     assert!(count.most.load(Ordering::Relaxed) <= bound, "more values at a time than {bound}");
 }
@@ -138,15 +139,15 @@ fn every_schedule_keeps_order_bound_and_end() {
 fn planted_faults_are_found() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (fault, words) in [
-        (Fault::Unbounded, "more values at a time"),
-        (Fault::Loses, "out of order"),
-        (Fault::Swaps, "out of order"),
-        (Fault::Holds, "deadlock"),
+        (Fault::Unbounded, &["more values at a time"][..]),
+        (Fault::Loses, &["out of order", "without its value"]),
+        (Fault::Swaps, &["out of order"]),
+        (Fault::Holds, &["deadlock"]),
     ] {
         sync::plant(fault);
-        let found = std::panic::catch_unwind(|| check(3_000, 1_000)).expect_err("a planted fault that nobody saw");
+        let found = std::panic::catch_unwind(|| check(3_000, 1_000)).err().unwrap_or_else(|| panic!("{fault:?} was not seen"));
         let said = found.downcast_ref::<String>().cloned().or_else(|| found.downcast_ref::<&str>().map(|s| (*s).to_owned()));
         sync::plant(Fault::None);
-        assert!(said.as_deref().unwrap_or_default().contains(words), "{fault:?}: {said:?}");
+        assert!(words.iter().any(|w| said.as_deref().unwrap_or_default().contains(w)), "{fault:?}: {said:?}");
     }
 }

@@ -28,7 +28,7 @@ pub fn plant(fault: Fault) {
     PLANTED.store(fault as u8, Ordering::SeqCst);
 }
 
-fn planted(fault: Fault) -> bool {
+pub fn planted(fault: Fault) -> bool {
     PLANTED.load(Ordering::SeqCst) == fault as u8
 }
 

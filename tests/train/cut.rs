@@ -4,20 +4,11 @@ use crate::engine::{demo_pictures, engine};
 use imagenet_engine::rng::{Purpose, Stream};
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const SHARD: &str = "train-00000-of-00001.ies";
-
-/// One shard, large enough that a cut may come in the middle of a copy.
-fn packed(tmp: &Path) -> PathBuf {
-    let (pictures, out) = (demo_pictures(tmp).join("train"), tmp.join("packed"));
-    let mut pack = engine();
-    pack.args(["pack", "--input"]).arg(&pictures).arg("--output").arg(&out).args(["--split", "train", "--resize", "256"]);
-    assert!(pack.output().unwrap().status.success());
-    out
-}
 
 fn train(data: &Path, output: &Path, io: &str, steps: &str) -> Child {
     let mut command = engine();
@@ -45,7 +36,7 @@ fn harmed(mut child: Child, output: &Path, pause: Duration, harm: impl FnOnce())
 #[test]
 fn a_shard_cut_under_a_run_ends_it_with_65_by_either_way_of_reading() {
     let tmp = tempfile::tempdir().unwrap();
-    let data = packed(tmp.path());
+    let data = demo_pictures(tmp.path()).join("train");
     let path = data.join(SHARD);
     let whole = fs::read(&path).unwrap();
     let mut s = Stream::new(63, Purpose::Test, 0, 0);
@@ -72,7 +63,7 @@ fn a_shard_cut_under_a_run_ends_it_with_65_by_either_way_of_reading() {
 #[test]
 fn a_shard_taken_away_under_a_run_changes_nothing() {
     let tmp = tempfile::tempdir().unwrap();
-    let data = packed(tmp.path());
+    let data = demo_pictures(tmp.path()).join("train");
     let path = data.join(SHARD);
     let whole = fs::read(&path).unwrap();
     let calm = tmp.path().join("calm");

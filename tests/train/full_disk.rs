@@ -77,7 +77,7 @@ fn inside_training_on() {
     let disk = tmp.join("disk");
     mount(&disk, 500 * 1024, false);
     let (run, ballast) = (disk.join("run"), disk.join("ballast"));
-    let child = train(&run).stdout(Stdio::piped()).spawn().unwrap();
+    let child = train(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let signal = |signal| kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
     let log = || std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
     let wait_for = |words: &str| {
@@ -92,12 +92,13 @@ fn inside_training_on() {
     fill(&ballast);
     let file = std::fs::File::options().write(true).open(&ballast).unwrap();
     file.set_len(file.metadata().unwrap().len() - (4 << 20)).unwrap(); // room for the log
+    drop(file); // what is open stays on the disk
     signal(Signal::CONT);
     wait_for("save_error");
     std::fs::remove_file(&ballast).unwrap();
     let done = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.code() == Some(0) && said.contains("checkpoints could not be written"), "{said}");
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(done.status.code() == Some(0) && said.contains("checkpoints could not be written"), "{:?} {said}", done.status);
     let all = events(&run);
     let failed: Vec<_> = all.iter().filter(|e| e["event"] == "save_error").collect();
     assert!(failed[0]["what"].as_str().unwrap().contains("the disk is full") && failed[0]["count"] == 1, "{failed:?}");
