@@ -121,6 +121,7 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     crate::files::raise_open_files();
     signals::survive_file_size_limit();
+    crate::data::fault::install();
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = Cli::command();
     command.build(); // so that what is global stands at every subcommand

@@ -241,6 +241,9 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
     if let Some(EmaScore { loss, top1, top5 }) = &finish.last_ema {
         out!("moving average: top-1 {:.2}%, top-5 {:.2}%, loss {loss:.4}", 100.0 * top1, 100.0 * top5);
     }
+    if finish.failed_saves > 0 {
+        out!("{} checkpoints could not be written and were let pass (save_error in metrics.jsonl)", finish.failed_saves);
+    }
     match finish.images_per_s {
         0.0 => out!("all {} updates were done already; the run lies in {run}", finish.updates),
         rate => out!("{} updates at {rate:.1} images/s; the run lies in {run}", finish.updates),

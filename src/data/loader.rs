@@ -13,12 +13,11 @@ use super::dataset::Dataset;
 use super::format::Encoding;
 use super::order::Mixing;
 use super::reading::{Ahead, Hint};
+use super::ring::{Ring, Waited, Work};
 use crate::backend::{Crop, PictureView, Pixels, Spare};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a batch may take before the threads are asked what they are at.
@@ -268,18 +267,43 @@ impl Batch {
 }
 
 struct Worker {
-    batches: Receiver<Result<Batch>>,
-    thread: JoinHandle<()>,
+    maker: Maker,
     at: Arc<At>,
+    start: u64,
+    per_epoch: u64,
+}
+
+impl Work for Worker {
+    type Made = Result<Batch>;
+
+    fn make(&mut self, number: u64) -> (Self::Made, bool) {
+        let (epoch, index) = self.place(number);
+        let result = self.maker.batch(epoch, index);
+        self.at.set(Doing::Waiting(index));
+        let goes_on = result.is_ok();
+        (result, goes_on)
+    }
+
+    fn handed_over(&mut self, number: u64) {
+        let (epoch, index) = self.place(number);
+        self.maker.steer(epoch, index, number == 0);
+    }
+}
+
+impl Worker {
+    /// Epoch and batch within it.
+    fn place(&self, number: u64) -> (u32, u64) {
+        (((self.start + number) / self.per_epoch) as u32, (self.start + number) % self.per_epoch)
+    }
 }
 
 /// An iterator over batches, made ahead. See the module.
 pub struct Loader {
     source: Arc<dyn Source>,
     patience: Duration,
-    workers: Vec<Worker>,
-    next: usize,
-    left: u64,
+    ring: Ring<Result<Batch>>,
+    /// What each thread is at.
+    at: Vec<Arc<At>>,
     batches_per_epoch: u64,
 }
 
@@ -299,34 +323,15 @@ impl Loader {
         }
         let total = (u64::from(options.epochs.end.saturating_sub(options.epochs.start)) * per_epoch).saturating_sub(options.first_batch);
         let (threads, spare) = (options.threads.max(1), Spare::default());
-        let workers = (0..threads)
-            .map(|k| {
-                let (send, batches) = sync_channel(options.prefetch.div_ceil(threads).max(1));
-                let (source, options) = (source.clone(), options.clone());
-                let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
-                let at = Arc::new(At::default());
-                let seen = at.clone();
-                let spare = spare.clone();
-                let work = move || {
-                    let mut maker = Maker::new(source, options, seen.clone(), spare);
-                    for number in (k as u64..total).step_by(threads) {
-                        let (epoch, index) = ((start + number) / per_epoch, (start + number) % per_epoch);
-                        let result = maker.batch(epoch as u32, index);
-                        let failed = result.is_err();
-                        seen.set(Doing::Waiting(index));
-                        // The receiver is gone when the loader was dropped: then this thread ends too.
-                        if send.send(result).is_err() || failed {
-                            return;
-                        }
-                        maker.steer(epoch as u32, index, number == 0);
-                    }
-                };
-                let thread = std::thread::Builder::new().name(format!("loader-{k}")).spawn(work);
-                let thread = thread.map_err(crate::limits::refused_threads)?;
-                Ok(Worker { batches, thread, at })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { source, patience: options.patience, workers, next: 0, left: total, batches_per_epoch: per_epoch })
+        let at: Vec<Arc<At>> = (0..threads).map(|_| Arc::default()).collect();
+        let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
+        let work = |at: &Arc<At>| {
+            let maker = Maker::new(source.clone(), options.clone(), at.clone(), spare.clone());
+            Worker { maker, at: at.clone(), start, per_epoch }
+        };
+        let ring = Ring::start(at.iter().map(work).collect(), total, options.prefetch.div_ceil(threads));
+        let ring = ring.map_err(crate::limits::refused_threads)?;
+        Ok(Self { source, patience: options.patience, ring, at, batches_per_epoch: per_epoch })
     }
 
     pub fn batches_per_epoch(&self) -> u64 {
@@ -335,25 +340,24 @@ impl Loader {
 
     /// The next batch. Where none comes for long, `stalled` is told what each thread is at, again and again.
     pub fn wait(&mut self, stalled: &mut dyn FnMut(String)) -> Option<Result<Batch>> {
-        if self.left == 0 {
-            return None;
-        }
         let began = Instant::now();
         let result = loop {
-            match self.workers.get(self.next)?.batches.recv_timeout(self.patience) {
-                Ok(result) => break result,
-                Err(RecvTimeoutError::Timeout) => stalled(self.describe(began.elapsed())),
-                Err(RecvTimeoutError::Disconnected) => break Err(Error::internal("a loader thread died (message above)")),
+            match self.ring.take(self.patience) {
+                Waited::Made(result) => break result,
+                Waited::Over => return None,
+                Waited::NotYet => stalled(self.describe(began.elapsed())),
+                Waited::Died => break Err(Error::internal("a loader thread died (message above)")),
             }
         };
-        self.left = if result.is_ok() { self.left - 1 } else { 0 };
-        self.next = (self.next + 1) % self.workers.len();
+        if result.is_err() {
+            self.ring.end();
+        }
         Some(result)
     }
 
     /// What every thread is at.
     fn describe(&self, waited: Duration) -> String {
-        let each = self.workers.iter().enumerate().map(|(k, w)| format!("thread {k} {}", w.at.describe(&*self.source)));
+        let each = self.at.iter().enumerate().map(|(k, at)| format!("thread {k} {}", at.describe(&*self.source)));
         format!("no batch for {:.0} s: {}", waited.as_secs_f64(), each.collect::<Vec<_>>().join("; "))
     }
 }
@@ -363,14 +367,5 @@ impl Iterator for Loader {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.wait(&mut |_| {})
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        for Worker { batches, thread, .. } in self.workers.drain(..) {
-            drop(batches); // a thread waiting to send is released by this
-            let _ = thread.join();
-        }
     }
 }

@@ -11,5 +11,6 @@ pub mod plan;
 pub mod resume;
 pub mod run_dir;
 pub mod score;
+mod speed;
 pub mod step;
 pub mod trainer;

@@ -3,6 +3,7 @@
 mod archives;
 mod awkward;
 mod common;
+mod cut;
 mod damage;
 mod damage_bed;
 mod damage_bytes;

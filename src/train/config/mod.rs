@@ -8,7 +8,7 @@ mod ranges;
 mod schedule;
 mod settings;
 
-pub use choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
+pub use choices::{AnnealShape, Augment, OnSaveError, Opt, Precision, Sched, StopOrSkip};
 pub use ranges::expected;
 pub use schedule::Resolved;
 pub use settings::Config;
