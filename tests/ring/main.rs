@@ -82,7 +82,8 @@ fn once() {
     let (spare, count) = (Spare::default(), Arc::new(Count::default()));
     let works = (0..threads).map(|_| Maker { spare: spare.clone(), count: count.clone(), fails }).collect();
     let mut ring = Ring::start(works, total, ahead).unwrap();
-    shuttle::thread::yield_now(); // so that there is a choice even where nothing is to be made
+    // Threads may run far ahead of the one who takes.
+    (0..s.gen_range(1..=60)).for_each(|_| shuttle::thread::yield_now());
     let mut taken = 0;
     while stops != Some(taken) {
         match ring.take(Duration::from_secs(1)) {

@@ -81,7 +81,7 @@ fn a_shard_taken_away_under_a_run_changes_nothing() {
                     fs::write(&other, b"something else").unwrap();
                     fs::rename(&other, &path).unwrap();
                 }
-                _ => fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap(),
+                _ => fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap(),
             });
             let said = String::from_utf8_lossy(&done.stderr).into_owned();
             assert!(done.status.code() == Some(0), "{io}, {kind}, round {round}: {:?} {said}", done.status);

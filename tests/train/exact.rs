@@ -26,9 +26,12 @@ fn train(data: &Path, output: &Path, more: &[String]) -> Command {
     command
 }
 
+/// Metadata, and each tensor's bits by name.
+type Saved = (String, Vec<(String, Vec<u32>)>);
+
 /// The last checkpoint, and what was logged of each update. Left out is the number of the run, a hash of the settings that it began with:
 /// `--max-steps` is one of them.
-fn outcome(output: &Path) -> ((String, Vec<(String, Vec<u32>)>), Vec<String>) {
+fn outcome(output: &Path) -> (Saved, Vec<String>) {
     let mut steps = Vec::new();
     for mut event in events(output) {
         if event["event"] == "step" {
@@ -127,7 +130,7 @@ fn signals_at_random_times_stop_soon_and_lose_nothing() {
             code = Some(child.wait().unwrap());
             slowest = slowest.max(asked.elapsed());
         }
-        match code.map_or_else(|| child.wait().unwrap(), |code| code).code() {
+        match code.unwrap_or_else(|| child.wait().unwrap()).code() {
             Some(75) => {}
             Some(0) => {
                 runs += 1;
