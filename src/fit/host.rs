@@ -239,7 +239,7 @@ impl<'a> HostDemand<'a> {
     pub fn check(&self, batch: usize, host: &Host) -> Result<()> {
         let Some((needed, room)) = self.lacks(batch, host)? else { return Ok(()) };
         let there = gib(room.bytes as usize);
-        let reading = self.need(1).map_or(0, |need| need.reading);
+        let reading = self.need(batch)?.reading;
         if reading as u64 > room.bytes {
             return Err(Error::device(format!("out of memory: reading the largest image needs {}, {there} are available", gib(reading)))
                 .because(format!("{}; the images are larger than training needs, or the index is damaged", room.bound))
