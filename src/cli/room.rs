@@ -82,8 +82,8 @@ pub fn check_evaluation(
     line(&demand, batch, &host).map(Some)
 }
 
-/// What batches of `batch` need, in a line.
+/// What the process will hold at most with batches of `batch`, in a line.
 fn line(demand: &HostDemand<'_>, batch: usize, host: &Host) -> Result<String> {
-    let there = host.memory.map_or_else(String::new, |room| format!(", {} are available", gib(room.bytes as usize)));
-    Ok(format!("memory: a batch of {batch} needs {}{there}", gib(demand.need(batch)?.bytes())))
+    let there = host.memory.map_or_else(String::new, |room| format!("; {} more are available", gib(room.bytes as usize)));
+    Ok(format!("memory: {} at most with a batch of {batch}{there}", gib(demand.peak(batch)?)))
 }

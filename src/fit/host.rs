@@ -26,8 +26,8 @@ use crate::train::trainer::Datasets;
 const THREAD: usize = 3 << 20;
 /// Addresses that the allocator reserves for a thread, with its stack.
 const THREAD_ADDRESSES: usize = 72 << 20;
-/// What is too small to be counted one by one.
-const REST: usize = 32 << 20;
+/// What is too small to be counted one by one, in evaluation and in training.
+const REST: [usize; 2] = [8 << 20, 32 << 20];
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ impl<'a> HostDemand<'a> {
         let arena = 4 * self.model.layout.len();
         let threads = self.threads + loaders.map(|l| l.options.threads).sum::<usize>();
         let reserved = held.saturating_sub(used) + THREAD_ADDRESSES * threads;
-        let rest = self.tables() + THREAD * self.threads + REST;
+        let rest = self.tables() + THREAD * self.threads + REST[usize::from(self.work != Work::Evaluate)];
         // The state read from the device, and its tensors.
         Ok(Need { pool: used, batches, reading, saving: 2 * numbers * arena, rest, reserved })
     }
@@ -239,7 +239,7 @@ impl<'a> HostDemand<'a> {
     pub fn check(&self, batch: usize, host: &Host) -> Result<()> {
         let Some((needed, room)) = self.lacks(batch, host)? else { return Ok(()) };
         let there = gib(room.bytes as usize);
-        let reading = self.need(1).map_or(0, |need| need.reading);
+        let reading = self.need(batch)?.reading;
         if reading as u64 > room.bytes {
             return Err(Error::device(format!("out of memory: reading the largest image needs {}, {there} are available", gib(reading)))
                 .because(format!("{}; the images are larger than training needs, or the index is damaged", room.bound))

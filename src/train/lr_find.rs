@@ -94,6 +94,7 @@ pub fn run<B: Backend>(
         grad_accum: config.grad_accum,
     };
     let mut learner = Learner::new(backend, model, options, &state, Counters::default())?;
+    drop(state); // the size of all weights
     let loader = LoaderOptions {
         policy: eval::crop_policy(config),
         mixing: config.mixing(),

@@ -153,6 +153,7 @@ impl Job for Measure<'_> {
         let options = plan.learner_options(config, model);
         let parameters = model.layout.len();
         let mut learner = Learner::new(backend, model.clone(), options, &state, Counters::default())?;
+        drop(state); // the size of all weights
         let mut batches = self.batches(synthetic)?;
         take_step(&mut learner, &mut batches)?;
         end_steps(&mut learner)?;
