@@ -324,3 +324,21 @@ fn random_trees_are_the_same_in_every_form() {
     }
     assert!(read > 20 && refused > 20, "{read} read, {refused} refused");
 }
+
+#[test]
+fn the_program_takes_paths_into_archives() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("x/cat/0.png");
+    super::labels::image(&path);
+    let bytes = std::fs::read(&path).unwrap();
+    let members = ["in/train/cat/0.png", "in/train/dog/1.png", "in/val/cat/2.png"].map(|n| (n.to_owned(), &bytes[..]));
+    let zip = tmp.path().join("x.zip");
+    write(&zip, &zip_of(&members));
+    let inside = |path: &str| super::labels::pack(&["--input", zip.join(path).to_str().unwrap()]);
+    let (code, said, classes, records) = inside("in/train");
+    assert!(code == 0 && classes == ["cat", "dog"] && records.len() == 2, "{said}");
+    let (code, said, classes, _) = inside("in/val");
+    assert!(code == 0 && classes == ["cat"] && said.contains("packed as the split val"), "{said}");
+    let (code, said, ..) = inside("in/nothing");
+    assert!(code == 65 && said.contains("no such folder or file"), "{said}");
+}

@@ -195,6 +195,13 @@ fn samples_are_paired_by_key() {
     let twice = members(&[&images[..2], &labels[..2], &images[..1], &labels[1..2]]);
     let text = list(&tar_of(&slices(&twice)), "twice.tar").unwrap_err().to_string();
     assert!(text.contains("the key 000 is there twice: ") && text.matches("twice.tar, byte ").count() == 2, "{text}");
+    // A mask is no second image of the key.
+    let masks: Vec<(String, Vec<u8>)> = (0..4)
+        .flat_map(|i| [(format!("{i}.seg.png"), png(9)), (format!("{i}.jpg"), png(i)), (format!("{i}.cls"), b"1".to_vec())])
+        .collect();
+    let listing = list(&tar_of(&slices(&masks)), "masks.tar").unwrap();
+    assert!(listing.files.len() == 4 && listing.files.iter().all(|f| f.trouble.is_none() && f.path.ends_with(".jpg")));
+    assert!(listing.notes.iter().any(|n| n.contains("4 images are parts of others' samples")), "{:?}", listing.notes);
     // Keys that each archive counts anew, and an archive that is there twice.
     let shards = tmp.path().join("shards");
     let shard = |from: usize| -> Vec<(String, Vec<u8>)> {

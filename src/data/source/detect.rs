@@ -198,6 +198,11 @@ fn same_classes(samples: Listing, root: &Path, files: &Files, input: &Path) -> R
     ))
 }
 
+/// Whether there is something at `input`, or an archive that it leads into.
+pub fn is_there(input: &Path) -> bool {
+    input.exists() || archive_above(input).is_some()
+}
+
 /// The archive that a path leads into.
 fn archive_above(input: &Path) -> Option<&Path> {
     if input.exists() {

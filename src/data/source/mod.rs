@@ -42,7 +42,7 @@ mod webdataset;
 mod zip;
 mod zip_name;
 
-pub use detect::{Kind, SourceOptions, open, split_named};
+pub use detect::{Kind, SourceOptions, is_there, open, split_named};
 pub use splits::Part;
 pub use store::{MAX_FILE, Place, Store};
 

@@ -19,6 +19,8 @@ const NEXT: &str = "give a folder of tars that hold KEY.jpg and KEY.cls";
 const MOST_CLS: u64 = 4096;
 const MOST_JSON: u64 = 1 << 20;
 
+const SECOND: &str = "a second picture of the same key";
+
 /// What the parts of one key come to.
 #[derive(Default)]
 struct Sample {
@@ -26,6 +28,19 @@ struct Sample {
     /// The text of each label, empty where it makes no sense, and where it lies.
     cls: Option<(Option<String>, String)>,
     json: Option<(Option<String>, String)>,
+}
+
+impl Sample {
+    /// Leaves out images such as `KEY.seg.png` beside `KEY.jpg`: masks and the like. Says how many.
+    fn without_masks(&mut self) -> u64 {
+        let plain = |m: &Member| !split_key(&m.name).1.contains('.');
+        let before = self.pictures.len();
+        if self.pictures.iter().filter(|m| plain(m)).count() == 1 {
+            self.pictures.retain(plain);
+            self.pictures.iter_mut().filter(|m| m.trouble.as_deref() == Some(SECOND)).for_each(|m| m.trouble = None);
+        }
+        (before - self.pictures.len()) as u64
+    }
 }
 
 /// An image, its archive, and what its label says.
@@ -47,6 +62,13 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, part: Part) -> Result
         let mut samples = Samples::default();
         notes.extend(archive.members(&mut |member| samples.add(&archive, member))?);
         ignored += samples.ignored;
+        let more: u64 = samples.all.iter_mut().map(Sample::without_masks).sum();
+        if more > 0 {
+            notes.push(format!(
+                "{}: {more} images are parts of others' samples (KEY.seg.png beside KEY.jpg) and are not read",
+                path.display()
+            ));
+        }
         images.extend(samples.all.into_iter().flat_map(|sample| {
             let class = sample.cls.and_then(|c| c.0).or(sample.json.and_then(|j| j.0));
             sample.pictures.into_iter().map(move |member| Image { member, archive: index as u32, class: class.clone() })
@@ -141,7 +163,7 @@ impl Samples {
                 }
                 let mut member = member;
                 if !sample.pictures.is_empty() {
-                    member.trouble = Some("a second picture of the same key".to_owned());
+                    member.trouble = Some(SECOND.to_owned());
                 }
                 sample.pictures.push(member);
             }
