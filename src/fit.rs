@@ -1,5 +1,7 @@
 //! Whether a run fits a device's memory, before anything is taken of it: the run's own host code on a device of paper, for the batch that
-//! was asked for and, if that does not fit, for others until the largest that does is found.
+//! was asked for and, if that does not fit, for others until the largest that does is found. [`host`] does the same for a run on the CPU.
+
+pub mod host;
 
 use crate::backend::{Counters, Crop, PictureView, StoredBatch};
 use crate::checkpoint::State;
@@ -7,7 +9,8 @@ use crate::cuda::Element;
 use crate::cuda::backend::Cuda;
 use crate::cuda::paper::Paper;
 use crate::cuda::timed::Properties;
-use crate::data::loader::Source;
+use crate::data::held::Held;
+use crate::data::loader::{LoaderOptions, Source};
 use crate::data::validation::ResizeCrop;
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -18,8 +21,6 @@ use half::bf16;
 
 /// Batches of an evaluation that are gone through: none after them needs memory that these did not.
 const MOST_BATCHES: u64 = 8;
-/// Pictures looked at to learn how large they are.
-const SAMPLE: usize = 1000;
 
 /// What a run asks of a device.
 #[derive(Clone, Debug)]
@@ -49,10 +50,10 @@ impl<'a> Demand<'a> {
         train: &dyn Source,
         val: Option<(&dyn Source, ResizeCrop)>,
     ) -> Result<Self> {
-        let stored = largest(train, |size| size)?;
+        let loader = LoaderOptions::train(config.batch_size, config.train_crop_size as u32, (1.0, 1.0), 0, 1);
+        let stored = Held::of(train, &loader)?.size;
         // What is resized for evaluation is so on the host.
-        let side = |t: ResizeCrop, (w, h): (u32, u32)| if t.keeps(w, h) { (w, h) } else { (t.crop, t.crop) };
-        let evaluated = val.map_or(Ok((1, 1)), |(v, t)| largest(v, |size| side(t, size)))?;
+        let evaluated = val.map_or(Ok((1, 1)), |(v, t)| Held::prepared(v, t).map(|held| held.size))?;
         let (pictures, validated) = (train.len() as u64, val.map_or(0, |(v, _)| v.len() as u64));
         Ok(Self { config, precision, model, pictures, stored, validated, evaluated })
     }
@@ -140,27 +141,13 @@ impl<'a> Demand<'a> {
     }
 }
 
-fn gib(bytes: usize) -> String {
+/// Bytes for people.
+pub fn gib(bytes: usize) -> String {
     if bytes < 1 << 30 {
         format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
     } else {
         format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
     }
-}
-
-/// The largest of some images spread over `source`, as `seen` makes them.
-fn largest(source: &dyn Source, seen: impl Fn((u32, u32)) -> (u32, u32)) -> Result<(u32, u32)> {
-    let step = source.len().div_ceil(SAMPLE).max(1);
-    let area = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
-    let mut largest = (1, 1);
-    for i in (0..source.len()).step_by(step) {
-        let info = source.info(i)?;
-        let size = seen((info.width, info.height));
-        if area(size) > area(largest) {
-            largest = size;
-        }
-    }
-    Ok(largest)
 }
 
 /// A batch of `count` images of one size for a network input of `size`.

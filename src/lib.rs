@@ -7,7 +7,7 @@
 //! # The floors: imports go downward only
 //! | floor | modules | may use |
 //! |---|---|---|
-//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] [`limits`] [`allocator`] | std |
+//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] [`limits`] [`allocator`] [`text`] | std |
 //! | 1 | [`backend`]: what a device must compute, traits only; [`resample`]: resizing of 8-bit images | 0 |
 //! | 2 | [`cpu`], [`cuda`]: how it is computed | 0-1, never each other |
 //! | 3 | [`tensor`], [`autograd`] | 0-1 |
@@ -17,7 +17,7 @@
 //! | side | [`data`]: shards, packing, order, loading | 0, and of 1 what an upload needs and resizing |
 //! | 7 | [`checkpoint`], [`train`] | 0-1, 3-6, data |
 //! | side | [`bench`]: the CUDA kernels and the loader measured, records of it | 0-2, 5-6, data |
-//! | side | [`fit`]: whether a run fits a device's memory, on a device of paper | 0-1, cuda, 6-7 |
+//! | side | [`fit`]: whether a run fits a device's memory, on a device of paper | 0-1, cpu, cuda, 6-7 |
 //! | side | [`selftest`]: the kernels and the CPU backend against f64 references, on any device | 0-2, 6 |
 //! | 8 | [`cli`], `main` | all; the only place that names a device |
 //!
@@ -61,4 +61,5 @@ pub mod schedule;
 pub mod selftest;
 pub mod shape;
 pub mod tensor;
+pub mod text;
 pub mod train;

@@ -1,6 +1,8 @@
 //! What the machine and its limits grant: threads, address space. Requests beyond the machine are refused, and what the operating system
 //! refuses is an error that names the limit.
 
+pub mod memory;
+
 use crate::error::{Error, Result};
 use rustix::process::{Resource, getrlimit};
 use std::thread::available_parallelism;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// The floors: a module may use those named.
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
-        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" | "limits" | "allocator" => {
-            &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "limits"]
+        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" | "limits" | "allocator" | "text" => {
+            &["error", "text", "shape", "dtype", "rng", "schedule", "progress", "files", "limits"]
         }
         "backend" => &["error", "shape", "dtype", "rng", "schedule"],
         "resample" => &["error", "rng"],
@@ -19,10 +19,11 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "ops" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd"],
         "nn" | "optim" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops"],
         "models" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops", "nn", "optim"],
-        "data" => &["error", "shape", "dtype", "rng", "schedule", "progress", "files", "limits", "backend", "resample"],
-        "checkpoint" => &["error", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
+        "data" => &["error", "text", "shape", "dtype", "rng", "schedule", "progress", "files", "limits", "backend", "resample"],
+        "checkpoint" => &["error", "text", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
         "train" => &[
             "error",
+            "text",
             "shape",
             "dtype",
             "rng",
@@ -40,13 +41,14 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "data",
             "checkpoint",
         ],
-        "bench" => &["error", "shape", "dtype", "rng", "backend", "cpu", "cuda", "nn", "optim", "models", "data"],
+        "bench" => &["error", "text", "shape", "dtype", "rng", "backend", "cpu", "cuda", "nn", "optim", "models", "data"],
         // beside training: it runs a run's own host code on a device of paper
-        "fit" => &["error", "backend", "cuda", "models", "data", "checkpoint", "train"],
+        "fit" => &["error", "text", "limits", "backend", "cpu", "cuda", "models", "data", "checkpoint", "train"],
         // beside training: it calls what a backend computes on each device, at the shapes of the models
         "selftest" => &["error", "shape", "dtype", "rng", "progress", "backend", "cpu", "cuda", "optim", "models"],
         "cli" | "main" | "lib" => &[
             "error",
+            "text",
             "shape",
             "dtype",
             "rng",
@@ -78,8 +80,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
     }
 }
 
-/// Files that may say `unsafe`: the allocator, the boundaries to GEMM, to the driver and the emulator, the one launch and what passes it on, mapped memory.
-const UNSAFE: [&str; 12] = [
+/// Files that may say `unsafe`: the allocator, the boundaries to GEMM, to the driver and the emulator, the one launch and what passes it on, mapped memory,
+/// the handler of a fault within it.
+const UNSAFE: [&str; 13] = [
     "src/allocator.rs",
     "src/cpu/real.rs",
     "src/cuda/driver.rs",
@@ -91,6 +94,7 @@ const UNSAFE: [&str; 12] = [
     "src/cuda/launch.rs",
     "src/cuda/paper.rs",
     "src/cuda/recorder.rs",
+    "src/data/fault.rs",
     "src/data/map.rs",
 ];
 /// Lines in a file, outside generated tables.

@@ -6,7 +6,7 @@ PACKED is a folder `pack` wrote with square raw records (for example shared/data
 safetensors, pillow, numpy. Checks and prints:
   1. training losses (f32, SGD, constant rate) against torch in f64: within 1e-4 relative for the first 5 updates, 2e-3 through the
      last. Early training is chaotic: at --lr 0.01 torch's own f32 losses leave its f64 ones by 3e-4 at the second update and 1e-2 at
-     the sixth, so the rate is small by default, and torch's own distance is printed beside ours;
+     the sixth, so the rate is small by default, and torch's own distance is printed beside ours. --updates may go past an epoch;
   2. model.safetensors loads into torchvision with strict=True;
   3. torch's evaluation logits from that file agree with `predict` within 1e-3 absolute.
 Exit status 0 if all hold.
@@ -45,7 +45,7 @@ def main():
 
 
 def pictures(engine, data, work, count):
-    """The first `count` pictures in packed order: uint8 [n, h, w, 3], labels, paths."""
+    """The first `count` pictures in packed order, or all there are: uint8 [n, h, w, 3], labels, paths."""
     subprocess.run([engine, "unpack", data, "--output", work / "png", "--limit", str(count)], check=True, capture_output=True)
     rows = list(csv.DictReader(open(work / "png" / "index.csv")))[:count]
     paths = [work / "png" / r["path"] for r in rows]
@@ -60,6 +60,8 @@ def normalise(pixels):
 def check(a, work):
     torch.manual_seed(a.seed)
     pixels, labels, paths = pictures(a.engine, a.data, work, a.batch_size * a.updates)
+    if len(labels) < a.batch_size:
+        sys.exit(f"{len(labels)} images do not fill one batch: --batch-size {len(labels)} or less")
     size, classes = pixels.shape[1], len(json.loads((pathlib.Path(a.data) / "dataset.json").read_text())["classes"])
     net = torchvision.models.get_model(a.model, weights=None, num_classes=classes)
     safetensors.torch.save_file(net.state_dict(), work / "init.safetensors", {"format": "pt"})
@@ -71,7 +73,7 @@ def check(a, work):
     subprocess.run([a.engine, "train", "--data", a.data, "--model", a.model, "--init", work / "init.safetensors", "--augment", "none",
                     "--shuffle", "none", "--sched", "constant", "--warmup-epochs", "0", "--lr", str(a.lr), "--wd", str(a.wd),
                     "--batch-size", str(a.batch_size), "--max-steps", str(a.updates), "--train-crop-size", str(size), "--val-crop-size",
-                    str(size), "--log-interval", "1", "--device", "cpu", "--output", work / "run", "--progress", "none"], check=True)
+                    str(size), "--log-interval", "1", "--device", "cpu", "--output", work / "run", "--progress", "none"], check=True, stdout=subprocess.DEVNULL)
     events = [json.loads(line) for line in open(work / "run" / "metrics.jsonl")]
     ours = [e["loss"] for e in events if e["event"] == "step"]
     errors = [abs(x - y) / y for x, y in zip(ours, theirs)]
@@ -105,8 +107,10 @@ def train(net, x, y, a):
     rest = [p for p in net.parameters() if p.dim() == 1]
     optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": a.wd}, {"params": rest, "weight_decay": 0.0}], lr=a.lr, momentum=0.9)
     losses = []
+    per_epoch = len(y) // a.batch_size  # each epoch has the same order (--shuffle none) and drops the same rest
     for i in range(a.updates):
-        at = slice(i * a.batch_size, (i + 1) * a.batch_size)
+        first = i % per_epoch * a.batch_size
+        at = slice(first, first + a.batch_size)
         loss = torch.nn.functional.cross_entropy(net(x[at]), y[at])
         optimizer.zero_grad()
         loss.backward()

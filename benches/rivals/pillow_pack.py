@@ -1,10 +1,11 @@
-"""What `imagenet-engine pack --resize 256` competes with: Pillow decoding and resizing the same pictures on one core.
+"""What `imagenet-engine pack --resize 256` competes with: Pillow decoding and resizing the same images on one core.
 
-    python benches/rivals/pillow_pack.py FOLDER [--resize 256] [--quality Q [--max-side N]] [--copy] [--repeat 5]
+    python benches/rivals/pillow_pack.py FOLDER [--resize 256] [--quality Q [--max-side N]] [--copy] [--by opencv] [--repeat 5]
 
-Prints JSON: pictures per second of decode + convert("RGB") + BILINEAR resize of the short side, by process time. With --quality the
-pictures are encoded as JPEG instead (4:2:0), those above --max-side made smaller before; with --copy they are decoded, so that damage
-is found, and their bytes are kept.
+Prints JSON: images per second of decode + convert("RGB") + BILINEAR resize of the short side, by process time. With --quality the
+images are encoded as JPEG instead (4:2:0), those above --max-side made smaller before; with --copy they are decoded, so that damage
+is found, and their bytes are kept. Pillow or Pillow-SIMD, whichever is installed; --by opencv decodes and encodes by simplejpeg
+(libjpeg-turbo, its exact DCT and upsampling, as ours and Pillow's) and resizes by OpenCV, without antialiasing.
 """
 import argparse
 import io
@@ -17,7 +18,24 @@ import PIL
 from PIL import Image
 
 
+def one_by_opencv(path, a):
+    import cv2
+    import simplejpeg
+
+    image = simplejpeg.decode_jpeg(path.read_bytes(), "RGB", fastdct=False, fastupsample=False)
+    h, w = image.shape[:2]
+    if a.quality:
+        longest = max(w, h)
+        if a.max_side and longest > a.max_side:
+            image = cv2.resize(image, (max(1, w * a.max_side // longest), max(1, h * a.max_side // longest)))
+        return simplejpeg.encode_jpeg(image, quality=a.quality, colorspace="RGB", colorsubsampling="420", fastdct=False)
+    side = a.resize
+    return cv2.resize(image, (side, int(side * h / w)) if w <= h else (int(side * w / h), side)).tobytes()
+
+
 def one(path, a):
+    if a.by == "opencv":
+        return one_by_opencv(path, a)
     if a.copy:
         data = path.read_bytes()
         Image.open(io.BytesIO(data)).load()
@@ -43,6 +61,7 @@ def main():
     p.add_argument("--quality", type=int)
     p.add_argument("--max-side", type=int)
     p.add_argument("--copy", action="store_true")
+    p.add_argument("--by", choices=("pillow", "opencv"), default="pillow")
     p.add_argument("--repeat", type=int, default=5)
     a = p.parse_args()
     paths = sorted(f for f in pathlib.Path(a.folder).rglob("*") if f.suffix.lower() in (".jpeg", ".jpg", ".png"))
@@ -55,7 +74,7 @@ def main():
             one(path, a)
         rates.append(len(paths) / (time.process_time() - start))
     print(json.dumps({"images_per_s_per_core": round(statistics.median(rates), 1), "min": round(min(rates), 1), "max": round(max(rates), 1),
-                      "pictures": len(paths), "pillow": PIL.__version__}))
+                      "images": len(paths), "by": a.by, "pillow": PIL.__version__}))
 
 
 if __name__ == "__main__":

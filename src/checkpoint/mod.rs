@@ -3,8 +3,11 @@
 //! A checkpoint is a safetensors file under torchvision's names, so that it also serves as a weight file; the optimizer's arenas
 //! follow as `optimizer.<i>.<name>`, the moving average as `ema.<name>`. Equal state gives equal bytes.
 
+mod locate;
 pub mod safetensors;
 pub mod weights;
+
+pub use locate::{Wanted, locate};
 
 use crate::error::{Error, Result};
 use crate::models::Model;

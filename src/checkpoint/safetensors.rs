@@ -133,6 +133,7 @@ fn read_header(path: &Path, file: &mut std::fs::File, len: u64) -> Result<(Map<S
         return Err(damaged(path, format!("only {len} bytes")));
     }
     file.read_exact(&mut size).map_err(fail)?;
+    check_magic(path, &size)?;
     let size = u64::from_le_bytes(size);
     if size > HEADER_LIMIT {
         return Err(damaged(path, format!("byte 0: a header of {size} bytes, expected at most {HEADER_LIMIT}")));
@@ -141,6 +142,29 @@ fn read_header(path: &Path, file: &mut std::fs::File, len: u64) -> Result<(Map<S
     file.read_exact(&mut text).map_err(|_| damaged(path, format!("{len} bytes, too few for a header of {size}")))?;
     let header = serde_json::from_slice(&text).map_err(|e| damaged(path, format!("header: {e}")))?;
     Ok((header, 8 + size))
+}
+
+/// Names the formats that are taken for this one, by their first bytes.
+fn check_magic(path: &Path, start: &[u8; 8]) -> Result<()> {
+    let error = |what: &str| Error::data(what).at(path.display().to_string());
+    // A zip holds what torch.save writes; before torch 1.6 that was a bare pickle.
+    if start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02") {
+        let (from, to) = (path.display(), path.with_extension("safetensors"));
+        let load = format!("d=torch.load('{from}',map_location='cpu',weights_only=True)");
+        let tensors = "{k:v.contiguous() for k,v in d.get('state_dict',d.get('model',d)).items()}";
+        return Err(error("this is a file of torch.save (.pth, .pt), and weights are read from safetensors")
+            .next(format!("python -c \"import torch,safetensors.torch as s;{load};s.save_file({tensors},'{}')\"", to.display())));
+    }
+    if start.starts_with(b"\x89HDF") {
+        return Err(error("this is an HDF5 file (.h5), and weights are read from safetensors"));
+    }
+    if start.starts_with(b"version ") {
+        return Err(error("this is a pointer of Git LFS, not the file itself").next("git lfs pull"));
+    }
+    if start.starts_with(b"<!DOCTY") || start.starts_with(b"<html") {
+        return Err(error("this is a web page: the download failed"));
+    }
+    Ok(())
 }
 
 fn damaged(path: &Path, what: String) -> Error {

@@ -5,6 +5,7 @@ use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::preprocess::{self, Preprocessing};
 use super::progress::ProgressMode;
+use super::room;
 use super::signals;
 use super::train_report::Report;
 use super::weights::Weights;
@@ -25,8 +26,8 @@ pub struct Args {
     /// Packed images
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Weights: model.safetensors of a run, a checkpoint, or torchvision's weights as safetensors
-    #[arg(long, value_name = "FILE")]
+    /// Weights: a run's folder (its best), a checkpoint, model.safetensors, or torchvision's weights as safetensors
+    #[arg(long, value_name = "FILE|RUN")]
     weights: PathBuf,
     /// The moving average that a checkpoint holds beside the weights
     #[arg(long)]
@@ -66,11 +67,15 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let (Preprocessing { transform, mean, std }, plan) = args.preprocess.settle(&weights, Some(&Stored::of(&dataset)))?;
     let options = Options { batch_size: args.batch_size as usize, transform, mean, std, limit_batches: args.limit_val_batches };
     let dataset: Arc<dyn Source> = Arc::new(dataset);
-    let (report, stop) = (Report::new(args.progress), signals::stop_on_signal()?);
-    report.note(&plan);
+    let memory = room::check_evaluation(&device, &weights.model, Some(&*dataset), transform, options.batch_size)?;
+    let (report, stop) = (Report::new(args.progress), signals::stop_on_signal("stopping, there will be no result", Outcome::Interrupted)?);
+    [&weights.describe(), &plan].into_iter().chain(&memory).for_each(|line| report.note(line));
     let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
     let score = device.run(device.precision(args.precision)?, job)?;
-    let Some(score) = score else { return Ok(Outcome::Stopped) };
+    let Some(score) = score else {
+        report.line("stopped: no result");
+        return Ok(Outcome::Interrupted);
+    };
     if args.json {
         let json = serde_json::json!({ "top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images,
             "model": weights.model.name, "val_crop_size": transform.crop, "val_resize_size": transform.resize,
@@ -82,7 +87,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {side}x{side}", score.loss, score.images);
     }
     if !score.loss.is_finite() {
-        return Err(Error::non_finite("the loss is not finite").at(args.weights.display().to_string()));
+        return Err(Error::non_finite("the loss is not finite").at(weights.path.display().to_string()));
     }
     Ok(Outcome::Done)
 }

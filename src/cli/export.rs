@@ -1,7 +1,7 @@
 //! `export`: the weights of a checkpoint, or their moving average, as a file that torchvision loads with `strict=True`.
 
 use super::Outcome;
-use super::output::out;
+use super::output::{check_ending, out};
 use super::weights::Weights;
 use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
@@ -11,14 +11,12 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Safetensors,
-    /// Not there yet
-    Onnx,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A checkpoint, or a weight file
-    #[arg(long, value_name = "CKPT")]
+    /// A checkpoint, a weight file, or the folder of a run
+    #[arg(long, value_name = "FILE|RUN")]
     weights: PathBuf,
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -35,9 +33,8 @@ pub struct Args {
 /// # Errors
 /// `Data`: a file that cannot be read. `Usage`: no moving average in it. `Write`: the output is there already or cannot be written.
 pub fn run(args: &Args) -> Result<Outcome> {
-    if args.format == Format::Onnx {
-        return Err(Error::usage("this version does not write ONNX yet").at("--format onnx").next("--format safetensors"));
-    }
+    let Format::Safetensors = args.format;
+    check_ending("--output", &args.output, "safetensors")?;
     if args.output.exists() {
         return Err(Error::write("the output file exists").at(args.output.display().to_string()).next("another --output"));
     }

@@ -4,15 +4,21 @@ use super::Outcome;
 use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::plot::{Figure, Line};
+use super::plot_text;
 use super::progress::ProgressMode;
+use super::room::Asked;
 use super::train_report::Report;
 use super::{datasets, signals};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
+use crate::fit::host::Work;
+use crate::models::Model;
+use crate::text::{count, counted, number};
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
 use crate::train::trainer::Datasets;
+use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +33,10 @@ pub struct Args {
     /// Last rate [default: a hundred times the optimizer's usual one]
     #[arg(long, value_name = "RATE", help_heading = "Range test")]
     lr_high: Option<f64>,
-    /// Updates
+    /// Steps
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(20..=1_000_000), help_heading = "Range test")]
     steps: u64,
-    /// One line an update: lr,loss,smoothed
+    /// One line a step: lr,loss,smoothed
     #[arg(long, value_name = "FILE", help_heading = "Range test")]
     csv: Option<PathBuf>,
     #[arg(long, value_name = "FILE", help_heading = "Range test")]
@@ -46,7 +52,13 @@ pub struct Args {
 /// # Errors
 /// `Usage` for a range that makes no sense or says nothing; those of the pictures and the device.
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
-    let config = Config::resolve(args.config, given)?;
+    if let Some(flag) = NOT_HERE.iter().find(|flag| given(&flag.replace('-', "_"))) {
+        return Err(Error::usage(format!("--{flag} means nothing to lr-find"))
+            .because("it tries rates from --lr-low to --lr-high for --steps steps, validates nothing and keeps nothing")
+            .next(format!("leave --{flag} out; imagenet-engine lr-find --help")));
+    }
+    let open = args.config.leaves_batch_open(&given)?;
+    let mut config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
     let precision = device.precision(config.precision)?;
@@ -59,10 +71,15 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
-    let stop = signals::stop_on_signal()?;
-    let trials = datasets::open(&config, &folder, &report)
-        .map(|opened| opened.data)
-        .and_then(|data| device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report }));
+    let stop = signals::stop_on_signal("finishing this step", Outcome::Interrupted)?;
+    let asked = Asked { device: &device, precision, work: Work::Trial, open };
+    let trials = datasets::open(&config, &folder, &report).map(|opened| opened.data).and_then(|data| {
+        let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
+        let said;
+        (config, said) = asked.settle(config.clone(), &model, &data)?;
+        said.iter().for_each(|line| report.line(line));
+        device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report })
+    });
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?; // the demo's pictures
     }
@@ -77,25 +94,47 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     if let Some(path) = &args.json {
         let points: Vec<_> = trials.iter().map(|t| json!({ "lr": t.lr, "loss": t.loss, "smoothed": t.smoothed })).collect();
-        let (peak, reason) = suggestion.as_ref().map_or((None, None), |s| (Some(s.peak), Some(&s.reason)));
-        write_output(path, |file| writeln!(file, "{}", json!({ "suggested_lr": peak, "reason": reason, "points": points })))?;
+        let found = suggestion.as_ref().ok();
+        let json = json!({ "suggested_lr": found.map(|s| s.peak), "steepest_lr": found.map(|s| s.steepest),
+            "diverged_lr": found.and_then(|s| s.diverged), "points": points });
+        write_output(path, |file| writeln!(file, "{json}"))?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;
     }
     if args.csv.is_none() && args.json.is_none() && args.plot.is_none() && trials.len() > 1 {
-        out!("{}", figure.text(100).trim_end());
+        out!("{}", figure.text(plot_text::columns()).trim_end());
     }
     if stop.load(Ordering::Relaxed) {
-        out!("stopped after {} of {} updates: too early to suggest a rate", trials.len(), range.updates);
-        return Ok(Outcome::Stopped);
+        out!("stopped after {} of {} steps: too early to suggest a rate", trials.len(), range.updates);
+        return Ok(Outcome::Interrupted);
     }
-    let suggestion = suggestion?;
-    out!("suggested peak: --lr {:.2e}", suggestion.peak);
-    out!("because {}", suggestion.reason);
-    out!("{} updates of {} pictures; no weights were kept", trials.len(), config.batch_size * config.grad_accum);
+    let found = suggestion?;
+    let (least_lr, least) = found.least;
+    out!(
+        "loss {:.3} at first, falling steepest at lr {}, least {least:.3} at lr {}",
+        found.start,
+        number(found.steepest),
+        number(least_lr)
+    );
+    match found.diverged {
+        Some(lr) => out!("diverged (worse than at first) at lr {}; a tenth of it is {}", number(lr), number(lr / 10.0)),
+        None => out!("did not diverge up to lr {}: --lr-high {} tells more", number(range.high), number(range.high * 10.0)),
+    }
+    let why = if found.diverged.is_some() { "a tenth of where it diverges" } else { "where the loss falls steepest" };
+    out!("suggestion: --lr {} ({why}), the highest rate of the {} schedule", number(found.peak), schedule_name(&config));
+    let each = count((config.batch_size * config.grad_accum) as u64);
+    out!("from {} of {each} images; no weights were kept", counted(trials.len() as u64, "step"));
     Ok(Outcome::Done)
 }
+
+fn schedule_name(config: &Config) -> String {
+    config.sched.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
+}
+
+/// Settings of `train` that mean nothing here: typed, they are refused.
+const NOT_HERE: [&str; 10] =
+    ["resume", "output", "epochs", "max-steps", "val", "val-interval", "save-every", "checkpoint-hist", "dry-run", "lr"];
 
 struct RangeTest<'a> {
     config: &'a Config,
@@ -112,7 +151,7 @@ impl Job for RangeTest<'_> {
         let Self { config, data, range, stop, report } = self;
         lr_find::run(backend, config, data, range, stop, &mut |u, t: &Trial| {
             if u.is_multiple_of(config.log_interval) {
-                report.line(&format!("update {u}/{} lr {:.3e} loss {:.4} smoothed {:.4}", range.updates, t.lr, t.loss, t.smoothed));
+                report.line(&format!("step {u}/{}  lr {}  loss {:.4}  smoothed {:.4}", range.updates, number(t.lr), t.loss, t.smoothed));
             }
         })
     }
@@ -121,12 +160,12 @@ impl Job for RangeTest<'_> {
 fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) -> Figure {
     let line = |name: &str, value: fn(&Trial) -> f64| Line { name: name.into(), points: trials.iter().map(|t| (t.lr, value(t))).collect() };
     Figure {
-        title: format!("{} with {}, {} pictures an update", config.model, config.rule().name(), config.batch_size * config.grad_accum),
+        title: format!("{} with {}, {} images a step", config.model, config.rule().name(), config.batch_size * config.grad_accum),
         x: "learning rate",
         y: "loss",
         log_x: true,
         lines: vec![line("smoothed loss", |t| t.smoothed)],
         right: None,
-        marks: suggestion.map(|s| (s.peak, format!("suggested {:.1e}", s.peak))).into_iter().collect(),
+        marks: suggestion.map(|s| (s.peak, format!("suggested {}", number(s.peak)))).into_iter().collect(),
     }
 }

@@ -7,14 +7,18 @@ mod device;
 mod doctor;
 mod eval;
 mod export;
+mod foreign;
+mod images;
 mod inspect;
 mod lr_find;
 mod output;
 mod pack;
 mod plot;
+mod plot_text;
 mod predict;
 mod preprocess;
 pub mod progress;
+mod room;
 mod schedule;
 mod selftest;
 mod signals;
@@ -23,6 +27,7 @@ mod source_args;
 mod train;
 mod train_report;
 mod unpack;
+mod usage;
 mod verify;
 mod weights;
 
@@ -39,6 +44,8 @@ pub enum Outcome {
     SkippedImages,
     /// Stopped by a signal after writing what is needed to go on.
     Stopped,
+    /// Stopped by a signal, with nothing to go on from.
+    Interrupted,
 }
 
 impl Outcome {
@@ -47,6 +54,7 @@ impl Outcome {
             Self::Done => 0,
             Self::SkippedImages => 3,
             Self::Stopped => 75,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -110,12 +118,16 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
 /// Parses `args` (the program's name first) and runs the command.
 ///
 /// # Errors
-/// Those of the command; a wrong flag ends the process in clap, with code 2.
+/// `Usage` for what the parser refuses; those of the command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     crate::files::raise_open_files();
     signals::survive_file_size_limit();
-    let matches = Cli::command().get_matches_from(args);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    crate::data::fault::install();
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut command = Cli::command();
+    command.build(); // so that what is global stands at every subcommand
+    let matches = command.try_get_matches_from_mut(&args).map_err(|e| usage::refused(&e, &command, &args))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|e| usage::refused(&e, &command, &args))?;
     let typed = |id: &str| {
         let of_command = matches.subcommand().map(|(_, m)| m);
         of_command.is_some_and(|m| m.try_contains_id(id).unwrap_or(false) && m.value_source(id) == Some(ValueSource::CommandLine))

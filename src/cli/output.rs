@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// The first failure of writing to standard output.
@@ -59,6 +60,54 @@ fn printable(text: &str) -> Cow<'_, str> {
 /// A name from a file within a line of text: [`line`] keeps line breaks, which a name must not make.
 pub fn name(text: &str) -> Cow<'_, str> {
     if text.contains(['\n', '\t']) { Cow::Owned(text.replace('\n', "\\n").replace('\t', "\\t")) } else { Cow::Borrowed(text) }
+}
+
+/// Endings that promise a format.
+const FORMATS: [&str; 30] = [
+    "onnx",
+    "pth",
+    "pt",
+    "ckpt",
+    "bin",
+    "h5",
+    "hdf5",
+    "pb",
+    "tflite",
+    "engine",
+    "plan",
+    "npz",
+    "npy",
+    "msgpack",
+    "gguf",
+    "safetensors",
+    "png",
+    "jpg",
+    "jpeg",
+    "webp",
+    "gif",
+    "bmp",
+    "tif",
+    "tiff",
+    "svg",
+    "pdf",
+    "json",
+    "csv",
+    "tar",
+    "zip",
+];
+
+/// Refuses an output file whose ending promises another format than `format`, which is what would be written. Endings that promise
+/// nothing are taken.
+///
+/// # Errors
+/// `Usage`.
+pub fn check_ending(flag: &str, path: &Path, format: &str) -> Result<()> {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    if ending == format || !FORMATS.contains(&ending.as_str()) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{flag} {}: this file is written as {format} only", path.display()))
+        .next(format!("{flag} {}", path.with_extension(format).display())))
 }
 
 /// What [`line`] could not write, at the end of the command.

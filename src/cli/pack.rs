@@ -145,7 +145,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         on_bad: args.on_bad,
         jobs: args.jobs,
     };
-    let stop = super::signals::stop_on_signal()?;
+    let stop = super::signals::stop_on_signal("finishing the shards under way", Outcome::Stopped)?;
     if args.estimate {
         return estimate(&options, &stop);
     }

@@ -1,10 +1,11 @@
 //! Curves as an SVG file and as characters on a terminal.
 
+use super::plot_text::{self, Axis};
 use crate::error::{Error, Result};
+use crate::text::number;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use std::path::Path;
-use textplots::{Chart, LabelBuilder, LabelFormat, Plot, Shape, TickDisplay, TickDisplayBuilder};
 
 const SIZE: (u32, u32) = (960, 540);
 /// Told apart in print and by the colour-blind (Okabe and Ito).
@@ -47,12 +48,6 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 fn padded((low, high): (f64, f64)) -> (f64, f64) {
     let pad = if high > low { 0.06 * (high - low) } else { high.abs().max(1e-12) * 0.1 };
     (low - pad, high + pad)
-}
-
-/// Short and unambiguous: 0.1, 1e-6.
-fn number(v: f64) -> String {
-    let v = if v.abs() < 1e-12 { 0.0 } else { v };
-    if v == 0.0 || (1e-3..1e5).contains(&v.abs()) { format!("{}", (v * 1e6).round() / 1e6) } else { format!("{v:.0e}") }
 }
 
 impl Figure {
@@ -163,23 +158,18 @@ impl Figure {
         self.marks.iter().map(row).collect()
     }
 
-    /// The lines in characters, `columns` wide.
+    /// The lines in characters, `columns` wide; each in a chart of its own, since characters have one colour.
     pub fn text(&self, columns: usize) -> String {
-        let (x_low, x_high) = self.xs();
+        let (low, high) = self.xs();
+        let x = Axis { low, high, log: self.log_x };
         let (low, high) = self.ys();
-        let scale = |x: f64| if self.log_x { x.log10() as f32 } else { x as f32 };
-        // two dots a character across, four down; room for the labels
-        let width = (columns.clamp(40, 160) - 12) as u32 * 2;
-        let points: Vec<Vec<(f32, f32)>> = self.lines.iter().map(|l| l.points.iter().map(|p| (scale(p.0), p.1 as f32)).collect()).collect();
-        let shapes: Vec<Shape<'_>> = points.iter().map(|p| Shape::Lines(p)).collect();
-        let mut chart = Chart::new_with_y_range(width, 64, scale(x_low), scale(x_high), low as f32, high as f32);
-        let log_x = self.log_x;
-        let across = move |v: f32| number(if log_x { 10f64.powf(v.into()) } else { v.into() });
-        let chart = chart.x_label_format(LabelFormat::Custom(Box::new(across)));
-        let chart = chart.y_label_format(LabelFormat::Custom(Box::new(|v| format!("{v:.2e}")))).y_tick_display(TickDisplay::Sparse);
-        let chart = shapes.iter().fold(chart, |chart, shape| chart.lineplot(shape));
-        chart.figures();
-        format!("{}\n{} over {}\n{chart}", self.title, self.y, self.x)
+        let y = Axis { low, high, log: false };
+        let one = |line: &Line| {
+            let name = if self.lines.len() > 1 { format!("{}\n", line.name) } else { String::new() };
+            format!("{name}{}", plot_text::chart(&[&line.points], x, y, columns))
+        };
+        let charts: Vec<String> = self.lines.iter().map(one).collect();
+        format!("{}\n{} over {}\n{}", self.title, self.y, self.x, charts.join("\n"))
     }
 }
 

@@ -2,11 +2,14 @@
 
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
+use super::images;
 use super::output::{name, out, remark};
 use super::preprocess::{self, Preprocessing};
+use super::room;
 use super::weights::Weights;
 use crate::backend::{Backend, Crop, PictureView, StoredBatch};
-use crate::data::decode::{DEFAULT_MAX_PIXELS, decode};
+use crate::data::budget;
+use crate::data::decode::{DEFAULT_MAX_PIXELS, decode, size};
 use crate::data::manifest::Manifest;
 use crate::data::source::MAX_FILE;
 use crate::error::{Error, Result};
@@ -20,11 +23,11 @@ use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Weights: model.safetensors of a run, a checkpoint, or torchvision's weights as safetensors
-    #[arg(long, value_name = "FILE")]
+    /// Weights: a run's folder (its best), a checkpoint, model.safetensors, or torchvision's weights as safetensors
+    #[arg(long, value_name = "FILE|RUN")]
     weights: PathBuf,
-    /// JPEG or PNG files
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Images, folders (all images below, in order), or - for paths on standard input, one a line
+    #[arg(required = true, value_name = "IMAGE|DIR|-")]
     images: Vec<PathBuf>,
     /// Classes shown for each image
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -32,15 +35,18 @@ pub struct Args {
     /// A packed folder: what it calls the classes is shown beside their names
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// One JSON object an image and line
+    /// JSON Lines: one object an image
     #[arg(long)]
     json: bool,
+    /// CSV: image,rank,class,words,probability,logit
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     #[command(flatten)]
     preprocess: preprocess::Args,
     /// The moving average that a checkpoint holds beside the weights
     #[arg(long)]
     ema: bool,
-    /// The network [default: what the file says]
+    /// The network, where the weights are to be of this one [default: what the file says]
     #[arg(long)]
     model: Option<String>,
     #[arg(long, default_value = "auto")]
@@ -52,8 +58,10 @@ pub struct Args {
     threads: Option<usize>,
 }
 
+/// An image that cannot be read is told on standard error, and the others go on.
+///
 /// # Errors
-/// `Data`: weights or an image that cannot be read.
+/// `Data`: weights that cannot be read, or no image that can.
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
@@ -61,15 +69,19 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let names = named.as_ref().map(|names| names.iter().map(|(name, _)| name.clone()).collect());
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), names, None)?;
     let (preprocessing, plan) = args.preprocess.settle(&weights, None)?;
+    remark!("{}", weights.describe());
     remark!("{plan}");
+    room::check_evaluation(&device, &weights.model, None, preprocessing.transform, 1)?;
     let listed = args.data.as_deref().map(Manifest::read).transpose()?.map_or_else(Vec::new, |m| m.classes);
     let named = named.unwrap_or_default().into_iter().filter(|(_, words)| !words.is_empty());
     let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).chain(named).collect();
-    device.run(device.precision(args.precision)?, Prediction { args, weights, preprocessing, words })
+    let images = images::expand(&args.images)?;
+    device.run(device.precision(args.precision)?, Prediction { args, images, weights, preprocessing, words })
 }
 
 struct Prediction<'a> {
     args: &'a Args,
+    images: Vec<PathBuf>,
     weights: Weights,
     preprocessing: Preprocessing,
     /// Of classes, by name.
@@ -80,10 +92,22 @@ impl Job for Prediction<'_> {
     type Output = Outcome;
 
     fn run<B: Backend>(self, backend: B) -> Result<Outcome> {
-        let Self { args, weights, preprocessing, words } = self;
+        let Self { images, weights, preprocessing, .. } = &self;
         let (w, r) = (backend.upload_weights(&weights.weights)?, backend.upload(&weights.running)?);
-        for path in &args.images {
-            let pictures = prepare(path, &preprocessing)?;
+        if self.args.csv {
+            out!("image,rank,class,words,probability,logit");
+        }
+        let mut bad = 0;
+        for path in images {
+            let pictures = match prepare(path, preprocessing) {
+                Ok(pictures) => pictures,
+                Err(error) if images.len() == 1 => return Err(error),
+                Err(error) => {
+                    bad += 1;
+                    remark!("error: {error}");
+                    continue;
+                }
+            };
             let logits = step::logits(&backend, &weights.model, &w, &r, pictures)?;
             if let Some(at) = logits.iter().position(|v| !v.is_finite()) {
                 return Err(Error::non_finite(format!("the prediction is not finite: logit {at} is {}", logits[at]))
@@ -91,22 +115,51 @@ impl Job for Prediction<'_> {
                     .because("the weights are too large for the precision, or damaged")
                     .next("--precision fp32, or weights of an earlier checkpoint"));
             }
-            let ranked = rank(&logits);
-            let top = ranked.iter().take(args.top as usize).map(|&(class, p)| (&weights.card.classes[class], p, logits[class]));
-            if args.json {
-                let top: Vec<_> = top
-                    .map(|(class, p, logit)| json!({ "class": class, "words": words.get(class), "probability": p, "logit": logit }))
-                    .collect();
-                out!("{}", json!({ "image": path, "top": top }));
-            } else {
-                out!("{}", path.display());
-                top.for_each(|(class, p, _)| match words.get(class) {
-                    Some(words) => out!("  {:6.2}%  {}  {}", 100.0 * p, name(class), name(words)),
-                    None => out!("  {:6.2}%  {}", 100.0 * p, name(class)),
-                });
-            }
+            self.show(path, &logits);
+        }
+        if bad == images.len() {
+            return Err(Error::data(format!("none of the {bad} images could be read (each is named above)")));
+        }
+        if bad > 0 {
+            remark!("{bad} of {} images could not be read", images.len());
+            return Ok(Outcome::SkippedImages);
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl Prediction<'_> {
+    /// One image's likeliest classes, in the form asked for.
+    fn show(&self, path: &Path, logits: &[f32]) {
+        let ranked = rank(logits);
+        let classes = &self.weights.card.classes;
+        let top = ranked.iter().take(self.args.top as usize).map(|&(class, p)| (&classes[class], p, logits[class]));
+        let words = |class: &String| self.words.get(class);
+        if self.args.json {
+            let top: Vec<_> =
+                top.map(|(class, p, logit)| json!({ "class": class, "words": words(class), "probability": p, "logit": logit })).collect();
+            out!("{}", json!({ "image": path, "top": top }));
+        } else if self.args.csv {
+            let path = path.to_string_lossy();
+            for (i, (class, p, logit)) in top.enumerate() {
+                let words = words(class).map_or("", String::as_str);
+                out!("{},{},{},{},{p},{logit}", field(&path), i + 1, field(class), field(words));
+            }
+        } else {
+            out!("{}", path.display());
+            top.for_each(|(class, p, _)| match words(class) {
+                Some(words) => out!("  {:6.2}%  {}  {}", 100.0 * p, name(class), name(words)),
+                None => out!("  {:6.2}%  {}", 100.0 * p, name(class)),
+            });
+        }
+    }
+}
+
+/// A field of CSV (RFC 4180).
+fn field(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
     }
 }
 
@@ -114,7 +167,11 @@ impl Job for Prediction<'_> {
 fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let Preprocessing { transform, mean, std } = *preprocessing;
     let bytes = files::read_file(path, MAX_FILE)?;
-    let unreadable = |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG or PNG image, or a damaged one");
+    let unreadable =
+        |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG, PNG or WebP image, or a damaged one");
+    let (width, height) = size(&bytes).map_err(unreadable)?;
+    budget::check(budget::cost(width, height).min(budget::cost(1000, 1000).saturating_mul(DEFAULT_MAX_PIXELS / 1_000_000)), "the image")
+        .map_err(|e| e.at(path.display().to_string()))?;
     let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
     let mut pixels = Vec::new();
     if !transform.apply(&image.pixels, (image.width, image.height), &mut Resampler::default(), &mut pixels) {

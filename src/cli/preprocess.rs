@@ -1,7 +1,7 @@
 //! How `eval` and `predict` prepare images: what the weights' metadata says, and flags over that.
 
 use super::weights::Weights;
-use crate::data::crop::MOST_SIDE;
+use crate::data::crop::parse_side;
 use crate::data::source::read_outputs;
 use crate::data::validation::{Asked, Filter, ResizeCrop, Stored};
 use crate::error::{Error, Result};
@@ -11,10 +11,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// torchvision's Resize: short side before the crop [default: what the weights say, if that is not below the crop; else crop / 0.875]
-    #[arg(long, value_name = "PIXELS", value_parser = side(), help_heading = "Preprocessing")]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_side, help_heading = "Preprocessing")]
     val_resize_size: Option<u32>,
     /// torchvision's CenterCrop: side of the network's input [default: what the weights say, else 224]
-    #[arg(long, value_name = "PIXELS", value_parser = side(), help_heading = "Preprocessing")]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_side, help_heading = "Preprocessing")]
     val_crop_size: Option<u32>,
     /// timm's way to say --val-resize-size: resize to floor(crop / SHARE)
     #[arg(long, value_name = "SHARE", conflicts_with = "val_resize_size", help_heading = "Preprocessing")]
@@ -31,10 +31,6 @@ pub struct Args {
     /// Class names in the order of the outputs, one a line, or WNID WORDS as in LOC_synset_mapping.txt [default: what the weights say]
     #[arg(long, value_name = "FILE", help_heading = "Preprocessing")]
     class_names: Option<PathBuf>,
-}
-
-fn side() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(MOST_SIDE))
 }
 
 /// One number for all channels, or three.

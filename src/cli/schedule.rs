@@ -3,10 +3,12 @@
 use super::Outcome;
 use super::output::{out, remark};
 use super::plot::{Figure, Line};
+use super::plot_text;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files::write_output;
 use crate::schedule::Point;
+use crate::text::{count, counted};
 use crate::train::config::{Config, Sched};
 use crate::train::plan::Plan;
 use clap::ValueEnum;
@@ -54,10 +56,19 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         flags.data = NO_DATA.into(); // not the demo, whose preset is for its pictures
     }
     let config = Config::resolve(flags, &given)?;
-    let updates_per_epoch = match (args.updates_per_epoch, args.images) {
-        (Some(updates), _) => updates,
-        (None, Some(images)) => Plan::new(&config, images)?.updates_per_epoch,
-        (None, None) => Plan::new(&config, pictures(&config)?)?.updates_per_epoch,
+    let (updates_per_epoch, basis) = match (args.updates_per_epoch, args.images) {
+        (Some(updates), _) => (updates, format!("{} an epoch (--updates-per-epoch)", counted(updates, "step"))),
+        (None, given) => {
+            let images = given.map_or_else(|| pictures(&config), Ok)?;
+            let whose = match (given, config.data.as_str()) {
+                (Some(_), _) => "--images".to_owned(),
+                (None, NO_DATA | "synthetic") => "ImageNet-1K's; --images N or --data DIR for others".to_owned(),
+                (None, data) => format!("those of {data}"),
+            };
+            let each = config.batch_size * config.grad_accum;
+            let basis = format!("{} training images ({whose}), {} a step", count(images), count(each as u64));
+            (Plan::new(&config, images)?.updates_per_epoch, basis)
+        }
     };
     let scheds = if args.compare.is_empty() { vec![config.sched] } else { args.compare };
     let comparing = scheds.len() > 1;
@@ -87,10 +98,12 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let files: Vec<&Path> = [&args.csv, &args.json, &args.plot].into_iter().flatten().map(PathBuf::as_path).collect();
     if files.is_empty() {
-        out!("{}", figure.text(columns()).trim_end());
+        out!("for {basis}");
+        out!("{}", figure.text(plot_text::columns()).trim_end());
     }
     for (sched, plan) in &plans {
-        out!("{}: {} updates, {} an epoch; learning rate {}", word(*sched), plan.total_updates, plan.updates_per_epoch, plan.rates());
+        let (all, each) = (count(plan.total_updates), count(plan.updates_per_epoch));
+        out!("{}: {all} steps, {each} an epoch; learning rate {}", word(*sched), plan.rates());
     }
     files.iter().for_each(|path| out!("wrote {}", path.display()));
     Ok(Outcome::Done)
@@ -109,11 +122,6 @@ fn pictures(config: &Config) -> Result<u64> {
 
 fn word(sched: Sched) -> String {
     sched.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
-}
-
-/// Characters across the terminal.
-fn columns() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
 }
 
 /// A run of ImageNet has half a million lines: they are written as they are made.
@@ -154,7 +162,7 @@ fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
     let momentum =
         if config.opt == crate::train::config::Opt::Sgd || config.opt == crate::train::config::Opt::Lars { "momentum" } else { "beta1" };
     Figure {
-        title: format!("{}: {} epochs of {} updates", names.join(", "), config.epochs, first.updates_per_epoch),
+        title: format!("{}: {} of {}", names.join(", "), counted(config.epochs, "epoch"), counted(first.updates_per_epoch, "step")),
         x: "epoch",
         y: "learning rate",
         log_x: false,

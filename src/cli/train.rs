@@ -1,17 +1,18 @@
 //! `train`: settles the settings, opens or makes the pictures, trains, and says where everything is.
 
 use super::Outcome;
-use super::datasets::{self, DEMO_TRAIN};
+use super::datasets::{self, DEMO_TRAIN, Opened};
 use super::device::{Job, open_device, set_threads};
 use super::output::out;
 use super::progress::ProgressMode;
+use super::room::Asked;
 use super::signals;
 use super::train_report::Report;
 use crate::backend::Backend;
-use crate::checkpoint::{safetensors, weights};
+use crate::checkpoint::{Wanted, locate, safetensors, weights};
 use crate::data::demo;
 use crate::error::{Error, Result};
-use crate::fit::Demand;
+use crate::fit::host::Work;
 use crate::models::Model;
 use crate::nn::Kind;
 use crate::train::config::Config;
@@ -39,17 +40,20 @@ pub struct Args {
 /// See [`trainer::run`].
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let (progress, list_params) = (args.progress, args.list_params);
+    one_process()?;
     let requests = signals::requests()?;
     let mut flags = args.config;
     resume_with_its_own_settings(&mut flags, given("data"))?;
+    let open = flags.leaves_batch_open(&given)?;
     let mut config = Config::resolve(flags, given)?;
     set_threads(config.threads)?;
     let device = open_device(&config.device)?;
     let precision = device.precision(config.precision)?;
     config.precision = Some(precision);
     let output = config.output.clone().unwrap_or_else(|| default_output(&config));
+    let asked = Asked { device: &device, precision, work: Work::Train, open };
     if config.dry_run {
-        return dry_run(&config, &device.describe(precision), &output, list_params);
+        return dry_run(config, &asked, &output, list_params);
     }
     // What can be seen to be wrong is seen before the output folder is made.
     let report = Report::new(progress);
@@ -57,23 +61,38 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let opened = if demo { None } else { Some(datasets::open(&config, &output, &report)?.data) };
     let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
     let (model, _) = settle(&config, classes, pictures)?;
-    let check_room = |data: &Datasets| {
-        device.check_room(&Demand::new(&config, precision, model.clone(), &*data.train, data.val.as_deref().map(|v| (v, data.transform)))?)
-    };
-    opened.as_ref().map_or(Ok(()), check_room)?;
+    let mut said = None;
+    if let Some(data) = &opened {
+        (config, said) = asked.settle(config, &model, data)?;
+    }
     let dir = RunDir::open(&output, config.resume.is_some())?;
     let datasets = match opened {
         Some(datasets) => datasets,
         None => {
             let made = datasets::open(&config, &output, &report)?.data;
-            check_room(&made)?;
+            (config, said) = asked.settle(config, &model, &made)?;
             made
         }
     };
+    said.iter().for_each(|line| report.line(line));
     let run = Training { config: &config, datasets: &datasets, dir: &dir, requests: &requests, report: &report };
     let finish = device.run(precision, run)?;
     report.end();
     Ok(tell(&config, &output, &finish))
+}
+
+/// Refuses to be one of several: launchers (torchrun, srun, mpirun) say so in the environment, and each process would train alone, into
+/// one folder.
+fn one_process() -> Result<()> {
+    for name in ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        if let Some(size) = std::env::var(name).ok().filter(|size| size.trim().parse::<u64>().is_ok_and(|n| n > 1)) {
+            return Err(Error::usage(format!("this version trains in one process, and {name} is {size}"))
+                .at("the environment")
+                .because("it was started by torchrun, srun or mpirun; each process would train the whole run by itself")
+                .next(format!("start it once, without the launcher; or: env -u {name} {} train ...", super::program())));
+        }
+    }
+    Ok(())
 }
 
 struct Training<'a> {
@@ -148,21 +167,28 @@ fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Pl
     Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, pictures as u64)?))
 }
 
-fn dry_run(config: &Config, device: &str, output: &Path, list_params: bool) -> Result<Outcome> {
+fn dry_run(mut config: Config, asked: &Asked<'_>, output: &Path, list_params: bool) -> Result<Outcome> {
     let opened = match config.data.as_str() {
         "demo" => None,
-        _ => Some(datasets::open(config, output, &Report::silent())?),
+        _ => Some(datasets::open(&config, output, &Report::silent())?),
     };
+    let mut said = None;
+    if let Some(Opened { data, .. }) = &opened {
+        let (model, _) = settle(&config, data.train.classes().len(), data.train.len())?;
+        (config, said) = asked.settle(config, &model, data)?;
+    }
+    let config = &config;
     let (classes, pictures) =
         opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |o| (o.data.train.classes().len(), o.data.train.len()));
     let transform = opened.as_ref().map_or_else(|| datasets::demo_transform(config), |o| Ok(o.data.transform))?;
     let (model, plan) = settle(config, classes, pictures)?;
     if let Some(init) = &config.init {
-        weights::load(&model, &safetensors::read(init)?)?;
+        weights::load(&model, &safetensors::read(&locate(init, Wanted::Weights)?)?)?;
     }
     out!("{}", plan.config_toml(config, transform.resize)?.trim_end());
     out!("");
-    out!("device        {device}");
+    out!("device        {}", asked.device.describe(asked.precision));
+    said.iter().filter_map(|line| line.split_once(": ")).for_each(|(what, line)| out!("{what:<13} {line}"));
     out!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
     out!("images        {pictures} for training");
     out!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
@@ -214,6 +240,9 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
     }
     if let Some(EmaScore { loss, top1, top5 }) = &finish.last_ema {
         out!("moving average: top-1 {:.2}%, top-5 {:.2}%, loss {loss:.4}", 100.0 * top1, 100.0 * top5);
+    }
+    if finish.failed_saves > 0 {
+        out!("{} checkpoints could not be written and were let pass (save_error in metrics.jsonl)", finish.failed_saves);
     }
     match finish.images_per_s {
         0.0 => out!("all {} updates were done already; the run lies in {run}", finish.updates),

@@ -86,6 +86,9 @@ impl Report {
             Notice::Event(Event::BadRecord { update, what, count, .. }) => {
                 self.line(&format!("update {update}: a damaged record gave its place to the next ({count} so far): {what}"));
             }
+            Notice::Event(Event::SaveError { update, what, count }) => {
+                self.line(&format!("warning: saving after update {update} failed ({count} so far); the run goes on: {what}"));
+            }
             Notice::Event(_) | Notice::Saved(_) => {}
             Notice::Line(text) => self.line(&text),
         }

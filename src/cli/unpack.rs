@@ -30,7 +30,7 @@ pub struct Args {
 /// Those of [`unpack`].
 pub fn run(args: &Args) -> Result<Outcome> {
     let terminal = Terminal::new(args.progress);
-    let stop = super::signals::stop_on_signal()?;
+    let stop = super::signals::stop_on_signal("finishing the images under way", Outcome::Stopped)?;
     let dataset = Dataset::open(&args.dir)?;
     let Some(count) = unpack(&dataset, &args.output, args.limit, &terminal, &stop)? else {
         terminal.note("stopped; remove the output before the next try");

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("{line}");
     }
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
-        let stop = super::signals::stop_on_signal()?;
+        let stop = super::signals::stop_on_signal("finishing the images under way", Outcome::Stopped)?;
         let repaired = repair(&args.dir, source, &args.source.options(), &report.damaged_shards, &terminal, &stop)?;
         out!("{repaired} shards made again from {}", source.display());
         report = verify(&args.dir, depth, &terminal)?;

@@ -1,14 +1,16 @@
 //! A weight file and the model it belongs to, for `eval` and `predict`.
 
-use crate::checkpoint::{self, ModelCard, safetensors, weights};
+use crate::checkpoint::{self, ModelCard, Wanted, locate, safetensors, weights};
 use crate::data;
 use crate::data::crop::MOST_SIDE;
 use crate::data::validation::Filter;
 use crate::error::{Error, Result};
-use crate::models::Model;
-use std::path::Path;
+use crate::models::{Model, recognise};
+use std::path::{Path, PathBuf};
 
 pub struct Weights {
+    /// The file that was read.
+    pub path: PathBuf,
     pub model: Model,
     pub card: ModelCard,
     /// The card was in the file; otherwise it holds torchvision's defaults.
@@ -20,19 +22,30 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads `path`, the moving average instead of the weights if `ema`. The model's name comes from `name` or the file; the class names
-    /// from `names`, else from the file, else from `classes` (those of the images), else they are numbers.
+    /// Reads `path`, or the best weights of the run whose folder it is; the moving average instead of the weights if `ema`. The model's name
+    /// comes from the file's metadata or its tensors, and `name` must not contradict it; the class names from `names`, else from the file, else from `classes` (those of the images), else they are numbers.
     ///
     /// # Errors
-    /// `Usage` if nobody names the model, or there is no average; `Data` if the file is damaged, its metadata cannot be understood, it is
+    /// `Usage` if `name` is another model's, or there is no average; `Data` if the file is damaged, its metadata cannot be understood, it is
     /// of another model, or its classes are others than `classes`.
     pub fn open(path: &Path, ema: bool, name: Option<&str>, names: Option<Vec<String>>, classes: Option<&[String]>) -> Result<Self> {
+        let path = &locate(path, Wanted::Weights)?;
         let file = safetensors::read(path)?;
         let own = checkpoint::card(&file)?;
-        let Some(name) = name.map(str::to_owned).or_else(|| own.as_ref().map(|c| c.model.clone())) else {
-            return Err(Error::usage("the weight file does not say which model it is for")
+        let recognised = recognise(|tensor| file.tensors.contains_key(tensor)).map(str::to_owned);
+        let says = own.as_ref().map(|c| c.model.clone()).or(recognised);
+        let name = match (name, says) {
+            (Some(asked), Some(is)) if asked != is => {
+                return Err(Error::usage(format!("--model {asked}: these are weights of {is}"))
+                    .at(path.display().to_string())
+                    .next(format!("leave --model out, or --model {is}")));
+            }
+            (asked, is) => asked.map(str::to_owned).or(is),
+        };
+        let Some(name) = name else {
+            return Err(Error::data("no ResNet's tensors are in this file")
                 .at(path.display().to_string())
-                .next("--model resnet50, or whichever it is"));
+                .because("weights of another network, or under other names than torchvision's"));
         };
         let outputs = file.tensors.get("fc.bias").map_or(0, |t| t.shape.iter().product());
         if outputs == 0 {
@@ -90,7 +103,14 @@ impl Weights {
         if card.classes.is_empty() {
             card.classes = classes.map_or_else(|| (0..outputs).map(|i| i.to_string()).collect(), <[String]>::to_vec);
         }
-        Ok(Self { model, card, described, weights, running, batches: file.batches })
+        Ok(Self { path: path.clone(), model, card, described, weights, running, batches: file.batches })
+    }
+}
+
+impl Weights {
+    /// File, model and classes in one line.
+    pub fn describe(&self) -> String {
+        format!("weights: {}, {} for {} classes", self.path.display(), self.model.name, self.model.classes)
     }
 }
 
@@ -107,7 +127,7 @@ fn check_card(card: &ModelCard, outputs: usize, path: &Path) -> Result<()> {
     }
     for (what, side) in [("crop", card.val_crop_size), ("resize", card.val_resize_size)] {
         if !(1..=MOST_SIDE as usize).contains(&side) {
-            return wrong(format!("a {what} size of {side}, from 1 to {MOST_SIDE} expected"));
+            return wrong(format!("a {what} size of {side}: must lie between 1 and {MOST_SIDE}"));
         }
     }
     if card.val_resize_size < card.val_crop_size {

@@ -7,8 +7,9 @@
 //! rows are dealt out to `dx`; a work item is a run of whole pictures or rows of one picture, all classes.
 
 use super::conv::short;
-use super::conv_fprop::{implicit_gemm, tile_rows};
+use super::conv_fprop::{gemm_scratch, implicit_gemm, tile_rows};
 use super::im2col::Gather;
+use super::paper::Scratch;
 use super::real::{Mat, gemm};
 use super::{Buffer, Cpu, Real, cut, wide};
 use crate::error::Result;
@@ -38,14 +39,27 @@ fn axis(class: usize, size: usize, filter: usize, stride: usize, pad: usize) -> 
     Axis { first, count, class, taps, origin }
 }
 
-/// A class of both axes with its filters `[taps, taps, k, c]`.
-struct Class<T> {
+/// A class of both axes.
+#[derive(Clone, Copy)]
+struct Class {
     row: Axis,
     column: Axis,
-    filters: Buffer<T>,
 }
 
-impl<T> Class<T> {
+/// The classes that have pixels.
+fn classes(problem: &ConvProblem) -> Vec<Class> {
+    let ConvProblem { h, w, r, s, stride, pad, .. } = *problem;
+    let each = (0..stride).flat_map(|a| (0..stride).map(move |b| (a, b)));
+    let class = |(a, b)| Class { row: axis(a, h, r, stride, pad), column: axis(b, w, s, stride, pad) };
+    each.map(class).filter(|c| c.row.count * c.column.count > 0).collect()
+}
+
+impl Class {
+    /// Elements of its filters `[taps, taps, k, c]`.
+    fn filters(&self, problem: &ConvProblem) -> usize {
+        self.row.taps * self.column.taps * problem.k * problem.c
+    }
+
     fn gather(&self, problem: &ConvProblem) -> Gather {
         Gather {
             h: problem.p(),
@@ -63,9 +77,10 @@ impl<T> Class<T> {
 }
 
 /// Filters of a class, mirrored, with the taps outermost: `[t, u, k, c]`, the right-hand side of the class's GEMM.
-fn class_filters<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, row: Axis, column: Axis, w: &[T]) -> Buffer<T> {
+fn class_filters<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, class: &Class, w: &[T]) -> Buffer<T> {
     let ConvProblem { c, k, s, stride, .. } = *problem;
-    let mut filters = cpu.scratch(row.taps * column.taps * k * c);
+    let Class { row, column } = *class;
+    let mut filters = cpu.scratch(class.filters(problem));
     if filters.as_slice().is_empty() {
         return filters;
     }
@@ -81,29 +96,63 @@ fn class_filters<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, row: Axis, column
     filters
 }
 
-pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, dy: &[T], w: &[T], dx: &mut [T], accumulate: bool) -> Result<()> {
-    let ConvProblem { n, h, w: width, r, s, stride, pad, .. } = *problem;
-    let mut classes = Vec::new();
-    for a in 0..stride {
-        for b in 0..stride {
-            let (row, column) = (axis(a, h, r, stride, pad), axis(b, width, s, stride, pad));
-            if row.count * column.count > 0 {
-                classes.push(Class { row, column, filters: class_filters(cpu, problem, row, column, w) });
-            }
-        }
-    }
-    if stride == 1 {
-        let [class] = &classes[..] else { return Ok(()) };
-        return implicit_gemm(cpu, problem, &class.gather(problem), dy, class.filters.as_slice(), dx, accumulate);
-    }
+/// Pixels, or the most of them, that one work item of `run` has.
+fn pieces(problem: &ConvProblem) -> Vec<(Range<usize>, Range<usize>)> {
+    let ConvProblem { n, h, w: width, stride, .. } = *problem;
     // pictures per work item, or pieces per picture: about 4096 pixels each
     let together = (4096 / (h * width)).clamp(1, n.div_ceil(4));
     let rows = (4096 / width).clamp(1, h).next_multiple_of(stride).min(h);
-    let pieces: Vec<(Range<usize>, Range<usize>)> = if together > 1 || rows == h {
+    if together > 1 || rows == h {
         (0..n).step_by(together).map(|at| (at..(at + together).min(n), 0..h)).collect()
     } else {
         (0..n).flat_map(|at| (0..h).step_by(rows).map(move |y| (at..at + 1, y..(y + rows).min(h)))).collect()
-    };
+    }
+}
+
+/// Rows of the class inside the rows `rows` of a picture.
+fn inside(class: &Class, stride: usize, rows: &Range<usize>) -> (usize, usize) {
+    let index = |y: usize| y.saturating_sub(class.row.first).div_ceil(stride).min(class.row.count);
+    (index(rows.start), index(rows.end))
+}
+
+/// Positions of a class that are computed at a time, of `positions`: whole rows of it.
+fn step(gather: &Gather, positions: usize) -> usize {
+    (tile_rows(positions, gather.depth()) / gather.q).max(1) * gather.q
+}
+
+/// What [`run`] takes.
+pub(super) fn scratch(problem: &ConvProblem) -> Scratch {
+    let classes = classes(problem);
+    if problem.stride == 1 {
+        let gathered = |c: &Class| gemm_scratch(&c.gather(problem), problem.x_len() / problem.c, c.filters(problem));
+        return classes.first().map_or_else(Scratch::default, gathered);
+    }
+    let pieces = pieces(problem);
+    let (mut tile, mut result) = (0, 0);
+    for class in &classes {
+        let gather = class.gather(problem);
+        // The first item is as large as any.
+        let Some((pictures, rows)) = pieces.first().filter(|_| gather.depth() > 0) else { continue };
+        let (begin, end) = inside(class, problem.stride, rows);
+        let positions = ((pictures.end - 1) * gather.p + end).saturating_sub(pictures.start * gather.p + begin) * gather.q;
+        if positions > 0 {
+            let step = step(&gather, positions);
+            tile = tile.max(if gather.is_identity() { 0 } else { step * gather.depth() });
+            result = result.max(step * problem.c);
+        }
+    }
+    let each = [tile, result].into_iter().filter(|&len| len > 0).collect();
+    Scratch { whole: classes.iter().map(|c| c.filters(problem)).collect(), each, items: pieces.len() }
+}
+
+pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, dy: &[T], w: &[T], dx: &mut [T], accumulate: bool) -> Result<()> {
+    let ConvProblem { w: width, stride, .. } = *problem;
+    let classes: Vec<_> = classes(problem).into_iter().map(|class| (class, class_filters(cpu, problem, &class, w))).collect();
+    if stride == 1 {
+        let [(class, filters)] = &classes[..] else { return Ok(()) };
+        return implicit_gemm(cpu, problem, &class.gather(problem), dy, filters.as_slice(), dx, accumulate);
+    }
+    let pieces = pieces(problem);
     let lengths = pieces.iter().map(|(pictures, rows)| pictures.len() * rows.len() * width * problem.c);
     let work: Vec<_> = cut(dx, lengths).into_iter().zip(&pieces).collect();
     work.into_par_iter().try_for_each(|(dx, (pictures, rows))| {
@@ -116,7 +165,7 @@ pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, dy: &[T], w: &[T
 fn dealt<T: Real>(
     cpu: &Cpu<T>,
     problem: &ConvProblem,
-    class: &Class<T>,
+    (class, filters): &(Class, Buffer<T>),
     dy: &[T],
     dx: &mut [T],
     pictures: &Range<usize>,
@@ -126,9 +175,7 @@ fn dealt<T: Real>(
     let ConvProblem { w: width, c, stride, .. } = *problem;
     let gather = class.gather(problem);
     let (depth, q) = (gather.depth(), gather.q);
-    // rows of the class inside `rows`
-    let index = |y: usize| y.saturating_sub(class.row.first).div_ceil(stride).min(class.row.count);
-    let (begin, end) = (index(rows.start), index(rows.end));
+    let (begin, end) = inside(class, stride, rows);
     let mut put = |picture: usize, i: usize, values: Option<&[T]>| {
         let y = class.row.first + i * stride - rows.start;
         let line = ((picture - pictures.start) * rows.len() + y) * width;
@@ -152,7 +199,7 @@ fn dealt<T: Real>(
     }
     let first = (pictures.start * gather.p + begin) * q;
     let last = ((pictures.end - 1) * gather.p + end) * q;
-    let step = (tile_rows(last - first, depth) / q).max(1) * q; // whole rows of the class
+    let step = step(&gather, last - first);
     let mut tile = (!gather.is_identity()).then(|| cpu.scratch(step * depth));
     let mut result = cpu.scratch(step * c);
     for at in (first..last).step_by(step) {
@@ -167,7 +214,7 @@ fn dealt<T: Real>(
             }
         };
         let result = result.as_mut_slice();
-        if !gemm((count, c, depth), Mat::rows(a, depth), Mat::rows(class.filters.as_slice(), c), result, c, false) {
+        if !gemm((count, c, depth), Mat::rows(a, depth), Mat::rows(filters.as_slice(), c), result, c, false) {
             return Err(short(problem));
         }
         for (row, values) in result.chunks_exact(q * c).take(count / q).enumerate() {

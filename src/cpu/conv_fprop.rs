@@ -3,6 +3,7 @@
 
 use super::conv::short;
 use super::im2col::Gather;
+use super::paper::Scratch;
 use super::real::{Mat, gemm};
 use super::{Buffer, Cpu, Real, wide};
 use crate::error::Result;
@@ -48,6 +49,24 @@ pub(super) fn transposed<T: Real>(cpu: &Cpu<T>, w: &[T], rows: usize, columns: u
     out
 }
 
+/// How `positions` outputs of `gather` are cut: filter rows multiplied one after the other, and rows of a tile.
+fn tiling(gather: &Gather, positions: usize) -> (usize, usize) {
+    let slices = if gather.depth() > DEEP { gather.r } else { 1 };
+    (slices, tile_rows(positions, gather.depth() / slices))
+}
+
+/// What [`implicit_gemm`] takes, beside filters of `filters` elements.
+pub(super) fn gemm_scratch(gather: &Gather, positions: usize, filters: usize) -> Scratch {
+    let (slices, rows) = tiling(gather, positions);
+    let each = if gather.is_identity() { Vec::new() } else { vec![rows * (gather.depth() / slices)] };
+    Scratch { whole: vec![filters], each, items: positions.div_ceil(rows) }
+}
+
+/// What [`run`] takes.
+pub(super) fn scratch(problem: &ConvProblem) -> Scratch {
+    gemm_scratch(&Gather::of_fprop(problem), problem.y_len() / problem.k, problem.w_len())
+}
+
 pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, x: &[T], w: &[T], y: &mut [T]) -> Result<()> {
     let gather = Gather::of_fprop(problem);
     let filters = transposed(cpu, w, problem.k, gather.depth());
@@ -67,10 +86,9 @@ pub(super) fn implicit_gemm<T: Real>(
 ) -> Result<()> {
     let depth = gather.depth();
     let n = filters.len() / depth;
-    let slices = if depth > DEEP { gather.r } else { 1 };
+    let (slices, rows) = tiling(gather, out.len() / n);
     let slice = gather.rows_of_filter(0, gather.r / slices);
     let part = slice.depth();
-    let rows = tile_rows(out.len() / n, part);
     out.par_chunks_mut(rows * n).enumerate().try_for_each_init(
         || (!gather.is_identity()).then(|| cpu.scratch(rows * part)),
         |scratch, (tile, out)| {

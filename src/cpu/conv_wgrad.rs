@@ -7,6 +7,7 @@
 
 use super::conv::short;
 use super::im2col::Gather;
+use super::paper::Scratch;
 use super::real::{Mat, gemm};
 use super::{Cpu, Real, cut, wide};
 use crate::error::Result;
@@ -52,12 +53,31 @@ fn blocks(problem: &ConvProblem) -> Vec<Block> {
     groups.into_iter().flat_map(strips).collect()
 }
 
+/// Splits of a sum over `pixels`, and pixels of each.
+fn splits(blocks: usize, pixels: usize) -> (usize, usize) {
+    let splits = (ITEMS / blocks).clamp(1, pixels.div_ceil(1024));
+    (splits, pixels.div_ceil(splits))
+}
+
+/// Rows of a block's gathered tile, of `pixels`.
+fn tile_rows(width: usize, pixels: usize) -> usize {
+    (TILE / width).clamp(256, 1024).min(pixels)
+}
+
+/// What [`run`] takes.
+pub(super) fn scratch(problem: &ConvProblem) -> Scratch {
+    let blocks = blocks(problem);
+    let (splits, share) = splits(blocks.len(), problem.y_len() / problem.k);
+    let tile = |b: &Block| if b.gather.is_identity() { 0 } else { tile_rows(b.gather.depth(), share) * b.gather.depth() };
+    let each = blocks.iter().map(tile).max().into_iter().filter(|&len| len > 0).collect();
+    Scratch { whole: vec![splits * problem.w_len()], each, items: splits * blocks.len() }
+}
+
 pub(super) fn run<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, x: &[T], dy: &[T], dw: &mut [T], accumulate: bool) -> Result<()> {
     let depth = dw.len() / problem.k;
     let pixels = dy.len() / problem.k;
     let blocks = blocks(problem);
-    let splits = (ITEMS / blocks.len()).clamp(1, pixels.div_ceil(1024));
-    let share = pixels.div_ceil(splits);
+    let (splits, share) = splits(blocks.len(), pixels);
     let mut parts = cpu.scratch(splits * dw.len());
     let lengths = (0..splits).flat_map(|_| blocks.iter().map(Block::len));
     let work: Vec<_> = cut(parts.as_mut_slice(), lengths).into_iter().enumerate().collect();
@@ -97,7 +117,7 @@ fn sum<T: Real>(cpu: &Cpu<T>, problem: &ConvProblem, block: &Block, x: &[T], dy:
         part.fill(T::ZERO);
         return Ok(());
     }
-    let rows = (TILE / width).clamp(256, 1024).min(pixels.len());
+    let rows = tile_rows(width, pixels.len());
     let mut scratch = (!block.gather.is_identity()).then(|| cpu.scratch(rows * width));
     for at in pixels.clone().step_by(rows) {
         let stop = (at + rows).min(pixels.end);

@@ -3,7 +3,8 @@
 //! A training step asks for the same sizes again and again. Dropped memory goes to a free list by size class (eight classes per
 //! octave, so at most 12.5% is wasted), and after the first step neither the allocator nor the kernel's page faults are involved.
 //! Memory is made of 64-byte lines: rows of activations then start on cache lines, and one list serves f32, f64 and bytes. Large
-//! blocks ask for huge pages, since the GEMM's strided reads touch a page per row.
+//! blocks ask for huge pages, since the GEMM's strided reads touch a page per row. A pool of paper keeps the same lists without any
+//! memory behind them, so that what a run will take is counted by the code that takes it.
 
 use super::{Cpu, Real};
 use crate::backend::Memory;
@@ -21,10 +22,11 @@ struct Line([u8; 64]);
 /// Bytes from which a block is mapped by itself, in huge pages if the system has them.
 const LARGE: usize = 2 << 20;
 
-/// Zeroed memory: from the allocator, or a mapping of its own.
+/// Zeroed memory: from the allocator, or a mapping of its own. Of a pool of paper, none.
 enum Storage {
     Lines(Vec<Line>),
     Mapped(memmap2::MmapMut),
+    Paper,
 }
 
 impl Storage {
@@ -43,6 +45,7 @@ impl Storage {
         match self {
             Self::Lines(lines) => bytemuck::cast_slice(lines),
             Self::Mapped(map) => map,
+            Self::Paper => &[],
         }
     }
 
@@ -50,16 +53,26 @@ impl Storage {
         match self {
             Self::Lines(lines) => bytemuck::cast_slice_mut(lines),
             Self::Mapped(map) => map,
+            Self::Paper => &mut [],
         }
     }
 }
 
+/// A block on the free list: its memory, and how much of it was ever used.
+struct Piece {
+    storage: Storage,
+    touched: usize,
+}
+
 #[derive(Default)]
 struct Free {
-    lists: HashMap<usize, Vec<Storage>>,
+    lists: HashMap<usize, Vec<Piece>>,
     in_use: usize,
     peak: usize,
     held: usize,
+    /// Bytes of what is held that were used at some time: the rest of a block stays with the operating system.
+    touched: usize,
+    paper: bool,
 }
 
 /// The free list, shared by all handles of one device.
@@ -73,8 +86,19 @@ fn class(lines: usize) -> usize {
 }
 
 impl Pool {
+    /// Without memory: only the counters mean something.
+    pub(super) fn paper() -> Self {
+        Self(Arc::new(Mutex::new(Free { paper: true, ..Free::default() })))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // the counters stay meaningful even after a panic elsewhere
+    }
+
+    /// Bytes taken from the operating system so far, and those of them that were used.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let free = self.lock();
+        (free.held, free.touched)
     }
 
     /// Memory for `bytes` bytes of unspecified content.
@@ -87,15 +111,28 @@ impl Pool {
         if found.is_none() {
             free.held += lines * 64;
         }
+        let before = found.as_ref().map_or(0, |piece| piece.touched);
+        let touched = before.max(touched(bytes, lines));
+        free.touched += touched - before;
+        let paper = free.paper;
         drop(free);
-        let storage = found.unwrap_or_else(|| Storage::new(lines));
-        Block { storage, pool: self.clone() }
+        let new = || if paper { Storage::Paper } else { Storage::new(lines) };
+        let storage = found.map_or_else(new, |piece| piece.storage);
+        Block { storage, lines, touched, pool: self.clone() }
     }
+}
+
+/// Bytes of memory behind `bytes` of a block of `lines`: whole pages, which are huge in a large block.
+fn touched(bytes: usize, lines: usize) -> usize {
+    let page = if lines * 64 >= LARGE { LARGE } else { 4096 };
+    bytes.next_multiple_of(page).min(lines * 64)
 }
 
 /// Memory that goes back to its pool when dropped.
 pub(super) struct Block {
     storage: Storage,
+    lines: usize,
+    touched: usize,
     pool: Pool,
 }
 
@@ -110,11 +147,10 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let storage = std::mem::replace(&mut self.storage, Storage::Lines(Vec::new()));
-        let bytes = storage.bytes().len();
+        let storage = std::mem::replace(&mut self.storage, Storage::Paper);
         let mut free = self.pool.lock();
-        free.in_use -= bytes;
-        free.lists.entry(bytes / 64).or_default().push(storage);
+        free.in_use -= self.lines * 64;
+        free.lists.entry(self.lines).or_default().push(Piece { storage, touched: self.touched });
     }
 }
 
@@ -162,6 +198,11 @@ impl<T: Real> Cpu<T> {
     /// Bytes taken from the operating system so far: in use or waiting on the free list.
     pub fn held_bytes(&self) -> usize {
         self.pool.lock().held
+    }
+
+    /// Of these, the bytes that were used at some time, in whole pages.
+    pub fn touched_bytes(&self) -> usize {
+        self.pool.lock().touched
     }
 
     /// Bytes that hold `host`.

@@ -15,12 +15,14 @@ mod im2col;
 mod loss;
 mod memory;
 mod norm;
+mod paper;
 mod pool;
 mod real;
 mod replay;
 mod update;
 
 pub use memory::{Buffer, Bytes};
+pub use paper::Paper;
 pub use real::Real;
 pub use update::Control;
 

@@ -21,6 +21,11 @@ fn rows_per_tile(problem: &NormProblem) -> usize {
     (TILE / problem.channels).clamp(ROWS.0, ROWS.1)
 }
 
+/// Elements of the sums of all tiles, which both passes over statistics take.
+pub(super) fn sums_len(problem: &NormProblem) -> usize {
+    problem.pixels.div_ceil(rows_per_tile(problem)) * 2 * problem.channels
+}
+
 fn check(op: &str, problem: &NormProblem, lens: &[(&str, usize, usize)]) -> Result<()> {
     if problem.pixels < 2 || problem.channels == 0 {
         return Err(Error::internal(format!("needs at least two pixels and one channel, got {problem:?}")).at(op.to_string()));
@@ -247,8 +252,7 @@ fn gradient_row<T: Real>(dy: &mut [T], d: &[T], y: &[T], mean: &[T], a: &[T], b:
 fn statistics<T: Real>(cpu: &Cpu<T>, problem: &NormProblem, y: &[T]) -> (Vec<f64>, Vec<f64>) {
     let c = problem.channels;
     let rows = rows_per_tile(problem);
-    let tiles = problem.pixels.div_ceil(rows);
-    let mut sums: Buffer<T> = cpu.scratch(tiles * 2 * c);
+    let mut sums: Buffer<T> = cpu.scratch(sums_len(problem));
     sums.as_mut_slice().par_chunks_exact_mut(2 * c).zip(y.par_chunks(rows * c)).for_each(|(sums, y)| {
         wide(|| {
             sums.fill(T::ZERO);
@@ -292,8 +296,7 @@ fn backward_sums<T: Real>(
 ) -> (Vec<f64>, Vec<f64>) {
     let c = problem.channels;
     let tile = rows_per_tile(problem) * c;
-    let tiles = d.len().div_ceil(tile);
-    let mut sums = cpu.scratch(tiles * 2 * c);
+    let mut sums = cpu.scratch(sums_len(problem));
     let work = sums.as_mut_slice().par_chunks_exact_mut(2 * c).zip(d.par_chunks_mut(tile).zip(y.par_chunks(tile)));
     work.enumerate().for_each(|(i, (sums, (d, y)))| {
         let mask = mask.map(|m| &m[i * tile..i * tile + d.len()]);

@@ -1,13 +1,15 @@
 //! Making one batch: which pictures, their bytes one after the other, their rectangles; and, for who waits, what is being done.
 
 use super::ahead::Windows;
+use super::budget;
 use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
-use super::place::available_memory;
 use super::reading::{Ahead, Hint};
 use crate::backend::{Crop, PictureView, Spare};
 use crate::error::{Error, Result};
+use crate::resample::{Filter, Image, Resampler, Resize};
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -112,7 +114,7 @@ impl Maker {
         }
         let parts: Vec<Part> = infos.iter().map(|info| self.part(info, epoch)).collect();
         let bytes: usize = parts.iter().map(Part::bytes).sum();
-        check_room(bytes, parts.len())?;
+        budget::check(bytes as u64, &format!("a batch of {} images", parts.len()))?;
         let mut pixels = self.spare.take(bytes);
         let mut rooms = Vec::with_capacity(chosen.len());
         let mut rest = &mut *pixels;
@@ -143,15 +145,8 @@ impl Maker {
         Ok(batch)
     }
 
-    /// Of an image that has to be decoded the crop is enough: it is known before, and becomes the whole of what is seen.
     fn part(&self, info: &PictureInfo, epoch: u32) -> Part {
-        let o = &self.options;
-        let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
-        if self.source.decodes() {
-            let view = PictureView { offset: 0, width: crop.width, height: crop.height, crop: Crop { x: 0, y: 0, ..crop } };
-            return Part { view, decoded: Some(crop) };
-        }
-        Part { view: PictureView { offset: 0, width: info.width, height: info.height, crop }, decoded: None }
+        Part::new(&self.options, self.source.decodes(), info, epoch)
     }
 
     /// Tells the page cache what becomes of the windows around batch `index`. `begins`: nothing was asked for before it. Takes as long as
@@ -194,40 +189,99 @@ impl Maker {
     }
 }
 
-/// What is read of an image: all of it, or the crop alone.
-struct Part {
-    /// Of what is read; its offset is not set.
+/// Pixels of an image that a batch keeps as they are stored. Of a larger one the batch holds the network's input, made here, in u8: by the
+/// code, and so to the bits, that makes it on the device.
+pub const KEPT: usize = 1 << 20;
+
+/// What of an image goes into the batch, and how it comes there.
+pub struct Part {
+    /// Of what is in the batch; its offset is not set.
     view: PictureView,
-    /// Within the image.
-    decoded: Option<Crop>,
+    size: (u32, u32),
+    how: How,
+}
+
+enum How {
+    Whole,
+    /// Of an image that has to be decoded the crop is enough: it is known before, and becomes the whole of what is seen.
+    Decoded(Crop),
+    /// Too large to be kept until the device needs it. The crop is of the image; it is decoded alone where the source decodes.
+    Reduced(Crop, bool),
+}
+
+thread_local! {
+    static RESAMPLER: RefCell<Resampler> = RefCell::default();
 }
 
 impl Part {
-    fn bytes(&self) -> usize {
+    /// Of an image in `epoch`, by loader `o`.
+    pub fn new(o: &LoaderOptions, decodes: bool, info: &PictureInfo, epoch: u32) -> Self {
+        let crop = o.policy.crop(info.width, info.height, o.crop_size, o.seed, epoch, info.global_id);
+        let (width, height) = if decodes { (crop.width, crop.height) } else { (info.width, info.height) };
+        let size = (info.width, info.height);
+        let most = o.keep.max(4 * o.crop_size as usize * o.crop_size as usize);
+        if width as usize * height as usize > most {
+            let side = o.crop_size;
+            let all = Crop::resized((0, 0, side, side), side, false);
+            return Self { view: PictureView { offset: 0, width: side, height: side, crop: all }, size, how: How::Reduced(crop, decodes) };
+        }
+        let (seen, how) = if decodes { (Crop { x: 0, y: 0, ..crop }, How::Decoded(crop)) } else { (crop, How::Whole) };
+        Self { view: PictureView { offset: 0, width, height, crop: seen }, size, how }
+    }
+
+    /// Bytes in the batch.
+    pub fn bytes(&self) -> usize {
         3 * self.view.width as usize * self.view.height as usize
     }
 
+    /// Width and height of what is in the batch.
+    pub fn size_in_batch(&self) -> (u32, u32) {
+        (self.view.width, self.view.height)
+    }
+
+    /// Bytes that reading takes beside the batch, where the source itself takes none.
+    pub fn own_bytes(&self) -> u64 {
+        if matches!(self.how, How::Reduced(..)) { budget::cost(self.size.0, self.size.1) } else { 0 }
+    }
+
     fn read(&self, source: &dyn Source, i: usize, room: &mut [u8]) -> Result<()> {
-        match &self.decoded {
-            Some(crop) => source.read_crop(i, crop, room),
-            None => source.read_pixels(i, room),
+        let ((width, height), bytes) = (self.size, source.reading_bytes(i)?.max(self.own_bytes()));
+        match &self.how {
+            How::Whole if bytes == 0 => source.read_pixels(i, room),
+            How::Whole => budget::reading(bytes, || source.read_pixels(i, room)),
+            How::Decoded(crop) => budget::reading(bytes, || source.read_crop(i, crop, room)),
+            How::Reduced(crop, decodes) => budget::reading(bytes, || {
+                let (w, h) = if *decodes { (crop.width, crop.height) } else { (width, height) };
+                let mut pixels = vec![0; 3 * w as usize * h as usize];
+                if *decodes {
+                    source.read_crop(i, crop, &mut pixels)?;
+                } else {
+                    source.read_pixels(i, &mut pixels)?;
+                }
+                let seen = if *decodes { Crop { x: 0, y: 0, ..*crop } } else { *crop };
+                let done = RESAMPLER.with_borrow_mut(|resampler| {
+                    let done = reduce(resampler, &pixels, (w, h), &seen, self.view.width, room);
+                    if pixels.len() > 3 * KEPT {
+                        *resampler = Resampler::default(); // its rows are as large
+                    }
+                    done
+                });
+                done.ok_or_else(|| Error::internal(format!("{seen:?} of {w}x{h} cannot be resized")).at(source.place(i)))
+            }),
         }
     }
 }
 
-/// Refuses a batch that memory cannot hold, as images of 60 megapixels or a damaged index make it.
-///
-/// # Errors
-/// `Device`, with the bytes asked for and there.
-fn check_room(bytes: usize, images: usize) -> Result<()> {
-    const SURELY: usize = 1 << 30; // what is there is looked up for more only
-    let there = if bytes > SURELY { available_memory() } else { None };
-    if there.is_none_or(|there| bytes as u64 <= there) {
-        return Ok(());
-    }
-    Err(Error::device(format!("a batch of {images} images takes {bytes} bytes, {} are available", there.unwrap_or(0)))
-        .because("the images are larger than training needs, and each is read whole")
-        .next("a smaller --batch-size or fewer --workers; or pack them smaller: --resize 256, or --encoding jpeg --max-side 500"))
+/// What the network sees of `crop`, as a device makes it, mirrored where the crop says so; none if the crop does not fit the image.
+fn reduce(resampler: &mut Resampler, pixels: &[u8], image: (u32, u32), crop: &Crop, size: u32, out: &mut [u8]) -> Option<()> {
+    let [all, height, x, y, w, h, to_width, to_height, left, top, size] =
+        [image.0, image.1, crop.x, crop.y, crop.width, crop.height, crop.to_width, crop.to_height, crop.left, crop.top, size]
+            .map(|n| n as usize);
+    let image = Image::whole(pixels, all, height).rectangle((x, y, w, h));
+    let whole = Resize::whole(Filter::Bilinear, (w, h), (to_width, to_height));
+    let rows = resampler.start(image, &Resize { window: (left, top, size, size), flip: crop.flip, ..whole })?;
+    out.chunks_exact_mut(3 * size.max(1)).enumerate().for_each(|(i, out)| rows.row(i, out));
+    Some(())
 }
 
 /// What is wrong, and where.

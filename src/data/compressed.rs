@@ -1,13 +1,15 @@
 //! The jpeg encoding: records are JPEG files, the original bytes where nothing has to change, and are decoded when they are read.
 //!
 //! It takes a tenth of the disk of raw pixels and a CPU core for every few hundred pictures a second. A picture is encoded anew when a
-//! quality was asked for, its size changes, or it is no JPEG. The encoder also gives the pixels that its file decodes to, made of the same
-//! coefficients, so the channel sums are those of the pixels that training will see. One image in 64, chosen by the CRC of its bytes, is
-//! decoded again and compared: an encoder that errs is found while packing. `verify --decode` decodes all.
+//! quality was asked for, its size changes, or it is no JPEG. The encoder also gives the sums of the pixels that its file decodes to, from the
+//! same coefficients, so the channel sums are those of the pixels that training will see. One image in 64, chosen by the CRC of its bytes,
+//! is decoded again and compared, pixels and sums: an encoder that errs is found while packing. `verify --decode` decodes all.
 
+use super::advice;
 use super::decode::{Decoder, Kind, Rgb, sniff};
 use super::resize::{Fit, Scaler, stored_size};
 use super::shard::Shard;
+use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use crate::resample::Filter;
 use std::cell::RefCell;
@@ -55,10 +57,13 @@ impl JpegOptions {
     }
 }
 
-/// A picture as it is stored, with the pixels that will be seen.
+/// An image as it is stored, and the sums of the pixels that will be seen.
 pub struct Stored {
     pub payload: Vec<u8>,
-    pub picture: Rgb,
+    pub width: u32,
+    pub height: u32,
+    pub flags: u8,
+    pub sums: ChannelSums,
 }
 
 /// What becomes of the picture in `file`, decoded as `picture`.
@@ -82,20 +87,24 @@ pub fn store(
     }
     let same = (fitted.width, fitted.height) == (width, height);
     if same && options.quality.is_none() && sniff(file) == Kind::Jpeg {
-        return Ok(Stored { payload: file.to_vec(), picture: fitted });
+        let sums = ChannelSums::of(&fitted.pixels);
+        decoder.recycle(fitted.pixels);
+        return Ok(Stored { payload: file.to_vec(), width, height, flags: fitted.flags, sums });
     }
     let quality = options.quality.unwrap_or(if same { KEPT_QUALITY } else { DEFAULT_QUALITY });
     let (width, height, flags) = (fitted.width, fitted.height, fitted.flags);
-    let encoded = decoder.encode(fitted, quality, if quality >= 100 { 1 } else { 2 })?;
-    if crc32c::crc32c(&encoded.file).is_multiple_of(CHECKED) {
+    let checked = |file: &[u8]| crc32c::crc32c(file).is_multiple_of(CHECKED);
+    let encoded = decoder.encode(fitted, quality, if quality >= 100 { 1 } else { 2 }, checked)?;
+    if let Some(pixels) = encoded.pixels {
         let again = decoder.decode(&encoded.file, u64::from(width) * u64::from(height))?;
-        if again.pixels != encoded.pixels {
+        if again.pixels != pixels || ChannelSums::of(&pixels) != encoded.sums {
             return Err(
                 "JPEG encoder: the file decodes to other pixels than were encoded (a fault of this machine or of this program)".to_owned()
             );
         }
+        decoder.recycle(again.pixels);
     }
-    Ok(Stored { payload: encoded.file, picture: Rgb { width, height, pixels: encoded.pixels, flags } })
+    Ok(Stored { payload: encoded.file, width, height, flags, sums: encoded.sums })
 }
 
 thread_local! {
@@ -136,7 +145,7 @@ fn undecodable(shard: &Shard, r: usize, reason: &str) -> Error {
     Error::data(format!("a stored picture cannot be decoded: {}: {reason}", shard.describe(r)))
         .at(format!("{}, byte {}", shard.path().display(), shard.entries[r].offset))
         .because("the shard was made by another program, or changed together with its checksums")
-        .next("imagenet-engine verify --decode DIR; then verify DIR --repair-from PICTURES")
+        .next(advice::repair(advice::folder_of(shard.path())).replace("--full", "--decode"))
 }
 
 #[cfg(test)]

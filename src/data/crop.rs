@@ -4,12 +4,28 @@
 //! log-uniform in `ratio`, `w = round(sqrt(A r))`, `h = round(sqrt(A / r))`, a uniform position; then the largest centred rectangle of
 //! an allowed ratio. Every number comes from the stream of (seed, epoch, global id), so a crop depends on nothing else.
 
-use super::resize::centre;
+use super::resize::{MAX_ASPECT, centre};
 use crate::backend::Crop;
+use crate::error::Error;
 use crate::rng::{Purpose, Stream};
 
-/// The longest side of the network's input, and the largest size that validation resizes to.
-pub const MOST_SIDE: u32 = 4096;
+/// The one bound of sizes: of the network's input, of what validation resizes to, and of what `pack` makes the short side. With the
+/// ratio of 8:1 that `pack` keeps, the long side of what is stored then fits 16 bits.
+pub const MOST_SIDE: u32 = u16::MAX as u32 / MAX_ASPECT;
+
+/// What is said of a size beyond it.
+pub fn side_out_of_range(flag: &str, side: impl std::fmt::Display, least: u32) -> Error {
+    Error::usage(format!("{flag} {side}: must lie between {least} and {MOST_SIDE}"))
+}
+
+/// The parser of flags that are sizes.
+///
+/// # Errors
+/// What is wrong with the number, in the words of [`side_out_of_range`].
+pub fn parse_side(text: &str) -> Result<u32, String> {
+    let wrong = || format!("must lie between 1 and {MOST_SIDE}");
+    text.parse().ok().filter(|side| (1..=MOST_SIDE).contains(side)).ok_or_else(wrong)
+}
 
 /// How an image is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! A packed folder, opened: the manifest and its shards, cross-checked.
 
+use super::advice;
 use super::compressed::{decode_part, decode_record};
 use super::format::Encoding;
 use super::manifest::{Manifest, Split};
@@ -25,6 +26,9 @@ pub struct Picture<'a> {
     /// Source-relative, with `/`.
     pub name: &'a str,
 }
+
+/// Bytes of a record whose memory is kept for the next one.
+const KEPT: usize = 8 << 20;
 
 thread_local! {
     /// The bytes of the record that is being decoded.
@@ -76,12 +80,14 @@ impl Dataset {
         let mut shards = Vec::with_capacity(manifest.shards.len());
         let mut per_class = vec![0u64; classes.len()];
         for (i, listed) in manifest.shards.iter().enumerate() {
-            let shard = Shard::open(&dir.join(&listed.name))?;
+            let path = dir.join(&listed.name);
+            let gone = |e: Error| if path.exists() { e } else { e.next(advice::repair(dir)) };
+            let shard = Shard::open(&path).map_err(gone)?;
             if let Some(what) = disagreements(&manifest, i, &shard).into_iter().next() {
                 return Err(Error::data(what)
                     .at(shard.path().display().to_string())
                     .because("shards of different packs are mixed in this folder, or a file was damaged")
-                    .next("imagenet-engine verify --full DIR"));
+                    .next(advice::verify(dir)));
             }
             for entry in &shard.entries {
                 per_class[entry.label as usize] += 1;
@@ -92,7 +98,7 @@ impl Dataset {
         for (class, &found) in manifest.classes.iter().zip(&per_class) {
             if class.records != found {
                 let what = format!("class {}: dataset.json says {} pictures, the shards hold {found}", class.name, class.records);
-                return Err(Error::data(what).at(dir.display().to_string()).next("imagenet-engine verify --full DIR"));
+                return Err(Error::data(what).at(dir.display().to_string()).next(advice::verify(dir)));
             }
         }
         Ok(Self { dir: dir.to_owned(), manifest, shards, classes, starts })
@@ -242,7 +248,10 @@ impl Dataset {
         STORED.with_borrow_mut(|stored| {
             stored.clear();
             shard.copy_payload(r, stored)?;
-            decode_part(shard, r, stored, rect, out)
+            let done = decode_part(shard, r, stored, rect, out);
+            stored.truncate(KEPT);
+            stored.shrink_to(KEPT);
+            done
         })
     }
 

@@ -3,21 +3,21 @@
 //! What batch b of epoch e holds is a pure function of the source and [`LoaderOptions`]: the order gives the pictures, the crop policy
 //! their rectangles. So a loader started anywhere gives the same batches as one that ran there, and thread k of T simply makes the
 //! batches k, k + T, k + 2T...; the consumer takes them in turn. They run `prefetch` batches ahead, at least one each, which bounds
-//! memory: of T threads T * ceil(prefetch / T) batches wait, T are being made and one is in use. Errors travel with the batches and end the
-//! iteration. Dropping the loader stops and joins the threads.
+//! memory: of T threads T * ceil(prefetch / T) batches wait, T are being made and one is in use, which is [`LoaderOptions::batches_alive`].
+//! Errors travel with the batches and end the iteration. Dropping the loader stops and joins the threads.
 
-use super::batch::{At, Doing, Maker};
+use super::batch::{At, Doing, KEPT, Maker};
+use super::budget;
 use super::crop::CropPolicy;
 use super::dataset::Dataset;
 use super::format::Encoding;
 use super::order::Mixing;
 use super::reading::{Ahead, Hint};
+use super::ring::{Ring, Waited, Work};
 use crate::backend::{Crop, PictureView, Pixels, Spare};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a batch may take before the threads are asked what they are at.
@@ -48,6 +48,14 @@ pub trait Source: Send + Sync {
     /// Whether [`Source::read_pixels`] decodes, so that more threads than one are worth their cost.
     fn decodes(&self) -> bool {
         false
+    }
+    /// Bytes that reading image `i` takes beside where it is read to.
+    ///
+    /// # Errors
+    /// As [`Source::info`].
+    fn reading_bytes(&self, i: usize) -> Result<u64> {
+        let info = self.info(i)?;
+        Ok(if self.decodes() { budget::cost(info.width, info.height) } else { 0 })
     }
     /// Reads the HWC RGB bytes of picture `i` into `out`, which has room for exactly width * height * 3.
     ///
@@ -153,6 +161,8 @@ pub struct LoaderOptions {
     pub replace_bad: bool,
     /// Which of so many devices this is: each takes its slice of every global batch, so the order does not depend on their number.
     pub rank: Rank,
+    /// Pixels of an image that a batch keeps as they are stored; of a larger one it holds what the network sees.
+    pub keep: usize,
     /// Without a batch for so long, [`Loader::wait`] says what its threads are at.
     pub patience: Duration,
 }
@@ -187,6 +197,7 @@ impl LoaderOptions {
             threads: 1,
             replace_bad: false,
             rank: Rank::ALONE,
+            keep: KEPT,
             patience: PATIENCE,
         }
     }
@@ -208,8 +219,15 @@ impl LoaderOptions {
             threads: 1,
             replace_bad: false,
             rank: Rank::ALONE,
+            keep: KEPT,
             patience: PATIENCE,
         }
+    }
+
+    /// Batches that can be in memory at one time: waiting, being made, in use, and one that takes the place of that.
+    pub fn batches_alive(&self) -> usize {
+        let threads = self.threads.max(1);
+        self.prefetch.div_ceil(threads).max(1) * threads + threads + 2
     }
 
     /// Batches in one epoch of `len` pictures.
@@ -223,7 +241,8 @@ impl LoaderOptions {
 /// Pictures on their way to the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Whole images, one after the other; of those that had to be decoded, the crop alone.
+    /// Whole images, one after the other; of those that had to be decoded, the crop alone; of those too large to be kept, what the
+    /// network sees.
     pub pixels: Pixels,
     /// Where each picture lies in `pixels`, and the rectangle to use.
     pub views: Vec<PictureView>,
@@ -248,18 +267,43 @@ impl Batch {
 }
 
 struct Worker {
-    batches: Receiver<Result<Batch>>,
-    thread: JoinHandle<()>,
+    maker: Maker,
     at: Arc<At>,
+    start: u64,
+    per_epoch: u64,
+}
+
+impl Work for Worker {
+    type Made = Result<Batch>;
+
+    fn make(&mut self, number: u64) -> (Self::Made, bool) {
+        let (epoch, index) = self.place(number);
+        let result = self.maker.batch(epoch, index);
+        self.at.set(Doing::Waiting(index));
+        let goes_on = result.is_ok();
+        (result, goes_on)
+    }
+
+    fn handed_over(&mut self, number: u64) {
+        let (epoch, index) = self.place(number);
+        self.maker.steer(epoch, index, number == 0);
+    }
+}
+
+impl Worker {
+    /// Epoch and batch within it.
+    fn place(&self, number: u64) -> (u32, u64) {
+        (((self.start + number) / self.per_epoch) as u32, (self.start + number) % self.per_epoch)
+    }
 }
 
 /// An iterator over batches, made ahead. See the module.
 pub struct Loader {
     source: Arc<dyn Source>,
     patience: Duration,
-    workers: Vec<Worker>,
-    next: usize,
-    left: u64,
+    ring: Ring<Result<Batch>>,
+    /// What each thread is at.
+    at: Vec<Arc<At>>,
     batches_per_epoch: u64,
 }
 
@@ -279,34 +323,15 @@ impl Loader {
         }
         let total = (u64::from(options.epochs.end.saturating_sub(options.epochs.start)) * per_epoch).saturating_sub(options.first_batch);
         let (threads, spare) = (options.threads.max(1), Spare::default());
-        let workers = (0..threads)
-            .map(|k| {
-                let (send, batches) = sync_channel(options.prefetch.div_ceil(threads).max(1));
-                let (source, options) = (source.clone(), options.clone());
-                let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
-                let at = Arc::new(At::default());
-                let seen = at.clone();
-                let spare = spare.clone();
-                let work = move || {
-                    let mut maker = Maker::new(source, options, seen.clone(), spare);
-                    for number in (k as u64..total).step_by(threads) {
-                        let (epoch, index) = ((start + number) / per_epoch, (start + number) % per_epoch);
-                        let result = maker.batch(epoch as u32, index);
-                        let failed = result.is_err();
-                        seen.set(Doing::Waiting(index));
-                        // The receiver is gone when the loader was dropped: then this thread ends too.
-                        if send.send(result).is_err() || failed {
-                            return;
-                        }
-                        maker.steer(epoch as u32, index, number == 0);
-                    }
-                };
-                let thread = std::thread::Builder::new().name(format!("loader-{k}")).spawn(work);
-                let thread = thread.map_err(crate::limits::refused_threads)?;
-                Ok(Worker { batches, thread, at })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { source, patience: options.patience, workers, next: 0, left: total, batches_per_epoch: per_epoch })
+        let at: Vec<Arc<At>> = (0..threads).map(|_| Arc::default()).collect();
+        let start = options.first_batch + u64::from(options.epochs.start) * per_epoch;
+        let work = |at: &Arc<At>| {
+            let maker = Maker::new(source.clone(), options.clone(), at.clone(), spare.clone());
+            Worker { maker, at: at.clone(), start, per_epoch }
+        };
+        let ring = Ring::start(at.iter().map(work).collect(), total, options.prefetch.div_ceil(threads));
+        let ring = ring.map_err(crate::limits::refused_threads)?;
+        Ok(Self { source, patience: options.patience, ring, at, batches_per_epoch: per_epoch })
     }
 
     pub fn batches_per_epoch(&self) -> u64 {
@@ -315,25 +340,24 @@ impl Loader {
 
     /// The next batch. Where none comes for long, `stalled` is told what each thread is at, again and again.
     pub fn wait(&mut self, stalled: &mut dyn FnMut(String)) -> Option<Result<Batch>> {
-        if self.left == 0 {
-            return None;
-        }
         let began = Instant::now();
         let result = loop {
-            match self.workers.get(self.next)?.batches.recv_timeout(self.patience) {
-                Ok(result) => break result,
-                Err(RecvTimeoutError::Timeout) => stalled(self.describe(began.elapsed())),
-                Err(RecvTimeoutError::Disconnected) => break Err(Error::internal("a loader thread died (message above)")),
+            match self.ring.take(self.patience) {
+                Waited::Made(result) => break result,
+                Waited::Over => return None,
+                Waited::NotYet => stalled(self.describe(began.elapsed())),
+                Waited::Died => break Err(Error::internal("a loader thread died (message above)")),
             }
         };
-        self.left = if result.is_ok() { self.left - 1 } else { 0 };
-        self.next = (self.next + 1) % self.workers.len();
+        if result.is_err() {
+            self.ring.end();
+        }
         Some(result)
     }
 
     /// What every thread is at.
     fn describe(&self, waited: Duration) -> String {
-        let each = self.workers.iter().enumerate().map(|(k, w)| format!("thread {k} {}", w.at.describe(&*self.source)));
+        let each = self.at.iter().enumerate().map(|(k, at)| format!("thread {k} {}", at.describe(&*self.source)));
         format!("no batch for {:.0} s: {}", waited.as_secs_f64(), each.collect::<Vec<_>>().join("; "))
     }
 }
@@ -343,14 +367,5 @@ impl Iterator for Loader {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.wait(&mut |_| {})
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        for Worker { batches, thread, .. } in self.workers.drain(..) {
-            drop(batches); // a thread waiting to send is released by this
-            let _ = thread.join();
-        }
     }
 }

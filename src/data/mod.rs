@@ -4,9 +4,11 @@
 //! Reading: `shard` and `dataset` open and check, `order` and `crop` decide, `loader` and `batch` make batches; `reading` and `place` choose by
 //! which calls, `ahead` what the page cache is told. `format` is the bytes.
 
+pub mod advice;
 pub mod ahead;
 pub mod bad;
 mod batch;
+pub mod budget;
 pub mod compressed;
 pub mod crop;
 pub mod dataset;
@@ -14,8 +16,10 @@ pub mod decode;
 pub mod demo;
 mod encode;
 pub mod estimate;
+pub mod fault;
 mod font;
 pub mod format;
+pub mod held;
 pub mod loader;
 pub mod made;
 pub mod manifest;
@@ -29,6 +33,7 @@ pub mod prepared;
 pub mod reading;
 pub mod resize;
 mod resume;
+mod ring;
 pub mod shard;
 mod shard_checks;
 pub mod shard_writer;
@@ -36,6 +41,7 @@ pub mod sheet;
 pub mod source;
 pub mod splits;
 pub mod sums;
+mod sync;
 pub mod synthetic;
 pub mod unpack;
 pub mod validation;

@@ -62,9 +62,10 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     check_threads("--jobs", options.jobs)?;
     let dir = &options.output;
     refuse_existing(dir)?;
-    if !options.input.exists() {
+    if !super::source::is_there(&options.input) {
         return Err(Error::data("no such folder or file").at(options.input.display().to_string()).next("check --input"));
     }
+    let _made = (!dir.exists()).then(|| EmptyAgain(dir.clone()));
     make_dirs(dir)?;
     refuse_output_inside_input(&options.input, dir)?;
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
@@ -116,6 +117,15 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
     Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes })))
+}
+
+/// Removes the output folder that this run made, if nothing came to lie in it.
+struct EmptyAgain(PathBuf);
+
+impl Drop for EmptyAgain {
+    fn drop(&mut self) {
+        remove_empty(&self.0);
+    }
 }
 
 /// Makes shard `index` of `plan` in `dir` anew. `false` when `stop` was set.
@@ -253,7 +263,8 @@ fn many_shards(count: u32) -> Option<String> {
 /// The output would be listed as a class of its own, and every label behind it would move.
 fn refuse_output_inside_input(input: &Path, output: &Path) -> Result<()> {
     let real = |path: &Path| path.canonicalize().map_err(|e| Error::reading(path, e));
-    if real(output)?.starts_with(real(input)?) {
+    // A path into an archive holds no output.
+    if input.exists() && real(output)?.starts_with(real(input)?) {
         remove_empty(output); // as when it was made just now
         return Err(Error::usage("the output lies inside the input")
             .at(output.display().to_string())

@@ -161,35 +161,9 @@ fn name(magic: u64) -> (String, Kind) {
     known.map_or_else(|| (format!("file system {magic:#x}"), Kind::Other), |(_, name, kind)| ((*name).to_owned(), *kind))
 }
 
-/// The least memory limit of the control groups (version 1 or 2) that `of_process` names, and of those above them.
-fn limit(of_process: &Path, groups: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(of_process).ok()?;
-    let files = text.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
-        let v1 = controllers.split(',').any(|c| c == "memory");
-        let (root, file) = if v1 { (groups.join("memory"), "memory.limit_in_bytes") } else { (groups.to_owned(), "memory.max") };
-        (v1 || controllers.is_empty()).then(|| (root, path.to_owned(), file))
-    });
-    files
-        .flat_map(|(root, path, file)| Path::new(&path).ancestors().map(|p| root.join(p).join(file)).collect::<Vec<_>>())
-        .filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
-        .min()
-}
-
-/// Bytes of memory for this process: what the machine has left, and the limit of its container.
+/// Bytes of memory for this process: what the machine has left, and what the limits of its container leave.
 pub fn available_memory() -> Option<u64> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
-    match (meminfo, limit(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))) {
-        (Some(available), Some(limit)) => Some(available.min(limit)),
-        (available, limit) => available.or(limit),
-    }
-}
-
-/// `MemAvailable` of /proc/meminfo.
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+    crate::limits::memory::room().map(|room| room.bytes)
 }
 
 impl fmt::Display for Place {
@@ -210,7 +184,6 @@ mod tests {
         assert_eq!(name(0xEF53), ("ext4".into(), Kind::Local));
         assert_eq!(name(0xFFFF_FFFF_FF53_4D42), ("cifs".into(), Kind::Remote));
         assert_eq!(name(7), ("file system 0x7".into(), Kind::Other));
-        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:   1024 kB\n"), Some(1 << 20));
         let reading = Reading::default();
         let place = Place {
             pictures: 5,
@@ -240,24 +213,5 @@ mod tests {
         assert_eq!(ahead(&small, blocks), [batch, nothing, windows]);
         assert_eq!((ahead(&large, Mixing::Full), ahead(&large, Mixing::None)), ([batch, nothing, batch], [nothing; 3]));
         assert_eq!((place.memory, Place { memory: None, ..place.clone() }.advice(Mixing::Full)), (Some(200), None));
-    }
-
-    #[test]
-    fn the_limit_of_a_container_counts() {
-        let tmp = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            std::fs::create_dir_all(tmp.path().join(path).parent().unwrap()).unwrap();
-            std::fs::write(tmp.path().join(path), text).unwrap();
-        };
-        let of = |text: &str| {
-            write("of_process", text);
-            limit(&tmp.path().join("of_process"), tmp.path())
-        };
-        assert_eq!(of("0::/a/b\n"), None);
-        write("a/memory.max", "5000\n");
-        write("a/b/memory.max", "max\n");
-        assert_eq!(of("0::/a/b\n"), Some(5000), "the group above");
-        write("memory/c/memory.limit_in_bytes", "700\n");
-        assert_eq!((of("4:cpu,memory:/c\n1:cpuset:/a\n"), of("4:cpu:/c\n")), (Some(700), None));
     }
 }

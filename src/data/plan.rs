@@ -8,11 +8,12 @@
 //! decoding from the page cache).
 
 use super::compressed::{ENCODER, JpegOptions};
+use super::crop::{MOST_SIDE, side_out_of_range};
 use super::decode;
 use super::format::{Encoding, MOST_RECORDS, hex};
 use super::manifest::Split;
 use super::order::{Mixing, Order};
-use super::resize::{Fit, MAX_ASPECT, stored_size};
+use super::resize::{Fit, stored_size};
 use super::shard_writer::ShardPlan;
 use super::source::{self, Kind, Place, SourceFile, SourceOptions, Store};
 use crate::error::{Error, Result};
@@ -62,9 +63,8 @@ impl PlanOptions {
     /// # Errors
     /// `Usage` for values outside what the format can hold.
     pub fn check(&self) -> Result<()> {
-        let most = u32::from(u16::MAX) / MAX_ASPECT;
-        if self.size > most {
-            return Err(Error::usage(format!("--resize {}: at most {most}", self.size)));
+        if self.size > MOST_SIDE {
+            return Err(side_out_of_range("--resize", self.size, 0));
         }
         if self.size == 0 && self.fit == Fit::Square {
             return Err(Error::usage("--fit square needs a size").next("add --resize 256"));
@@ -73,8 +73,8 @@ impl PlanOptions {
             return Err(Error::usage(format!("--records-per-shard {}: from 1 to {MOST_RECORDS}", self.records_per_shard)));
         }
         if let Some(jpeg) = self.jpeg {
-            if jpeg.quality.is_some_and(|q| !(1..=100).contains(&q)) {
-                return Err(Error::usage("--quality: from 1 to 100"));
+            if let Some(quality) = jpeg.quality.filter(|q| !(1..=100).contains(q)) {
+                return Err(Error::usage(format!("--quality {quality}: expected a whole number from 1 to 100")));
             }
             if jpeg.max_side > u32::from(u16::MAX) {
                 return Err(Error::usage(format!("--max-side {}: at most {}", jpeg.max_side, u16::MAX)));

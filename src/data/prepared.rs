@@ -4,6 +4,7 @@
 //! here, exactly as torchvision's PIL path does, whatever the device. Cost: nothing for the former; for the latter one resize in u8 each,
 //! side by side on all cores.
 
+use super::budget;
 use super::loader::{PictureInfo, Source, read_and_cut};
 use super::reading::{Ahead, Hint};
 use super::validation::ResizeCrop;
@@ -12,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::resample::Resampler;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of an image whose memory is kept for the next one.
+const KEPT: usize = 8 << 20;
 
 pub struct Prepared {
     inner: Arc<dyn Source>,
@@ -72,6 +76,11 @@ impl Source for Prepared {
         self.resamples || self.inner.decodes()
     }
 
+    fn reading_bytes(&self, i: usize) -> Result<u64> {
+        let PictureInfo { width, height, .. } = self.inner.info(i)?;
+        if self.transform.keeps(width, height) { self.inner.reading_bytes(i) } else { Ok(budget::cost(width, height)) }
+    }
+
     fn read_pixels(&self, i: usize, out: &mut [u8]) -> Result<()> {
         let PictureInfo { width, height, .. } = self.inner.info(i)?;
         if self.transform.keeps(width, height) {
@@ -87,7 +96,9 @@ impl Source for Prepared {
             return Err(Error::internal(what).at(self.place(i)));
         }
         out.copy_from_slice(crop);
-        self.spare().push(tools);
+        if tools.image.capacity() <= KEPT {
+            self.spare().push(tools);
+        }
         Ok(())
     }
 

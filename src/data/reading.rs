@@ -1,9 +1,9 @@
 //! How bytes come from shards: by which call, how often their CRC is looked at, and what the page cache is told.
 //!
 //! Neither way saves a copy: bytes go from the page cache straight to their place in a batch. `pread` turns a file that is cut, or a disk
-//! that fails, into an error that names file and byte. From a map the length of the file is looked at before each record, and a file cut
-//! between that look and the copy still ends the process by SIGBUS; so does a disk that fails. Hence `pread` is the default, and `auto`
-//! maps only what lies on a local file system.
+//! that fails, into an error that names file and byte. From a map the length of the file is looked at before each record; a file cut
+//! between that look and the copy, or a disk that fails, ends the process at once, with a message from [`super::fault`]. Hence `pread` is
+//! the default, and `auto` maps only what lies on a local file system.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum Io {
     /// Read: a file that is cut or a disk that fails is an error that names it.
     #[default]
     Pread,
-    /// Map: the same failures end the process by SIGBUS.
+    /// Map: the same failures end the process at once, with a message.
     Mmap,
     /// Map on known local file systems, read on all others.
     Auto,

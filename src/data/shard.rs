@@ -3,9 +3,10 @@
 //! The index, names, classes and META are copied to the heap and checked by CRC; pixels stay in the file. They are borrowed through a
 //! memory map ([`Shard::payload`], mapped at the first borrow) or copied ([`Shard::read_payload`], by `pread` unless [`Reading`] says
 //! otherwise). `pread` turns a file that is cut while in use into an ordinary error. A borrow looks at the file's length first; a file cut
-//! between that look and the use of the bytes still means SIGBUS, which is the price of a borrow. The CRC of a payload is checked the
+//! between that look and the use of the bytes still means SIGBUS, which [`super::fault`] tells. The CRC of a payload is checked the
 //! first time it is read, by either way, unless [`Reading`] says otherwise. Cost of opening: one read of the index, 64 B a record.
 
+use super::advice;
 use super::format::*;
 use super::map::Map;
 use super::reading::{Ahead, Hint, Reading, VerifyReads};
@@ -46,7 +47,7 @@ fn bad(path: &Path, section: &str, offset: u64, expected: impl std::fmt::Display
     Error::data(format!("shard damaged: {name}: {section} @{offset}: expected {expected}, found {found}"))
         .at(format!("{}, byte {offset}", path.display()))
         .because("the file changed after packing, or was not copied completely")
-        .next("imagenet-engine verify --full DIR")
+        .next(advice::verify(advice::folder_of(path)))
 }
 
 impl Shard {
@@ -164,22 +165,26 @@ impl Shard {
     /// # Errors
     /// `Data` when the CRC is wrong or the file has become shorter.
     pub fn payload(&self, record: usize) -> Result<&[u8]> {
+        let bytes = self.mapped(record)?;
+        self.check_first(record, bytes)?;
+        Ok(bytes)
+    }
+
+    fn mapped(&self, record: usize) -> Result<&[u8]> {
         let entry = &self.entries[record];
         let len = self.file.metadata().map_err(|e| Error::reading(&self.path, e))?.len();
         if len != self.header.file_len {
             return Err(self.cut(record, len));
         }
-        let bytes = self.map()?.get(entry.offset - self.header.data.off, entry.stored_len as usize).ok_or_else(|| self.cut(record, len))?;
-        self.check_first(record, bytes)?;
-        Ok(bytes)
+        self.map()?.get(entry.offset - self.header.data.off, entry.stored_len as usize).ok_or_else(|| self.cut(record, len))
     }
 
     fn map(&self) -> Result<&Map> {
         if let Some(map) = self.map.get() {
             return Ok(map);
         }
-        let map =
-            Map::new(&self.file, self.header.data, self.reading.ahead != Ahead::Nothing).map_err(|e| Error::reading(&self.path, e))?;
+        let map = Map::new(&self.file, &self.path, self.header.data, self.reading.ahead != Ahead::Nothing)
+            .map_err(|e| Error::reading(&self.path, e))?;
         Ok(self.map.get_or_init(|| map))
     }
 
@@ -209,8 +214,8 @@ impl Shard {
             );
         }
         if self.reading.mapped {
-            out.copy_from_slice(self.payload(record)?);
-            return Ok(());
+            out.copy_from_slice(self.mapped(record)?);
+            return self.check_first(record, out); // the copy: a file cut within a page reads as zeros from there on
         }
         match self.file.read_exact_at(out, entry.offset) {
             Ok(()) => self.check_first(record, out),
@@ -232,7 +237,7 @@ impl Shard {
         Err(Error::data(format!("shard corrupted: {}: crc32c {found:08x}, expected {:08x}", self.describe(record), entry.crc))
             .at(format!("{}, byte {}", self.path.display(), entry.offset))
             .because("the file changed after packing (disk or copy error)")
-            .next("imagenet-engine verify --full DIR; then verify DIR --repair-from PICTURES"))
+            .next(advice::repair(advice::folder_of(&self.path))))
     }
 
     /// `file: record r (global g, source) at byte b`.
@@ -279,6 +284,6 @@ impl Shard {
         Error::data(format!("shard cut while in use: {}: {} bytes, expected {}", self.describe(record), len, self.header.file_len))
             .at(format!("{}, byte {len}", self.path.display()))
             .because("another program shortened or replaced the file")
-            .next("imagenet-engine verify --full DIR")
+            .next(advice::verify(advice::folder_of(&self.path)))
     }
 }

@@ -14,16 +14,18 @@ pub fn check_header(h: &Header, len: u64, bad: Bad<'_>) -> Result<()> {
             .because("the shard was written by another version of the format")
             .next("pack again with this program, or read it with the newer one"));
     }
-    let fields: [(&str, u64, u64, u64); 8] = [
+    let fields: [(&str, u64, u64, u64); 7] = [
         ("header_len", 12, HEADER_LEN, h.header_len.into()),
         ("endian tag", 16, ENDIAN_TAG.into(), h.endian.into()),
         ("no unknown required features", 20, 0, (h.required_features & !KNOWN_REQUIRED).into()),
         ("record_entry_size", 28, ENTRY_LEN, h.entry_len.into()),
-        ("file_len", 128, len, h.file_len),
         ("layout HWC", 161, 0, h.layout.into()),
         ("channels", 162, CHANNELS as u64, h.channels.into()),
         ("colorspace sRGB", 163, 0, h.colorspace.into()),
     ];
+    if h.file_len != len {
+        return Err(bad("HEADER", 128, &format!("a file of {} bytes", h.file_len), &format!("one of {len}")));
+    }
     for (what, offset, expected, found) in fields {
         if expected != found {
             return Err(bad("HEADER", offset, &format!("{what} {expected}"), &found));

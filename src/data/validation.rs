@@ -5,7 +5,7 @@
 //! not resampled. R below C is refused: torchvision would surround the image with black. Packed images may have been resized before;
 //! what that changes is said by [`Stored::remarks`].
 
-use super::crop::{MOST_SIDE, centre_crop};
+use super::crop::{MOST_SIDE, centre_crop, side_out_of_range};
 use super::dataset::Dataset;
 use super::format::{Encoding, flags};
 use super::resize::short_side;
@@ -82,7 +82,7 @@ impl Asked {
             (None, Some(_)) => return Err(Error::usage("must lie above 0 and be at most 1").at("--crop-pct").next("--crop-pct 0.875")),
             (None, None) => match stored.map(|s| s.short) {
                 Some((short, most)) if short == most && short < crop => crop,
-                Some((short, most)) if short == most && u64::from(short) * 7 <= u64::from(crop) * 8 => short,
+                Some((short, most)) if short == most && short <= MOST_SIDE && u64::from(short) * 7 <= u64::from(crop) * 8 => short,
                 _ => of_share(CROP_PCT).min(MOST_SIDE.max(crop)),
             },
         };
@@ -94,7 +94,7 @@ impl Asked {
         }
         for (flag, side) in [("--val-crop-size", crop), ("--val-resize-size", resize)] {
             if !(1..=MOST_SIDE).contains(&side) {
-                return Err(Error::usage(format!("{side}: must lie between 1 and {MOST_SIDE}")).at(flag));
+                return Err(side_out_of_range(flag, side, 1));
             }
         }
         Ok(ResizeCrop { resize, crop, filter })

@@ -70,10 +70,8 @@ impl Bench {
             let fit = (plan.options.size, plan.options.fit);
             if let Some(options) = &plan.options.jpeg {
                 let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
-                let sums = ChannelSums::of(&stored.picture.pixels);
-                let Rgb { width, height, pixels, flags } = stored.picture;
-                self.decoder.recycle(pixels);
-                return Ok((Rgb { width, height, pixels: stored.payload, flags }, sums, original));
+                let compressed::Stored { payload, width, height, flags, sums } = stored;
+                return Ok((Rgb { width, height, pixels: payload, flags }, sums, original));
             }
             let stored = self.scaler.fit(picture, fit.0, fit.1)?;
             self.decoder.recycle(self.scaler.spare());

@@ -5,7 +5,7 @@
 //! goes on where it ended. Without a watcher a call costs one relaxed load more.
 
 use super::failpoint::{die, reached};
-use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -99,7 +99,7 @@ fn about(call: &Call<'_>) -> Result<usize> {
 }
 
 /// Shows and makes a call, again while signals interrupt it.
-fn make<T>(call: &Call<'_>, mut real: impl FnMut() -> Result<T>) -> Result<T> {
+pub(super) fn make<T>(call: &Call<'_>, mut real: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match about(call).and_then(|_| real()) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -112,12 +112,11 @@ pub(super) fn make_dir(path: &Path) -> Result<()> {
     make(&Call::MakeDir(path), || fs::create_dir(path))
 }
 
-/// A file for writing; with `new` only where nothing bears the name. Never through a link: a folder that somebody else filled must not
-/// lead out of itself.
-pub(super) fn create(path: &Path, new: bool) -> Result<File> {
+/// A file for writing, which may be there. Never through a link: a folder that somebody else filled must not lead out of itself.
+pub(super) fn create(path: &Path) -> Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let open = || OpenOptions::new().read(true).write(true).create(true).create_new(new).truncate(false).custom_flags(flags).open(path);
-    make(&Call::Create { path, new }, open)
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path);
+    make(&Call::Create { path, new: false }, open)
 }
 
 pub(super) fn write_all_at(file: &File, path: &Path, mut bytes: &[u8], mut offset: u64) -> Result<()> {
@@ -151,23 +150,9 @@ pub(super) fn sync(file: &File, path: &Path) -> Result<()> {
     make(&Call::Sync(path), || file.sync_all())
 }
 
-/// Gives `from` the name `to`; without `replace` a file of that name is an error.
-pub(super) fn rename(from: &Path, to: &Path, replace: bool) -> Result<()> {
-    let real = || {
-        if replace {
-            return fs::rename(from, to);
-        }
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // File systems without the flag: a hard link does not replace either.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::hard_link(from, to).and_then(|()| fs::remove_file(from)),
-            other => other.map_err(Error::from),
-        }
-    };
-    make(&Call::Rename { from, to, replace }, real)
-}
-
-pub(super) fn link(from: &Path, to: &Path) -> Result<()> {
-    make(&Call::Link { from, to }, || fs::hard_link(from, to))
+/// Gives `from` the name `to`, replacing what bears it.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    make(&Call::Rename { from, to, replace: true }, || fs::rename(from, to))
 }
 
 pub(super) fn remove(path: &Path) -> Result<()> {
@@ -178,7 +163,12 @@ pub(super) fn remove_dir(path: &Path) -> Result<()> {
     make(&Call::RemoveDir(path), || fs::remove_dir(path))
 }
 
+/// A folder's path, also where that is empty.
+pub(super) fn named(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
 pub(super) fn sync_dir(path: &Path) -> Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let path = named(path);
     make(&Call::SyncDir(path), || File::open(path)?.sync_all())
 }

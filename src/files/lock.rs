@@ -29,7 +29,7 @@ impl Lock {
     pub fn take(path: &Path, passing: bool, doing: &str) -> Result<Self> {
         let fail = |e| super::refused(path, 0, 0, e);
         let folder = lock_folder(super::folder_of(path)).map_err(|()| held(path, doing))?;
-        let file = calls::create(path, false).map_err(|e| not_a_file(path).unwrap_or_else(|| fail(e)))?;
+        let file = calls::create(path).map_err(|e| not_a_file(path).unwrap_or_else(|| fail(e)))?;
         if let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if e != rustix::io::Errno::WOULDBLOCK {
                 return Err(Error::write("cannot lock a file here")

@@ -6,6 +6,7 @@
 
 pub mod calls;
 mod failpoint;
+mod folder;
 mod lock;
 mod opened;
 mod temporary;
@@ -16,6 +17,8 @@ pub use opened::{most_open_files, open_file, raise_open_files, read_file};
 pub use temporary::remove_temporaries;
 
 use crate::error::{Error, Result};
+use folder::Folder;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -25,6 +28,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
+    folder: Folder,
+    /// Its name in the folder; none once it has its final one.
+    unnamed: Option<OsString>,
+    /// For messages, and for those who watch the calls.
     temporary: PathBuf,
     target: PathBuf,
     replace: bool,
@@ -39,9 +46,9 @@ impl NewFile {
     /// `Write` when the file cannot be created.
     pub fn create(dir: &Path, name: &str, replace: bool, expected: u64) -> Result<Self> {
         let target = dir.join(name);
-        let (file, temporary) = temporary::create(dir, name).map_err(|e| refused(&target, expected, 0, e))?;
+        let (file, folder, unnamed) = temporary::create(dir, name).map_err(|e| refused(&target, expected, 0, e))?;
         failpoint("temp-created");
-        Ok(Self { file, temporary, target, replace, expected })
+        Ok(Self { file, folder, temporary: dir.join(&unnamed), unnamed: Some(unnamed), target, replace, expected })
     }
 
     pub fn file(&self) -> &File {
@@ -73,16 +80,18 @@ impl NewFile {
     ///
     /// # Errors
     /// `Write` when that fails or a file of the name is there already.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(mut self) -> Result<()> {
         failpoint("before-fsync");
         calls::sync(&self.file, &self.temporary).map_err(|e| self.fail(e))?;
         failpoint("after-fsync");
-        calls::rename(&self.temporary, &self.target, self.replace).map_err(|e| match e.kind() {
+        let name = self.unnamed.as_deref().unwrap_or_default();
+        self.folder.rename(name, self.target.file_name().unwrap_or_default(), self.replace).map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists => Error::write("refusing to overwrite").at(self.target.display().to_string()),
             _ => self.fail(e),
         })?;
+        self.unnamed = None;
         failpoint("after-rename");
-        sync_dir(folder_of(&self.target))?;
+        self.folder.sync().map_err(|e| refused(folder_of(&self.target), 0, 0, e))?;
         failpoint("after-dir-fsync");
         Ok(())
     }
@@ -90,9 +99,8 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // After publish there is nothing of this name any more, and that is the usual case.
-        if self.temporary.exists() {
-            let _ = calls::remove(&self.temporary);
+        if let Some(name) = &self.unnamed {
+            let _ = self.folder.remove(name);
         }
     }
 }
@@ -150,7 +158,7 @@ pub fn make_dirs(dir: &Path) -> Result<()> {
 /// # Errors
 /// `Write`.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    calls::rename(from, to, true).map_err(|e| refused(from, 0, 0, e))?;
+    calls::rename(from, to).map_err(|e| refused(from, 0, 0, e))?;
     sync_dir(folder_of(to))
 }
 
@@ -175,8 +183,9 @@ pub fn remove_empty(dir: &Path) {
 /// # Errors
 /// `Write`.
 pub fn nameless(dir: &Path) -> Result<File> {
-    let (file, path) = temporary::create(dir, "scratch").map_err(|e| refused(dir, 0, 0, e))?;
-    remove(&path)?;
+    let fail = |e| refused(dir, 0, 0, e);
+    let (file, folder, name) = temporary::create(dir, "scratch").map_err(fail)?;
+    folder.remove(&name).map_err(fail)?;
     Ok(file)
 }
 
@@ -230,7 +239,7 @@ pub fn write_atomically(path: &Path, parts: &[&[u8]]) -> Result<()> {
 /// # Errors
 /// `Write`; also where the name is a link.
 pub fn open_log(path: &Path) -> Result<File> {
-    calls::create(path, false).map_err(|e| refused(path, 0, 0, e))
+    calls::create(path).map_err(|e| refused(path, 0, 0, e))
 }
 
 /// Writes `bytes` at the end of a file of [`open_log`] that holds `len` bytes.
@@ -246,17 +255,20 @@ pub fn append(file: &File, path: &Path, bytes: &[u8], len: u64) -> Result<()> {
 /// # Errors
 /// `Write`.
 pub fn link_atomically(file: &Path, link: &Path) -> Result<()> {
-    let name = link.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = temporary::unused(folder_of(link), &name);
-    if calls::link(file, &temporary).is_err() {
+    let fail = |e| refused(link, 0, 0, e);
+    let name = link.file_name().unwrap_or_default();
+    let folder = Folder::open(folder_of(link)).map_err(fail)?;
+    let temporary = temporary::unused(&name.to_string_lossy());
+    if folder.link(file, &temporary).is_err() {
         return write_atomically(link, &[&fs::read(file).map_err(|e| Error::reading(file, e))?]);
     }
-    if let Err(e) = calls::rename(&temporary, link, true) {
-        let _ = calls::remove(&temporary);
-        return Err(refused(link, 0, 0, e));
+    let renamed = folder.rename(&temporary, name, true);
+    match folder.remove(&temporary) {
+        // rename does nothing when both names already are the same file
+        Err(e) if renamed.is_ok() && e.kind() != ErrorKind::NotFound => return Err(fail(e)),
+        _ => renamed.map_err(fail)?,
     }
-    remove(&temporary)?; // rename does nothing when both names already are the same file
-    sync_dir(folder_of(link))
+    folder.sync().map_err(fail)
 }
 
 #[cfg(test)]
@@ -286,6 +298,35 @@ mod tests {
         first.publish().unwrap();
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"first of all");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_swapped_for_a_link_leads_nowhere() {
+        let tmp = tempfile::tempdir().unwrap();
+        let [dir, moved, other] = ["dir", "moved", "other"].map(|n| tmp.path().join(n));
+        fs::create_dir(&dir).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("a"), "precious").unwrap();
+        let swap = |temporary: &Path| {
+            fs::rename(&dir, &moved).unwrap();
+            std::os::unix::fs::symlink(&other, &dir).unwrap();
+            fs::write(other.join(temporary.file_name().unwrap()), "planted").unwrap();
+        };
+        let new = NewFile::create(&dir, "a", true, 0).unwrap();
+        swap(&new.temporary.clone());
+        new.write_at(b"ours", 0).unwrap();
+        new.publish().unwrap();
+        assert_eq!(fs::read(moved.join("a")).unwrap(), b"ours");
+        assert_eq!(fs::read(other.join("a")).unwrap(), b"precious");
+        // Nor does giving up remove what lies there.
+        fs::remove_file(&dir).unwrap();
+        fs::rename(&moved, &dir).unwrap();
+        let new = NewFile::create(&dir, "b", true, 0).unwrap();
+        let planted = other.join(new.temporary.file_name().unwrap());
+        swap(&new.temporary.clone());
+        drop(new);
+        assert_eq!(fs::read(planted).unwrap(), b"planted");
+        assert_eq!(fs::read_dir(&moved).unwrap().count(), 1);
     }
 
     #[test]

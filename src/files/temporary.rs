@@ -3,34 +3,36 @@
 //! A writer holds a lock on its file for as long as it lives. One that nobody holds was left by a killed process: [`remove_temporaries`]
 //! removes those, and nothing that is not named like this.
 
-use super::calls;
+use super::folder::Folder;
 use crate::error::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const MARK: &str = ".ie-tmp-";
 /// Characters of a name that are kept, of 4 bytes at most: names of 255 bytes are the longest that file systems allow.
 const MOST_NAME: usize = 56;
 
-/// A path in `dir` that no other writer uses for `name`.
-pub(super) fn unused(dir: &Path, name: &str) -> PathBuf {
+/// A name that no other writer uses for `name`.
+pub(super) fn unused(name: &str) -> OsString {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name: String = name.chars().take(MOST_NAME).collect();
-    dir.join(format!(".{name}{MARK}{:08x}-{:04x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+    format!(".{name}{MARK}{:08x}-{:04x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
-/// A new, locked file for `name`, and its path.
-pub(super) fn create(dir: &Path, name: &str) -> std::io::Result<(File, PathBuf)> {
+/// A new, locked file for `name`, the folder that it is in, and its name there.
+pub(super) fn create(dir: &Path, name: &str) -> std::io::Result<(File, Folder, OsString)> {
+    let folder = Folder::open(dir)?;
     loop {
-        let path = unused(dir, name);
-        match calls::create(&path, true) {
+        let unused = unused(name);
+        match folder.create(&unused) {
             Ok(file) => {
                 let _ = flock(&file, FlockOperation::NonBlockingLockExclusive); // without locks here, the name alone tells writers apart
-                return Ok((file, path));
+                return Ok((file, folder, unused));
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {} // left by a process that had our number
             Err(e) => return Err(e),
@@ -69,13 +71,15 @@ pub fn remove_temporaries(dir: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::calls;
     use super::*;
 
     #[test]
     fn only_what_dead_processes_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        let (file, live) = create(dir, "a").unwrap();
+        let (file, _, live) = create(dir, "a").unwrap();
+        let live = dir.join(live);
         let left = dir.join(".b.ie-tmp-0000002a-0001");
         let users = [".important.tmp-backup", ".x.ie-tmp-notes", "c.ie-tmp-0000002a-0001", ".d.ie-tmp-0000002a-0001z"];
         for path in users.map(|n| dir.join(n)).iter().chain([&left]) {
@@ -94,7 +98,7 @@ mod tests {
         let (victim, link) = (folder.path().join("victim"), folder.path().join("link"));
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, &link).unwrap();
-        assert!(calls::create(&link, false).is_err() && calls::create(&link, true).is_err());
+        assert!(calls::create(&link).is_err() && Folder::open(folder.path()).unwrap().create("link".as_ref()).is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }
 }

@@ -25,6 +25,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     resnet::DEPTHS.iter().map(|d| d.name)
 }
 
+/// The model whose tensors `has`, by torchvision's names: the deepest of which it has every block.
+pub fn recognise(has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let fits = |d: &&resnet::Depth| {
+        let last = |stage: usize| format!("layer{}.{}.conv1.weight", stage + 1, d.blocks[stage] - 1);
+        has("layer1.0.conv3.weight") == d.bottleneck && (0..d.blocks.len()).all(|stage| has(&last(stage)))
+    };
+    resnet::DEPTHS.iter().rfind(fits).map(|d| d.name)
+}
+
 impl Model {
     /// The model called `name` with `classes` outputs; `zero_init_residual` starts the last scale of each block at 0.
     ///
@@ -62,5 +71,20 @@ impl Model {
     /// Pictures `[n, h, w, 3]` to logits `[n, classes]`.
     pub fn forward<B: Backend>(&self, tape: &mut Tape<'_, B>, pictures: &Value<B>) -> Result<Value<B>> {
         self.net.forward(tape, pictures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_model_is_recognised_by_its_names() {
+        for name in names() {
+            let model = Model::new(name, 10, false).unwrap();
+            let has = |wanted: &str| model.layout.params.iter().any(|p| p.name == wanted);
+            assert_eq!(recognise(has), Some(name));
+        }
+        assert_eq!(recognise(|_| false), None);
     }
 }

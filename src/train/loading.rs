@@ -3,10 +3,12 @@
 use super::config::{Config, StopOrSkip};
 use super::eval;
 use super::metrics::Event;
+use crate::data::advice;
 use crate::data::loader::{Batch, LoaderOptions};
 use crate::data::order::Mixing;
 use crate::data::reading::ReadOptions;
 use crate::error::{Error, Result};
+use std::path::Path;
 
 /// Records that stay together on disk, and blocks of them that are mixed: 50 MB and 1.6 GB of 256x256 pictures.
 const BLOCK: u64 = 256;
@@ -53,16 +55,16 @@ pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
     batch.bad.iter().zip(before + 1..).map(event).collect()
 }
 
-/// Whether a run may go on after `count` damaged records, the last of them in `batch`.
+/// Whether a run may go on after `count` damaged records of the folder `data`, the last of them in `batch`.
 ///
 /// # Errors
 /// `Data` when there were more than `allowed`, naming the last.
-pub fn check_bad(batch: &Batch, allowed: StopOrSkip, count: u64) -> Result<()> {
+pub fn check_bad(batch: &Batch, data: &str, allowed: StopOrSkip, count: u64) -> Result<()> {
     match batch.bad.last() {
         Some(last) if count > allowed.most() => Err(Error::data(format!("{count} damaged records, and --on-bad-record {allowed}"))
             .at(last.clone())
             .because("the disk or the copy is damaged")
-            .next("imagenet-engine verify --full DIR; then verify DIR --repair-from PICTURES")),
+            .next(advice::repair(Path::new(data)))),
         _ => Ok(()),
     }
 }

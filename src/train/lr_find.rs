@@ -1,21 +1,25 @@
 //! The learning-rate range test (Smith, "Cyclical learning rates for training neural networks", WACV 2017): the rate grows exponentially
-//! from update to update until the loss breaks away. Nothing is written and the weights it moves are thrown away.
+//! from step to step until the loss diverges. Nothing is written and the weights it moves are thrown away.
 
 use super::config::Config;
 use super::eval;
 use super::step::{Learner, LearnerOptions};
 use super::trainer::{Datasets, pictures};
 use crate::backend::{Backend, Counters, UpdateTable};
-use crate::checkpoint::{State, safetensors, weights};
+use crate::checkpoint::{State, Wanted, locate, safetensors, weights};
 use crate::data::loader::{Loader, LoaderOptions};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Share of the smoothed loss that stays from one update to the next.
-const SMOOTHING: f64 = 0.9;
-/// The test ends where the smoothed loss is so many times its least.
-const BROKEN_AWAY: f64 = 3.0;
+/// Share of the smoothed loss that stays from one step to the next, as fastai displays it.
+const SMOOTHING: f64 = 0.98;
+/// The test ends where the loss of the last steps is so many times the least such mean (fastai ends at 4 times the least smoothed loss) ...
+const BROKEN_AWAY: f64 = 4.0;
+/// ... or so many times what it was at the start: a network with batch norm forgets what it learned, and stays there.
+const FORGOTTEN: f64 = 1.5;
+/// Steps in such a mean.
+const RECENT: usize = 10;
 
 /// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,11 +45,19 @@ pub struct Trial {
     pub smoothed: f64,
 }
 
-/// A peak for the schedule, and why.
-#[derive(Clone, Debug, PartialEq)]
+/// What the test says.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suggestion {
+    /// The highest rate of the schedule: `--lr`.
     pub peak: f64,
-    pub reason: String,
+    /// Where the loss falls steepest over the logarithm of the rate.
+    pub steepest: f64,
+    /// Where the loss is higher again than at the start; none if the range ended before.
+    pub diverged: Option<f64>,
+    /// The loss at rates too low to train.
+    pub start: f64,
+    /// The rate at which the loss is least, and that loss.
+    pub least: (f64, f64),
 }
 
 /// Runs the test from fresh weights or `--init`'s. Ends early where the loss breaks away, is not finite, or `stop` is set.
@@ -63,7 +75,7 @@ pub fn run<B: Backend>(
     let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
     let state = match &config.init {
         Some(path) => {
-            let (weights, running) = weights::load(&model, &safetensors::read(path)?)?;
+            let (weights, running) = weights::load(&model, &safetensors::read(&locate(path, Wanted::Weights)?)?)?;
             State::fresh(weights, running)
         }
         None => State::fresh(model.layout.init(config.seed), model.layout.init_running()),
@@ -82,6 +94,7 @@ pub fn run<B: Backend>(
         grad_accum: config.grad_accum,
     };
     let mut learner = Learner::new(backend, model, options, &state, Counters::default())?;
+    drop(state); // the size of all weights
     let loader = LoaderOptions {
         policy: eval::crop_policy(config),
         mixing: config.mixing(),
@@ -107,46 +120,71 @@ pub fn run<B: Backend>(
         }
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
         let smoothed = mean / (1.0 - SMOOTHING.powf((u + 1) as f64));
-        least = least.min(smoothed);
         let trial = Trial { lr: range.rate(u), loss, smoothed };
         trials.push(trial);
         notice(u, &trial);
-        if u >= 10 && smoothed > BROKEN_AWAY * least {
+        if has_diverged(&trials, &mut least) {
             break;
         }
     }
     Ok(trials)
 }
 
-/// Half the rate at which the smoothed loss is least: the highest that still helps, with a margin, since the smoothed loss lags behind. A
-/// long run with a warm-up may stand more, up to where the loss breaks away.
+/// Whether the newest losses say that going on tells nothing more. `least` is kept from call to call: the least recent mean.
+fn has_diverged(trials: &[Trial], least: &mut f64) -> bool {
+    let Some(begin) = trials.len().checked_sub(RECENT) else { return false };
+    let mean = |part: &[Trial]| part.iter().map(|t| t.loss).sum::<f64>() / RECENT as f64;
+    let (recent, start) = (mean(&trials[begin..]), mean(&trials[..RECENT]));
+    *least = least.min(recent);
+    recent > BROKEN_AWAY * *least || recent > FORGOTTEN * start
+}
+
+/// Two readings of the test: the rate at which the loss falls steepest over the logarithm of the rate, and a tenth of the rate at which it
+/// diverges. The second is suggested where there is one: the first is reached long before the highest rate that trains well, and a warm-up
+/// leads up to the peak that is suggested here.
 ///
 /// # Errors
 /// `Usage` if the loss did not fall by more than its noise: the range is wrong, or the test too short.
 pub fn suggest(trials: &[Trial]) -> Result<Suggestion> {
     let useless =
         |what: &str| Err(Error::usage(what).at("--lr-low, --lr-high, --steps").next("more --steps, a larger batch, or another range"));
-    // The first losses are an average of little.
-    let skip = (trials.len() / 10).min(10);
-    let Some(usable) = trials.get(skip..).filter(|t| t.len() >= 10) else {
+    if trials.len() < 20 {
         return useless("the test ended before it could say anything");
-    };
-    let lowest = usable.iter().enumerate().min_by(|a, b| a.1.smoothed.total_cmp(&b.1.smoothed));
-    let (at, least) = lowest.map_or((0, usable[0]), |(i, t)| (i, *t));
-    let start = usable[..=at].iter().map(|t| t.smoothed).fold(f64::NEG_INFINITY, f64::max);
-    // An exponential mean keeps (1-s)/(1+s) of the variance of what it averages.
-    let scatter = usable[..=at].iter().map(|t| (t.loss - t.smoothed).powi(2)).sum::<f64>() / (at + 1) as f64;
-    let noise = (scatter * (1.0 - SMOOTHING) / (1.0 + SMOOTHING)).sqrt();
-    if start - least.smoothed <= 3.0 * noise.max(1e-3 * start) {
+    }
+    let (losses, noise) = centred(trials);
+    // The first tenth is at rates too low to change anything.
+    let still = (losses.len() / 10).max(5);
+    let start = losses[..still].iter().sum::<f64>() / still as f64;
+    let (at, least) = losses.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, start));
+    if start - least <= 3.0 * noise.max(1e-3 * start) {
         return useless("the loss did not fall by more than its noise");
     }
-    let away = usable[at..].iter().find(|t| t.smoothed > start);
-    let end = away.map_or("does not break away in the range tested".to_owned(), |t| format!("has broken away at {:.1e}", t.lr));
-    let reason = format!(
-        "the smoothed loss falls from {start:.3} to its least, {:.3}, at {:.1e} and {end}: half of the former",
-        least.smoothed, least.lr
-    );
-    Ok(Suggestion { peak: least.lr / 2.0, reason })
+    let step = (trials[1].lr / trials[0].lr).ln();
+    let slope = |i: usize| (losses[i + 1] - losses[i - 1]) / (2.0 * step);
+    let steepest = (1..at.max(2).min(losses.len() - 1)).min_by(|a, b| slope(*a).total_cmp(&slope(*b))).unwrap_or(1);
+    let steepest = trials[steepest].lr;
+    // Diverged: worse than untrained, for good or until the test ended there.
+    let worse = (at..losses.len()).find(|&i| losses[i] > start);
+    let diverged = worse.map(|i| trials[i].lr);
+    Ok(Suggestion { peak: diverged.map_or(steepest, |lr| lr / 10.0), steepest, diverged, start, least: (trials[at].lr, least) })
+}
+
+/// The losses smoothed over neighbours on both sides, which unlike the running mean of the display lags behind nothing; and how far such a
+/// mean strays by chance.
+fn centred(trials: &[Trial]) -> (Vec<f64>, f64) {
+    let half = (trials.len() / 30).max(2);
+    let window = |i: usize| &trials[i.saturating_sub(half)..(i + half + 1).min(trials.len())];
+    let mean = |window: &[Trial]| window.iter().map(|t| t.loss).sum::<f64>() / window.len() as f64;
+    let smoothed: Vec<f64> = (0..trials.len()).map(|i| mean(window(i))).collect();
+    // Differences of neighbours have twice the variance of one loss and nothing of the trend.
+    let differences = trials.windows(2).map(|pair| (pair[1].loss - pair[0].loss).powi(2) / 2.0);
+    let variance = median(differences.collect()) / 0.455; // the median of a squared normal variable is 0.455 of its mean
+    (smoothed, (variance / (2 * half + 1) as f64).sqrt())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -170,22 +208,37 @@ mod tests {
         }
     }
 
+    /// Against what the curve's formula gives: it falls steepest (over ln lr) at `fall`, and is above 2.3 again near `1.19 * 2 * least`.
     #[test]
-    fn the_suggestion_is_half_of_where_the_loss_is_least() {
-        let trials = curve(0.01, 1.0, 0.1);
-        let least = trials.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).unwrap().lr;
-        let found = suggest(&trials).unwrap();
-        assert!((0.05..0.5).contains(&found.peak) && found.peak == least / 2.0, "{found:?}");
-        assert!(found.reason.contains("broken away at 2."), "{found:?}");
-        let short: Vec<Trial> = trials.into_iter().take_while(|t| t.lr < 0.3).collect();
-        assert!(suggest(&short).unwrap().reason.contains("does not break away"));
+    fn the_suggestion_is_a_tenth_of_where_the_loss_diverges() {
+        for noise in [0.0, 0.05] {
+            let trials = curve(0.01, 1.0, noise);
+            let found = suggest(&trials).unwrap();
+            let diverged = found.diverged.unwrap();
+            assert!((1.8..2.4).contains(&diverged) && found.peak == diverged / 10.0, "{found:?}");
+            assert!((0.006..0.017).contains(&found.steepest), "{found:?}");
+            assert!((found.start - 2.3).abs() < 0.02 && found.least.1 < 1.4, "{found:?}");
+        }
+        let short: Vec<Trial> = curve(0.01, 1.0, 0.05).into_iter().take_while(|t| t.lr < 0.3).collect();
+        let found = suggest(&short).unwrap();
+        assert!(found.diverged.is_none() && found.peak == found.steepest, "{found:?}");
+    }
+
+    #[test]
+    fn the_test_ends_soon_after_the_loss_diverges() {
+        let trials = curve(0.01, 0.3, 0.05);
+        let mut least = f64::INFINITY;
+        let end = (0..trials.len()).find(|&n| has_diverged(&trials[..n], &mut least)).unwrap();
+        assert!((0.6..2.0).contains(&trials[end].lr), "{}", trials[end].lr);
+        let (flat, mut least) = (vec![trials[0]; 200], f64::INFINITY);
+        assert!((0..200).all(|n| !has_diverged(&flat[..n], &mut least)));
     }
 
     #[test]
     fn a_test_that_says_nothing_says_so() {
         let falling = curve(0.01, 1.0, 0.1);
-        let flat: Vec<Trial> = falling.iter().map(|t| Trial { smoothed: 2.3, ..*t }).collect();
-        let rising: Vec<Trial> = falling.iter().map(|t| Trial { smoothed: 2.3 + t.lr, ..*t }).collect();
+        let flat: Vec<Trial> = falling.iter().map(|t| Trial { loss: 2.3, ..*t }).collect();
+        let rising: Vec<Trial> = falling.iter().map(|t| Trial { loss: 2.3 + t.lr, ..*t }).collect();
         let noisy = curve(0.01, 1.0, 3.0);
         for useless in [&flat[..], &rising, &noisy, &falling[..9], &[]] {
             assert_eq!(suggest(useless).unwrap_err().exit_code(), 2);

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
+//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `save_error`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
@@ -55,6 +55,15 @@ pub enum Event {
         /// Whether the update reached the weights.
         applied: bool,
     },
+    /// A checkpoint that could not be written, and that the run went on without.
+    #[serde(rename = "save_error")]
+    SaveError {
+        /// Updates applied.
+        update: u64,
+        what: String,
+        /// So far, this one included; counted from the start of the process.
+        count: u64,
+    },
     Eval {
         /// Updates applied.
         update: u64,
@@ -79,6 +88,9 @@ pub enum Event {
         /// Damaged records that others took the place of.
         #[serde(default)]
         bad_records: u64,
+        /// Checkpoints that could not be written since the process was started.
+        #[serde(default)]
+        failed_saves: u64,
     },
 }
 
@@ -97,6 +109,7 @@ impl Event {
             Self::Step { update, .. } | Self::Skip { update, .. } | Self::Nonfinite { update, .. } | Self::BadRecord { update, .. } => {
                 *update < updates
             }
+            Self::SaveError { update, .. } => *update <= updates,
             Self::Eval { update, .. } => evaluated.is_some_and(|e| *update <= e),
             Self::End { .. } => false,
         }

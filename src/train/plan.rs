@@ -7,6 +7,7 @@ use crate::backend::UpdateTable;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::schedule::{Curve, Schedule};
+use crate::text::{count, number};
 
 /// The rates of all updates are kept in a table.
 const MOST_UPDATES: u64 = 1 << 26;
@@ -92,7 +93,8 @@ impl Plan {
         let last = self.last_update.saturating_sub(1);
         let rate = |u: u64| self.schedule.lr(u);
         let peak = (0..=last).fold(0, |best, u| if rate(u) > rate(best) { u } else { best });
-        format!("{:.3e} at update 0, {:.3e} at update {peak}, {:.3e} at the last", rate(0), rate(peak), rate(last))
+        let [first, highest, end] = [0, peak, last].map(|u| number(rate(u)));
+        format!("{first} at step 0, {highest} at step {}, {end} at the last", count(peak))
     }
 
     /// The run's `config.toml`: the settings, and as comments what those left open come to here, so that another `--epochs` or `--sched`

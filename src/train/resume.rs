@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::run_dir::RunDir;
-use crate::checkpoint::{self, Progress, State, safetensors, weights};
+use crate::checkpoint::{self, Progress, State, Wanted, safetensors, weights};
 use crate::data::order::ORDER_VERSION;
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -33,16 +33,17 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         None => None,
         Some("auto") => dir.newest(model, note)?,
         Some(path) => {
-            let path = Path::new(path);
-            let (state, progress) = checkpoint::load(path, model)?;
-            Some((path.to_owned(), state, progress))
+            let path = checkpoint::locate(Path::new(path), Wanted::Checkpoint)?;
+            let (state, progress) = checkpoint::load(&path, model)?;
+            Some((path, state, progress))
         }
     };
     let settings = serde_json::to_value(config).map_err(|e| Error::internal("settings do not serialise").source(e))?;
     let Some((path, state, mut progress)) = found else {
         let state = match &config.init {
             Some(path) => {
-                let (weights, running) = weights::load(model, &safetensors::read(path)?)?;
+                let path = checkpoint::locate(path, Wanted::Weights)?;
+                let (weights, running) = weights::load(model, &safetensors::read(&path)?)?;
                 note(format!("weights from {}", path.display()));
                 State::fresh(weights, running)
             }

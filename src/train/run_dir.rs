@@ -76,12 +76,12 @@ impl RunDir {
     /// `Write`.
     pub fn settle(&self, update: u64, best: bool, keep: usize) -> Result<()> {
         let name = file_name(update);
+        self.own.borrow_mut().insert(update); // before what may fail: it is there, and a later save removes it
         write_atomically(&self.path.join("last"), &[name.as_bytes(), b"\n"])?;
         if best {
             self.link_best(&self.path.join(name))?;
         }
         let mut own = self.own.borrow_mut();
-        own.insert(update);
         while own.len() > keep.max(1) {
             let Some(oldest) = own.pop_first() else { break };
             if let Some(path) = self.checkpoint(oldest) {

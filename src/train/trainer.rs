@@ -4,13 +4,14 @@
 //! the evaluation that belongs to it was made; a run that goes on from one without it evaluates first. So the losses, the evaluations and the final
 //! bytes are those of a run never stopped.
 
-use super::config::Config;
+use super::config::{Config, OnSaveError};
 pub use super::datasets::Datasets;
 use super::diverged::{self, Done};
 use super::metrics::{EmaScore, Event, Log};
 use super::plan::Plan;
 use super::resume::{self, Start};
 use super::run_dir::RunDir;
+use super::speed::Speed;
 use super::step::{Learner, Pictures};
 use super::{eval, loading};
 use crate::backend::{Backend, Counters, Measured, StoredBatch};
@@ -23,7 +24,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What happens, for whoever shows it.
 pub enum Notice<'a> {
@@ -68,6 +69,8 @@ pub struct Finish {
     /// Of the moving average.
     pub last_ema: Option<EmaScore>,
     pub best_top1: Option<f64>,
+    /// Checkpoints that could not be written and were let pass.
+    pub failed_saves: u64,
 }
 
 /// Trains as `config` says.
@@ -90,7 +93,7 @@ pub fn run<B: Backend>(
     let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);
     if progress.update >= plan.last_update && evaluated && dir.model_file().exists() {
         let (updates, best_top1) = (progress.update, progress.best_top1);
-        return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, last_ema: None, best_top1 });
+        return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, last_ema: None, best_top1, failed_saves: 0 });
     }
     let options = plan.learner_options(config, &model);
     let counters = Counters { step: progress.update, skipped: progress.skipped };
@@ -117,6 +120,7 @@ pub fn run<B: Backend>(
         progress,
         under_way: VecDeque::new(),
         saved,
+        failed_saves: 0,
         last_eval: None,
         last_ema: None,
     };
@@ -138,6 +142,7 @@ struct Run<'a, B: Backend> {
     under_way: VecDeque<Vec<u64>>,
     /// Updates done when the newest checkpoint was written, and where.
     saved: Option<(u64, PathBuf)>,
+    failed_saves: u64,
     last_eval: Option<eval::Score>,
     last_ema: Option<EmaScore>,
 }
@@ -184,7 +189,8 @@ impl<B: Backend> Run<'_, B> {
             checkpoint::save_weights(&self.dir.model_file(), model, &self.card, &state, batches)?;
             let Progress { best_top1, best_ema_top1, skipped, bad_records, .. } = self.progress;
             let wall_s = began.elapsed().as_secs_f64();
-            self.emit(Event::End { images_per_s: training.rate(), wall_s, best_top1, best_ema_top1, skipped, bad_records })?;
+            let (images_per_s, failed_saves) = (training.rate(), self.failed_saves);
+            self.emit(Event::End { images_per_s, wall_s, best_top1, best_ema_top1, skipped, bad_records, failed_saves })?;
         }
         Ok(Finish {
             complete,
@@ -193,6 +199,7 @@ impl<B: Backend> Run<'_, B> {
             last_eval: self.last_eval,
             last_ema: self.last_ema,
             best_top1: self.progress.best_top1,
+            failed_saves: self.failed_saves,
         })
     }
 
@@ -235,7 +242,7 @@ impl<B: Backend> Run<'_, B> {
             self.progress.bad_records += 1;
             self.emit(event)?;
         }
-        loading::check_bad(batch, self.config.on_bad_record, self.progress.bad_records)
+        loading::check_bad(batch, &self.config.data, self.config.on_bad_record, self.progress.bad_records)
     }
 
     /// Takes note of the updates that the device has finished; with `all`, of every one begun.
@@ -325,6 +332,7 @@ impl<B: Backend> Run<'_, B> {
             *best = if better { Some(top1) } else { *best };
             better
         };
+        let before = (self.progress.best_top1, self.progress.best_ema_top1, self.progress.best_update);
         let mut best = raise(&mut self.progress.best_top1, score.top1);
         if let Some(ema) = &ema {
             best = raise(&mut self.progress.best_ema_top1, ema.top1);
@@ -333,7 +341,11 @@ impl<B: Backend> Run<'_, B> {
             self.progress.best_update = Some(update);
         }
         self.emit(Event::Eval { update, epoch, loss: score.loss, top1: score.top1, top5: score.top5, images: score.images, ema })?;
-        self.save_as(best)
+        if !self.save_as(best)? {
+            // What could not be written is not there to be the best.
+            (self.progress.best_top1, self.progress.best_ema_top1, self.progress.best_update) = before;
+        }
+        Ok(())
     }
 
     /// The validation pictures' score with the weights or their moving average. `None` if stopped half-way.
@@ -350,20 +362,33 @@ impl<B: Backend> Run<'_, B> {
         if self.saved.as_ref().is_some_and(|(update, _)| *update == self.progress.update) {
             return Ok(());
         }
-        self.save_as(false)
+        self.save_as(false).map(|_| ())
     }
 
-    fn save_as(&mut self, best: bool) -> Result<()> {
+    /// What a run ends with must be saved, whatever it was told to let pass.
+    fn may_go_on_unsaved(&self) -> bool {
+        let ends = self.stopped() || self.progress.update >= self.plan.last_update;
+        self.config.on_save_error == OnSaveError::Warn && !ends
+    }
+
+    /// Whether it was saved: a failure may be let pass.
+    fn save_as(&mut self, best: bool) -> Result<bool> {
         let state = self.learner.state()?;
         let path = match self.dir.save(self.learner.model(), &self.card, &state, &self.progress, best, self.config.checkpoint_hist) {
             Err(error @ Error::NonFinite(_)) => {
                 return Err(error.next(diverged::go_back(&self.last_good())));
             }
+            Err(error @ Error::Write(_)) if self.may_go_on_unsaved() => {
+                self.failed_saves += 1;
+                let what = error.to_string();
+                self.emit(Event::SaveError { update: self.progress.update, what, count: self.failed_saves })?;
+                return Ok(false);
+            }
             saved => saved?,
         };
         self.saved = Some((self.progress.update, path.clone()));
         (self.notice)(Notice::Saved(path));
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -371,24 +396,4 @@ impl<B: Backend> Run<'_, B> {
 pub fn pictures(batch: Batch, size: usize) -> Pictures {
     let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
     Pictures { stored, size, mean: data::MEAN, std: data::STD }
-}
-
-/// Pictures over time.
-#[derive(Default)]
-struct Speed {
-    images: u64,
-    time: Duration,
-    /// What is said where no time has passed.
-    before: f64,
-}
-
-impl Speed {
-    fn add(&mut self, images: u64, time: Duration) {
-        self.images += images;
-        self.time += time;
-    }
-
-    fn rate(&self) -> f64 {
-        if self.time.is_zero() { self.before } else { self.images as f64 / self.time.as_secs_f64() }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod gpu_check;
+mod mistakes;
 mod received;
 mod schedule;
 mod selftest;
@@ -41,14 +42,16 @@ fn wrong_usage_is_code_2_and_names_the_flag() {
     refuses(&["train", "--resume", "auto"], 2, &["--output"]);
     refuses(&["eval", "--data", "x"], 2, &["--weights"]);
     refuses(&["train", "--list-params"], 2, &["--dry-run"]);
-    refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["ONNX"]);
+    refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["--format onnx: expected one of safetensors"]);
+    refuses(&["export", "--weights", "x", "--output", "y.onnx"], 2, &["--output y.onnx", "next:  --output y.safetensors"]);
+    refuses(&["inspect", "x", "--sheet", "y.jpg"], 2, &["--sheet y.jpg", "next:  --sheet y.png"]);
     refuses(&["nonsense"], 2, &["nonsense"]);
     // A file of settings has the same limits as flags.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");
     for (key, value) in [("shuffle-block", "4611686018427387904"), ("shuffle-window", "0"), ("workers", "1000000")] {
         std::fs::write(&file, format!("{key} = {value}\n")).unwrap();
-        refuses(&["train", "--config", file.to_str().unwrap()], 2, &[key, "must lie between 1 and"]);
+        refuses(&["train", "--config", file.to_str().unwrap()], 2, &[key, "expected a whole number from 1 to"]);
     }
 }
 
@@ -73,7 +76,11 @@ fn files_that_are_no_weights_are_code_65() {
         std::fs::write(&path, bytes).unwrap();
         refuses(&["predict", "--weights", path.to_str().unwrap(), picture.to_str().unwrap()], 65, &[path.to_str().unwrap()]);
     }
-    refuses(&["predict", "--weights", folder.path().to_str().unwrap(), picture.to_str().unwrap()], 65, &["not a file"]);
+    refuses(
+        &["predict", "--weights", folder.path().to_str().unwrap(), picture.to_str().unwrap()],
+        65,
+        &["no checkpoint or weights in this folder"],
+    );
 }
 
 /// `| head` reads a line and goes; `2>&1 | tee` may die: neither is a failure of ours. A full disk is.

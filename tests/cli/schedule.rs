@@ -36,11 +36,11 @@ fn the_csv_has_every_update_in_full_precision() {
 #[test]
 fn without_data_it_is_imagenet_with_the_defaults_of_train() {
     let said = schedule("");
-    assert!(said.contains("450360 updates, 5004 an epoch") && said.contains("1.000e-1 at update 25020, 1.000e-6 at the last"), "{said}");
+    assert!(said.contains("450,360 steps, 5,004 an epoch") && said.contains("0.1 at step 25,020, 1e-6 at the last"), "{said}");
     assert!(said.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "a curve: {said}");
-    assert!(schedule("--batch-size 1024").contains("4.000e-1 at update 6255"), "the peak scales with the batch");
-    assert!(schedule("--grad-accum 4").contains("1251 an epoch"), "an update is --grad-accum batches");
-    assert!(schedule("--images 5000 --batch-size 64 --epochs 12").contains("936 updates, 78 an epoch"));
+    assert!(schedule("--batch-size 1024").contains("0.4 at step 6,255"), "the peak scales with the batch");
+    assert!(schedule("--grad-accum 4").contains("1,251 an epoch"), "an update is --grad-accum batches");
+    assert!(schedule("--images 5000 --batch-size 64 --epochs 12").contains("936 steps, 78 an epoch"));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn json_and_plot_say_what_the_curve_does() {
     let restarts: Vec<u64> = value["marks"].as_array().unwrap().iter().map(|m| m["update"].as_u64().unwrap()).collect();
     assert_eq!(restarts, [3, 9]);
     let drawn = text(&svg);
-    for word in ["<svg", "polyline", "learning rate", "epoch", "restart", "7 epochs of 3 updates"] {
+    for word in ["<svg", "polyline", "learning rate", "epoch", "restart", "7 epochs of 3 steps"] {
         assert!(drawn.contains(word), "{word}");
     }
     // momentum is a second line only where it moves
@@ -146,7 +146,7 @@ fn a_folder_named_imagenet_is_looked_at() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     assert!(said(&["--data", "imagenet", "--batch-size", "16"]).contains("8 an epoch"));
-    assert!(said(&["--batch-size", "16"]).contains("80072 an epoch"));
+    assert!(said(&["--batch-size", "16"]).contains("80,072 an epoch"));
 }
 
 /// A whole ImageNet run is half a million lines; what is drawn of it stays small and loses no cycle.
@@ -200,7 +200,10 @@ fn lr_find_suggests_a_rate_and_leaves_no_weights() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("suggested peak: --lr ") && said.contains("because ") && said.contains("no weights were kept"), "{said}");
+    assert!(
+        said.contains("suggestion: --lr ") && said.contains("falling steepest at lr ") && said.contains("no weights were kept"),
+        "{said}"
+    );
     let value: serde_json::Value = serde_json::from_str(&text(&json)).unwrap();
     let peak = value["suggested_lr"].as_f64().unwrap();
     assert!((1e-4..1.0).contains(&peak), "{peak}");
@@ -214,4 +217,21 @@ fn lr_find_suggests_a_rate_and_leaves_no_weights() {
     assert_eq!(left, ["f.csv", "f.json", "f.svg", "train"]);
     refuses(&["lr-find", "--lr-low", "1", "--lr-high", "0.1"], 2, &["--lr-low"]);
     refuses(&["lr-find", "--steps", "3"], 2, &["--steps"]);
+    for (flag, value) in [("--resume", "auto"), ("--output", "x"), ("--lr", "0.1"), ("--epochs", "3"), ("--val", "x")] {
+        refuses(&["lr-find", flag, value], 2, &[&format!("{flag} means nothing to lr-find")]);
+    }
+}
+
+/// At every width of a terminal nothing is wider than it, and the axes have numbers that people write.
+#[test]
+fn the_curve_fits_the_terminal() {
+    for columns in ["40", "80", "132"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+        let output = command.args(["schedule", "--batch-size", "1024"]).env("COLUMNS", columns).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let curve: Vec<&str> = said.lines().filter(|l| l.contains(['│', '┤', '└'])).collect();
+        let width: usize = columns.parse().unwrap();
+        assert!(curve.len() > 10 && curve.iter().all(|line| line.chars().count() <= width), "{columns}:\n{said}");
+        assert!(said.contains("0.4 ┤") && said.contains("1,281,167 training images (ImageNet-1K's"), "{said}");
+    }
 }

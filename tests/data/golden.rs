@@ -127,9 +127,10 @@ fn cut_pictures_are_refused_with_a_reason() {
 fn mutated_pictures_do_no_harm() {
     use imagenet_engine::rng::{Purpose, Stream};
     let mut s = Stream::new(3, Purpose::Test, 1, 0);
+    let each = super::common::rounds(400, 3_000);
     for name in ["yuv420.jpg", "progressive.jpg", "cmyk.jpg", "restarts.jpg", "palette4.png", "rgba.png", "gray16.png"] {
         let whole = std::fs::read(golden(name)).unwrap();
-        for _ in 0..400 {
+        for _ in 0..each {
             let mut bytes = whole.clone();
             for _ in 0..=s.below(3) {
                 let at = s.below(bytes.len() as u32) as usize;

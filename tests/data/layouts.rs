@@ -145,7 +145,7 @@ fn splits_are_known_by_their_names() {
     let (code, said, classes, _) = pack(&["--input", &text(&root), "--source", "folder"]);
     assert!(code == 0 && classes == ["bus", "train", "val"], "{said}");
     let (code, said, ..) = pack(&["--input", &text(&as_tar(&root))]);
-    assert!(code == 2 && said.contains("3 classes"), "{said}");
+    assert!(code == 2 && said.contains("3 class folders"), "{said}");
     // Files are named after splits, too.
     let root = tmp.path().join("shards");
     write(&root.join("data-train-0.tar"), b"");
@@ -192,14 +192,21 @@ fn one_folder_is_asked_about() {
         .iter()
         .for_each(|p| image(&tmp.path().join(p)));
     let (one, above) = (tmp.path().join("one"), tmp.path().join("above"));
-    let (code, said, ..) = pack(&["--input", &text(&one)]);
-    assert!(code == 2 && said.contains("says no class") && said.contains("--labels"), "{said}");
-    let (code, said, ..) = pack(&["--input", &text(&as_tar(&one))]);
-    assert!(code == 65 && said.contains("no labels for them"), "{said}");
-    let (code, said, ..) = pack(&["--input", &text(&above)]);
-    assert!(code == 2 && said.contains("1 class: mine with 2 images") && said.contains("above/mine"), "{said}");
-    let (code, said, classes, _) = pack(&["--input", &text(&as_tar(&above))]);
-    assert!(code == 0 && classes == ["cat", "dog"] && said.contains("mine is taken for a folder above"), "{said}");
+    for input in [one.clone(), as_tar(&one)] {
+        let (code, said, ..) = pack(&["--input", &text(&input)]);
+        assert!(code == 2 && said.contains("says no class") && said.contains("--labels"), "{said}");
+    }
+    for input in [above.clone(), as_tar(&above)] {
+        let (code, said, classes, _) = pack(&["--input", &text(&input)]);
+        assert!(code == 0 && classes == ["cat", "dog"] && said.contains("mine is taken for a folder above"), "{said}");
+    }
+    // One class is told.
+    let alone = tmp.path().join("alone");
+    image(&alone.join("mydir/0.png"));
+    for input in [alone.clone(), as_tar(&alone)] {
+        let (code, said, classes, _) = pack(&["--input", &text(&input)]);
+        assert!(code == 0 && classes == ["mydir"] && said.contains("1 class: mydir"), "{said}");
+    }
 }
 
 #[cfg(unix)]

@@ -2,13 +2,18 @@
 
 mod average;
 mod bad_record;
+mod cut;
 mod damage;
 mod engine;
+mod exact;
 mod folders;
+mod foreign;
 mod full_disk;
 mod learner;
+mod memory;
 mod nonfinite;
 mod parity;
+mod places;
 mod power;
 mod resume;
 mod run;

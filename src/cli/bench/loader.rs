@@ -5,7 +5,7 @@ use super::super::device::set_threads;
 use super::super::output::out;
 use crate::bench::host::Watch;
 use crate::bench::loading::{self, Options, Rate};
-use crate::data::crop::MOST_SIDE;
+use crate::data::crop::{MOST_SIDE, parse_side};
 use crate::data::loader::Source;
 use crate::data::made::{Scratch, write_noise};
 use crate::data::order::Shuffle;
@@ -28,7 +28,7 @@ pub struct Args {
     made: String,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SIDE)), default_value_t = 224)]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_side, default_value_t = 224)]
     train_crop_size: u32,
     #[arg(long, value_enum, default_value_t = Shuffle::Full)]
     shuffle: Shuffle,

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     input: PathBuf,
     /// Short side, 0 to keep the size
-    #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(0..=4096))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 256)]
     resize: u32,
     /// Store JPEG files instead of pixels
     #[arg(long)]

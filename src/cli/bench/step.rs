@@ -2,6 +2,7 @@
 
 use super::super::Outcome;
 use super::super::device::{Device, Job, open_device, set_threads};
+use super::super::room::Asked;
 use super::step_report::{Kernel, Rate, Report};
 use crate::autograd::Profile;
 use crate::backend::{Backend, Counters};
@@ -11,17 +12,18 @@ use crate::bench::{Row, step};
 use crate::checkpoint::State;
 use crate::cuda::timed::Timed;
 use crate::data::Dataset;
-use crate::data::crop::MOST_SIDE;
+use crate::data::crop::parse_side;
 use crate::data::loader::{Loader, LoaderOptions, PictureInfo, Source};
 use crate::data::made::{Scratch, write_noise};
 use crate::data::synthetic::Synthetic;
+use crate::data::validation::{Filter, ResizeCrop};
 use crate::error::{Error, Result};
-use crate::fit::Demand;
+use crate::fit::host::Work;
 use crate::models::Model;
 use crate::train::config::{Config, Precision};
 use crate::train::plan::Plan;
 use crate::train::step::{Learner, Pictures};
-use crate::train::trainer;
+use crate::train::trainer::{self, Datasets};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,7 +40,7 @@ pub struct Args {
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Side of the pictures
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SIDE)), default_value_t = 224)]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_side, default_value_t = 224)]
     train_crop_size: u32,
     /// Packed pictures, for a second measurement with loaded ones instead of synthetic; `made`: shards of noise in a temporary folder
     #[arg(long, value_name = "DIR|made")]
@@ -96,7 +98,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
         }
     });
     let model = Model::new(&config.model, synthetic.classes().len(), false)?;
-    device.check_room(&Demand::new(&config, precision, model.clone(), &*synthetic, None)?)?;
+    let transform = ResizeCrop { resize: args.train_crop_size, crop: args.train_crop_size, filter: Filter::Bilinear };
+    for source in std::iter::once(&synthetic).chain(&loaded) {
+        let data = Datasets { train: source.clone(), val: None, transform };
+        Asked { device: &device, precision, work: Work::Trial, open: false }.settle(config.clone(), &model, &data)?;
+    }
     let work = if precision == Precision::Bf16 { work_of(&device, &model, &config)? } else { None };
     let group = if matches!(device, Device::Cpu) || args.steps < GROUP { 1 } else { GROUP };
     let name = device.describe(precision);
@@ -147,6 +153,7 @@ impl Job for Measure<'_> {
         let options = plan.learner_options(config, model);
         let parameters = model.layout.len();
         let mut learner = Learner::new(backend, model.clone(), options, &state, Counters::default())?;
+        drop(state); // the size of all weights
         let mut batches = self.batches(synthetic)?;
         take_step(&mut learner, &mut batches)?;
         end_steps(&mut learner)?;

@@ -98,14 +98,21 @@ impl Decoder {
         decode_in(&mut self.buffers, bytes, max_pixels)
     }
 
-    /// Encodes an image in the decoder's memory, and takes the memory of its pixels.
-    pub(super) fn encode(&mut self, picture: Rgb, quality: u8, across: usize) -> Result<encode::Encoded, String> {
+    /// Encodes an image in the decoder's memory, and takes the memory of its pixels. `wanted` says whether the pixels that the file
+    /// decodes to are wanted.
+    pub(super) fn encode(
+        &mut self,
+        picture: Rgb,
+        quality: u8,
+        across: usize,
+        wanted: fn(&[u8]) -> bool,
+    ) -> Result<encode::Encoded, String> {
         const KEPT: usize = 8 << 20;
         if self.buffers.rgb.capacity() == 0 {
             self.buffers.rgb = std::mem::take(&mut self.spare);
         }
         let (width, height) = (picture.width as usize, picture.height as usize);
-        let image = encode::Image { pixels: &picture.pixels, width, height, quality, across };
+        let image = encode::Image { pixels: &picture.pixels, width, height, quality, across, wanted };
         let encoded = encode::encode(image, true, &mut self.buffers)?;
         if picture.pixels.capacity() <= KEPT {
             self.spare = picture.pixels;

@@ -1,8 +1,8 @@
 //! RGB to a baseline JPEG file: the bytes that libjpeg-turbo (and so Pillow's `save`) writes at the same quality and subsampling, on every
-//! processor, and the pixels that they decode to.
+//! processor, and the sums of the pixels that they decode to, which are made only where they are wanted.
 //!
 //! Why an encoder of our own: the shards must not depend on the instructions at hand, a known oracle exists for every byte, and the
-//! quantised blocks are there to make the pixels from without decoding the bits again. (ITU-T T.81; arithmetic as libjpeg's.)
+//! quantised blocks are there to go on from without decoding the bits again. (ITU-T T.81; arithmetic as libjpeg's.)
 //!
 //! Files: `forward` pixels to coefficients, `bits` coefficients to codes, `tables` the standard's. Memory: three lines of blocks, and the
 //! planes and pixels of the decoder.
@@ -16,14 +16,16 @@ mod tables;
 use super::decode::jpeg::Buffers;
 use super::decode::jpeg::idct::{Idct, Plain as PlainIdct};
 use super::decode::jpeg::rebuild::Rebuild;
+use super::sums::ChannelSums;
 use bits::{Codes, Writer};
 use forward::{Block, Divisors, Forward, Pair, Plain};
 
-/// An image's file, and its pixels.
+/// An image's file, and what is known of the pixels that it decodes to.
 pub struct Encoded {
     pub file: Vec<u8>,
-    /// What decoding the file gives.
-    pub pixels: Vec<u8>,
+    pub sums: ChannelSums,
+    /// All of them, if they were wanted.
+    pub pixels: Option<Vec<u8>>,
 }
 
 /// What to encode.
@@ -35,6 +37,8 @@ pub struct Image<'a> {
     pub quality: u8,
     /// 1 keeps chroma whole (4:4:4), 2 halves both its sides (4:2:0).
     pub across: usize,
+    /// Whether the pixels of this file are wanted.
+    pub wanted: fn(&[u8]) -> bool,
 }
 
 /// Encodes; `simd` false takes the code for the plainest processor, which gives the same.
@@ -207,57 +211,104 @@ fn both([cb, cr]: &[Vec<u8>; 2], stride: usize, at: usize) -> Pair {
     pair
 }
 
+/// Units that are taken from pixels to codes together; an even number.
+const UNITS: usize = 8;
+
+/// Blocks of a unit, at most.
+const BLOCKS: usize = 6;
+
+/// A block on its way.
+#[derive(Clone, Copy)]
+struct Held {
+    block: Block,
+    /// Its nonzero coefficients.
+    bits: u64,
+    component: usize,
+    /// In blocks of the component; `None`: holds no pixels, only fills a unit.
+    at: Option<(usize, usize)>,
+}
+
 #[inline(always)]
 fn encode_in<F: Forward, I: Idct>(image: Image<'_>, buffers: &mut Buffers, forward: F, idct: I) -> Result<Encoded, String> {
     let across = image.across;
     let quant = [tables::scaled(&tables::LUMA_QUANT, image.quality), tables::scaled(&tables::CHROMA_QUANT, image.quality)];
     let divisors = [Divisors::new(&quant[0]), Divisors::new(&quant[1])];
     let mut rebuild = Rebuild::new((image.width, image.height), across, buffers)?;
-    let mut writer = Writer::new(header(image, [&quant[0], &quant[1]]));
+    let mut writer = Writer::new(header(image, [&quant[0], &quant[1]]), UNITS * BLOCKS);
     let mut strip = Strip::new(image);
     let mut before = [0; 3];
-    let (mcus, lines) = (image.width.div_ceil(8 * across), image.height.div_ceil(8 * across));
-    // Blocks of luma that hold pixels. Those that only fill the last MCUs are flat, of the DC before them.
-    let (blocks_w, blocks_h) = (image.width.div_ceil(8), image.height.div_ceil(8));
+    let mut held = [Held { block: [0; 64], bits: 0, component: 0, at: None }; UNITS * BLOCKS];
+    let (units, lines) = (image.width.div_ceil(8 * across), image.height.div_ceil(8 * across));
     for y in 0..lines {
         strip.fill(image, y * 8 * across, forward);
-        let mut luma = [([0; 64], 0); 2];
-        for x in 0..mcus {
-            for v in 0..across {
-                let real_line = y * across + v < blocks_h;
-                // With whole chroma a pair serves two MCUs.
-                if real_line && (across == 2 || x % 2 == 0) {
-                    luma = forward.pair(&beside(&strip.luma, strip.stride, v * 8 * strip.stride + x * 8 * across), &divisors[0]);
+        for first in (0..units).step_by(UNITS) {
+            // Each step for all blocks before the next: what one writes in pieces the other loads as a whole, some time later.
+            let count = transform(&strip, image, (first..units.min(first + UNITS), y), &divisors, forward, &mut held);
+            for block in &mut held[..count] {
+                let (codes, before) = (if block.component == 0 { &LUMA } else { &CHROMA }, &mut before[block.component]);
+                if block.at.is_none() {
+                    // Flat, of the DC before it.
+                    (block.block, block.bits) = ([0; 64], 0);
+                    block.block[0] = *before as i16;
                 }
-                for u in 0..across {
-                    let at = (x * across + u, y * across + v);
-                    let (block, bits) = &luma[if across == 2 { u } else { x % 2 }];
-                    if real_line && at.0 < blocks_w {
-                        before[0] = writer.block(block, *bits, before[0], &LUMA);
-                        rebuild.block(0, at, (block, *bits), &divisors[0].quant, idct);
-                    } else {
-                        writer.block(&flat(before[0]), 0, before[0], &LUMA);
-                    }
-                }
+                *before = writer.block(&block.block, block.bits, *before, codes).ok_or("JPEG encoder: no room for a block")?;
             }
-            let (planes, stride) = if across == 2 { (&strip.halved, strip.stride / 2) } else { (&strip.chroma, strip.stride) };
-            let chroma = forward.pair(&both(planes, stride, x * 8), &divisors[1]);
-            for (c, (block, bits)) in chroma.iter().enumerate() {
-                before[1 + c] = writer.block(block, *bits, before[1 + c], &CHROMA);
-                rebuild.block(1 + c, (x, y), (block, *bits), &divisors[1].quant, idct);
+            writer.flush();
+            for block in &held[..count] {
+                if let Some(at) = block.at {
+                    let quant = &divisors[block.component.min(1)].quant;
+                    rebuild.block(block.component, at, (&block.block, block.bits), quant, idct);
+                }
             }
         }
     }
     let mut file = writer.finish();
     file.extend_from_slice(&[0xFF, 0xD9]);
-    Ok(Encoded { file, pixels: rebuild.finish(buffers) })
+    let sums = rebuild.sums(buffers, idct);
+    let pixels = (image.wanted)(&file).then(|| rebuild.pixels(buffers));
+    rebuild.recycle(buffers);
+    Ok(Encoded { file, sums, pixels })
 }
 
-/// A block of nothing but its DC.
-fn flat(dc: i32) -> Block {
-    let mut block = [0; 64];
-    block[0] = dc as i16;
-    block
+/// The blocks of units `range.0` of line `range.1`, in the order of the file; returns how many.
+#[inline(always)]
+fn transform<F: Forward>(
+    strip: &Strip,
+    image: Image<'_>,
+    (xs, y): (std::ops::Range<usize>, usize),
+    divisors: &[Divisors; 2],
+    forward: F,
+    held: &mut [Held; UNITS * BLOCKS],
+) -> usize {
+    let across = image.across;
+    // Blocks of luma that hold pixels.
+    let (blocks_w, blocks_h) = (image.width.div_ceil(8), image.height.div_ceil(8));
+    let mut count = 0;
+    let mut push = |component, at, (block, bits): (Block, u64)| {
+        if let Some(place) = held.get_mut(count) {
+            *place = Held { block, bits, component, at };
+            count += 1;
+        }
+    };
+    let mut luma = [([0; 64], 0); 2];
+    for x in xs {
+        for v in 0..across {
+            let real_line = y * across + v < blocks_h;
+            // With whole chroma a pair serves two units.
+            if real_line && (across == 2 || x % 2 == 0) {
+                luma = forward.pair(&beside(&strip.luma, strip.stride, v * 8 * strip.stride + x * 8 * across), &divisors[0]);
+            }
+            for u in 0..across {
+                let at = (x * across + u, y * across + v);
+                push(0, (real_line && at.0 < blocks_w).then_some(at), luma[if across == 2 { u } else { x % 2 }]);
+            }
+        }
+        let (planes, stride) = if across == 2 { (&strip.halved, strip.stride / 2) } else { (&strip.chroma, strip.stride) };
+        let [cb, cr] = forward.pair(&both(planes, stride, x * 8), &divisors[1]);
+        push(1, Some((x, y)), cb);
+        push(2, Some((x, y)), cr);
+    }
+    count
 }
 
 #[cfg(test)]
@@ -280,12 +331,15 @@ mod tests {
                 _ => (0..width * height * 3).map(|i| (i / 3 % width * step / 8 + i / 3 / width + i % 3 * 40) as u8).collect(),
             };
             let quality = 1 + s.below(100) as u8;
-            let image = Image { pixels: &pixels, width, height, quality, across: 1 + round % 2 };
+            let image = Image { pixels: &pixels, width, height, quality, across: 1 + round % 2, wanted: |_| true };
             let made = encode(image, true, &mut buffers).unwrap();
             let plain = encode(image, false, &mut Buffers::default()).unwrap();
             assert!(made.file == plain.file && made.pixels == plain.pixels, "{width}x{height}");
-            assert!(decode(&made.file, 1 << 20).unwrap().pixels == made.pixels, "{width}x{height} at {quality}");
-            buffers.rgb = made.pixels;
+            let pixels = made.pixels.unwrap();
+            assert!(decode(&made.file, 1 << 20).unwrap().pixels == pixels, "{width}x{height} at {quality}");
+            let sums = ChannelSums::of(&pixels);
+            assert!(made.sums == sums && plain.sums == sums, "{width}x{height}");
+            buffers.rgb = pixels;
         }
     }
 }

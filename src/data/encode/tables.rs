@@ -80,13 +80,14 @@ pub fn scaled(base: &[u8; 64], quality: u8) -> [u8; 64] {
     base.map(|q| ((i32::from(q) * percent + 50) / 100).clamp(1, 255) as u8)
 }
 
-/// For each symbol its code, shifted left by 8, and the length of the code.
+/// For each symbol its code with room for the value behind it, shifted left by 5, and the length of both.
 pub const fn codes(counts: &[u8; 16], symbols: &[u8]) -> [u32; 256] {
     let (mut table, mut code, mut at, mut len) = ([0; 256], 0, 0, 1);
     while len <= 16 {
         let mut left = counts[len - 1];
         while left > 0 {
-            table[symbols[at] as usize] = code << 8 | len as u32;
+            let size = (symbols[at] & 15) as u32;
+            table[symbols[at] as usize] = code << size << 5 | (len as u32 + size);
             code += 1;
             at += 1;
             left -= 1;

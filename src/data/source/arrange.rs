@@ -38,6 +38,11 @@ impl Found {
         rank
     }
 
+    /// The names of the classes that were met.
+    pub fn names(&self) -> &[String] {
+        &self.classes
+    }
+
     /// An image of a class; `path` as the source has it: the rule of [`super::naming`] makes the record's name of it.
     pub fn add(&mut self, class: u32, path: &str, place: Place, trouble: Option<String>) {
         self.files.push(SourceFile { path: path.to_owned(), label: class, place, trouble });

@@ -7,7 +7,7 @@
 use super::arrange::{is_wnid, shown};
 use super::devkit;
 use super::json_rows::reason;
-use super::labels::read_limited;
+use super::mount::Files;
 use super::resolve::Names;
 use super::table::decode;
 use crate::data::format::MOST_CLASSES;
@@ -37,8 +37,8 @@ pub struct ClassNames {
 ///
 /// # Errors
 /// `Data`, naming what is not understood, or a name that is there twice.
-pub fn read(path: &Path) -> Result<ClassNames> {
-    let read = read_any(path)?;
+pub fn read(path: &Path, files: &Files) -> Result<ClassNames> {
+    let read = read_any(path, files)?;
     match read.twice {
         Some(twice) => Err(Error::data(twice).at(path.display().to_string())),
         None => Ok(read),
@@ -50,14 +50,14 @@ pub fn read(path: &Path) -> Result<ClassNames> {
 /// # Errors
 /// `Data`, naming what is not understood.
 pub fn read_outputs(path: &Path) -> Result<Names> {
-    read_any(path).map(|read| read.names)
+    read_any(path, &Files::default()).map(|read| read.names)
 }
 
-fn read_any(path: &Path) -> Result<ClassNames> {
-    if devkit::is_devkit(path) {
-        return of_names(devkit::names(path)?, None, path);
+fn read_any(path: &Path, files: &Files) -> Result<ClassNames> {
+    if devkit::is_devkit(path, files) {
+        return of_names(devkit::names(path, files)?, None, path);
     }
-    let text = decode(path, read_limited(path, MOST)?)?;
+    let text = decode(path, files.read(path, MOST)?)?;
     let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
     if json || text.trim_start().starts_with(['{', '[']) {
         return match serde_json::from_str::<Json>(&text) {

@@ -1,14 +1,14 @@
 //! Archives whose images lie in classes: `ILSVRC2012_img_train.tar`, which holds one `nXXXXXXXX.tar` per class; a folder of class
-//! archives; or an archive of class folders (of several, parts of one dataset). Tars and zips alike, see [`super::container`].
+//! archives. Tars and zips alike, see [`super::container`].
 //!
 //! The inner tars are not copied out: their members are byte ranges of the outer file. What could hold images and is not read is an
-//! error or a note, never dropped. [`super::class_tar_names`] decides between the names of several archives and the folders in them, and
-//! [`super::archive_folders`] what the folders mean, when all names are known.
+//! error or a note, never dropped. [`super::class_tar_names`] decides between the names of several archives and the folders in them;
+//! trees of class folders are read by [`super::mount`] and the rules of folders.
 
-use super::archive_folders::Folders;
 use super::arrange::{Found, is_folder, shown};
 use super::class_tar_names::{Contents, named_by_archives};
 use super::container::{Archive, Member, hidden};
+use super::copies;
 use super::splits::{Part, of_split};
 use super::{Kind, Listing, Store, is_picture, stem};
 use crate::error::{Error, Result};
@@ -87,9 +87,6 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
         seen.notes.push(format!("{} tars inside hold no images and are no classes, such as {first}", empty.len()));
     }
     let stems: Vec<String> = archives.iter().map(|p| stem(&p.to_string_lossy()).to_owned()).collect();
-    let usable = |i: &&Image| i.tar.is_none() && i.member.trouble.is_none() && i.member.name.contains('/');
-    let names: Vec<&str> = if own { Vec::new() } else { seen.images.iter().filter(usable).map(|i| i.member.name.as_str()).collect() };
-    let folders = Folders::of(&names, part, &origin)?;
     // Inner tars, then the archives themselves where each is a class.
     let classes: Vec<&str> = seen.tars.iter().map(|(name, _)| stem(name)).chain(stems.iter().map(String::as_str)).collect();
     let class_of = |image: &Image| match image.tar {
@@ -98,23 +95,16 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
     };
     let inside = all_inside(&classes, &seen.images, &class_of);
     // An image that cannot be used makes no class.
-    let usable_classes: HashSet<&str> = seen
-        .images
-        .iter()
-        .filter(|i| i.member.trouble.is_none())
-        .filter_map(|i| class_of(i).map(|c| classes[c]).or_else(|| folders.class(&i.member.name).map(|(class, _)| class)))
-        .collect();
+    let usable_classes: HashSet<&str> =
+        seen.images.iter().filter(|i| i.member.trouble.is_none()).filter_map(|i| class_of(i).map(|c| classes[c])).collect();
     let mut stray: Vec<&Image> = Vec::new();
     for image in &seen.images {
         let (member, place) = (&image.member, image.member.place(image.archive));
-        let (class, path) = match (class_of(image), folders.class(&member.name)) {
-            (Some(c), _) => (classes[c], if inside[c] { member.name.clone() } else { format!("{}/{}", classes[c], member.name) }),
-            (None, Some((class, path))) => (class, path.to_owned()),
-            (None, None) if member.trouble.is_some() => ("", String::new()),
-            (None, None) => {
-                if !member.name.contains('/') {
-                    stray.push(image); // those of other splits are counted already
-                }
+        let (class, path) = match class_of(image) {
+            Some(c) => (classes[c], if inside[c] { member.name.clone() } else { format!("{}/{}", classes[c], member.name) }),
+            None if member.trouble.is_some() => ("", String::new()),
+            None => {
+                stray.push(image);
                 continue;
             }
         };
@@ -128,7 +118,6 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
             found.add_without_class(&member.name, place, trouble);
         }
     }
-    found.notes.extend(folders.notes);
     if let Some(image) = stray.iter().find(|i| i.member.after_zeros.is_some()) {
         return Err(Error::data(format!("{} lies in no class, after zeros that do not end the archive", image.member.name))
             .at(format!("{}, byte {}", archives[image.archive as usize].display(), image.member.after_zeros.unwrap_or(0)))
@@ -161,6 +150,13 @@ impl Seen {
             ))
             .at(origin)
             .next("unpack the outer archive and give the tar of one split as --input"));
+        }
+        let stems: Vec<&str> = names.iter().map(|n| n.rsplit_once('.').map_or(*n, |(s, _)| s)).collect();
+        if let Some((copy, of)) = copies::first(&stems) {
+            return Err(Error::usage(format!("the tar inside \"{}\" looks like a second copy of {}", shown(copy), shown(of)))
+                .at(origin)
+                .because("it would be a class of its own, and its images would count twice")
+                .next("unpack the outer archive, remove the copy, and give the folder of class tars"));
         }
         let Some(taken) = of_split(&names, part, origin)? else { return Ok(()) };
         let out: HashSet<u32> = with_images.iter().zip(&taken).filter(|(_, t)| !**t).map(|(&tar, _)| tar as u32).collect();
@@ -252,7 +248,7 @@ fn all_inside(classes: &[&str], images: &[Image], class_of: &dyn Fn(&Image) -> O
 }
 
 /// `train/n01440764/x.JPEG`: the folder behind that of the split; otherwise the first one.
-fn folder_class(name: &str) -> &str {
+pub fn folder_class(name: &str) -> &str {
     let parts: Vec<&str> = name.split('/').collect();
     let folders = &parts[..parts.len() - 1];
     let split = folders.iter().position(|p| Part::of_folder(p).is_some());

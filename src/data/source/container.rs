@@ -16,7 +16,7 @@ pub enum Archive {
     Zip(Zip),
 }
 
-/// A regular file (or what bears its name) within an archive. Folders are not listed.
+/// A regular file (or what bears its name) within an archive, or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Cleaned: without `./`, parts joined by `/`.
@@ -28,6 +28,10 @@ pub struct Member {
     pub trouble: Option<String>,
     /// In a tar, the byte of zeros before it which did not end the archive.
     pub after_zeros: Option<u64>,
+    /// It is a folder, and has a name only.
+    pub folder: bool,
+    /// Its name leads out of the archive or is no text: it has no place among the others.
+    pub outside: bool,
 }
 
 /// How the content of a member lies in the file.
@@ -66,11 +70,31 @@ pub fn is_archive(name: &str) -> bool {
     ARCHIVES.iter().any(|end| name.ends_with(end))
 }
 
+/// Whether a file is called as an archive is that can be read where it lies.
+pub fn is_archive_in_place(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["tar", "zip"].iter().any(|x| e.eq_ignore_ascii_case(x)))
+}
+
+/// The archive of which a file is a piece, by their names: `x.zip.001`, `x.tar.aa`, `x.tar.part1`, as `split` and 7-Zip cut them.
+pub fn piece_of(name: &str) -> Option<&str> {
+    let (whole, end) = name.rsplit_once('.')?;
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let letters = end.len() <= 3 && end.starts_with('a') && end.bytes().all(|b| b.is_ascii_lowercase()) && end.len() > 1;
+    let part = end.strip_prefix("part").is_some_and(digits);
+    (part || letters || end.len() > 1 && digits(end)).then_some(whole).filter(|w| is_archive(w))
+}
+
 impl Archive {
     /// # Errors
     /// `Data` when the file cannot be opened or is no archive that can be read in place.
     pub fn open(path: &Path) -> Result<Self> {
         let span = Span::open(path)?;
+        if let Some(whole) = path.to_str().and_then(piece_of) {
+            return Err(Error::data("a piece of an archive that was cut into several files")
+                .at(path.display().to_string())
+                .because("by its name")
+                .next(format!("cat '{whole}'.* > '{whole}', and give {whole}")));
+        }
         let first = span.read(0, span.len().min(BLOCK as u64))?;
         if Header::read(&first).is_some() {
             return Ok(Self::Tar(Tar::new(span)));
@@ -83,11 +107,19 @@ impl Archive {
         Ok(if named_zip { Self::Zip(Zip::new(span)) } else { Self::Tar(Tar::new(span)) })
     }
 
-    /// Calls `each` for every member, in the order of the archive. Returns what a user should know.
+    /// Calls `each` for every member that is no folder, in the order of the archive. Returns what a user should know.
     ///
     /// # Errors
     /// `Data`, naming file and byte, where the archive is damaged; those of `each`.
     pub fn members(&self, each: &mut dyn FnMut(Member) -> Result<()>) -> Result<Vec<String>> {
+        self.members_and_folders(&mut |member| if member.folder { Ok(()) } else { each(member) })
+    }
+
+    /// As [`Archive::members`], with folders.
+    ///
+    /// # Errors
+    /// As [`Archive::members`].
+    pub fn members_and_folders(&self, each: &mut dyn FnMut(Member) -> Result<()>) -> Result<Vec<String>> {
         match self {
             Self::Tar(tar) => tar.members(each),
             Self::Zip(zip) => zip.members(each),
@@ -105,6 +137,10 @@ impl Archive {
             Self::Tar(tar) => tar.span(),
             Self::Zip(zip) => zip.span(),
         }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.span().path()
     }
 
     /// The tar that is a member of this tar.
@@ -186,6 +222,9 @@ fn other(path: &Path, first: &[u8]) -> Result<()> {
     })
 }
 
+/// What is wrong with a name that begins with `/`.
+pub const ABSOLUTE: &str = "an absolute path";
+
 /// A member's name as parts joined by `/`, and what is wrong with it.
 pub fn clean(name: &[u8]) -> (String, Option<String>) {
     let name = name.split(|&b| b == 0).next().unwrap_or(name);
@@ -194,7 +233,7 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
     };
     let parts: Vec<&str> = text.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
     let trouble = match text {
-        _ if text.starts_with('/') => Some("an absolute path".to_owned()),
+        _ if text.starts_with('/') => Some(ABSOLUTE.to_owned()),
         _ if parts.contains(&"..") => Some("a path that leads out (..)".to_owned()),
         _ if parts.is_empty() => Some("no name".to_owned()),
         _ if text.len() > usize::from(u16::MAX) => Some("a path longer than 65535 bytes".to_owned()),
@@ -205,7 +244,7 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
 
 /// What archivers of some systems add, and folders that tools keep for themselves: `._x.JPEG`, `__MACOSX/`, `.ipynb_checkpoints/`.
 pub fn hidden(name: &str) -> bool {
-    name.split('/').any(|part| part.starts_with('.') && part != "..") || name.starts_with("__MACOSX/")
+    name.split('/').any(|part| part.starts_with('.') && part != ".." || part == "__MACOSX")
 }
 
 /// Images of an archive that were counted while its members went by.

@@ -3,13 +3,15 @@
 use super::arrange::shown;
 use super::columns::Wanted;
 use super::labels::{self, Names};
+use super::mount::Files;
 use super::readings::{Looked, Seek};
 use super::splits::Part;
-use super::{Listing, class_names, class_tar, flat, image_folder, list, webdataset};
+use super::{Listing, class_names, class_tar, flat, image_folder, is_picture, list, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,34 +80,45 @@ const NO_LABELS: &str = "--labels FILE: a list of lines IMAGE CLASS, LOC_val_sol
 /// `Data` when nothing is there, it cannot be read, or labels are needed and not found; `Usage` when something that was given is of no
 /// use for this source, or the input can be read in several ways.
 pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listing> {
-    if !input.exists() {
+    let files = Rc::new(match archive_above(input) {
+        Some(archive) => Files::mount(archive, vec![archive.to_owned()])?,
+        None => Files::default(),
+    });
+    if !files.exists(input) {
         return Err(Error::data("no such folder or file").at(input.display().to_string()).next("check --input"));
     }
-    let beside: Vec<PathBuf> =
-        if input.is_dir() { vec![input.to_owned()] } else { input.parent().map(Path::to_owned).into_iter().collect() };
-    let names_path = options.class_names.clone().or_else(|| find(&beside, NAMES.iter()));
-    let names = names_path.as_deref().map(class_names::read).transpose()?;
+    if is_picture(&input.to_string_lossy()) && files.is_file(input) {
+        return Err(Error::usage("an image, not a dataset")
+            .at(input.display().to_string())
+            .next("give the folder or archive of images as --input; `predict IMAGE` takes one image"));
+    }
     let wanted = Wanted { image: options.image_column.as_deref(), label: options.label_column.as_deref(), split };
-    let seek = Seek { part: Part::from(split), wanted, labels: options.labels.is_some() };
-    let (looked, notes) = match options.kind {
-        Some(kind) => (Looked::as_kind(input, kind, &seek)?, Vec::new()),
+    let seek = Seek { part: Part::from(split), wanted, labels: options.labels.is_some(), files };
+    let (looked, notes, files) = match options.kind {
+        Some(kind) => Looked::as_kind(input, kind, &seek)?,
         None => Looked::at(input, &seek)?,
     };
     looked.refuse_unused(input, options)?;
-    let list = |names| listed(&looked, options, names, &wanted, &beside);
-    let mut listing = match list(names.as_ref().map(|n| &n.names)) {
+    let beside = beside(input, &looked, &files);
+    let names_path = options.class_names.clone().or_else(|| find(&files, &beside, NAMES.iter()));
+    let names = names_path.as_deref().map(|path| class_names::read(path, &files)).transpose()?;
+    let read = Read { options, wanted: &wanted, beside: &beside, files: &files, input };
+    let mut listing = match read.listed(&looked, names.as_ref().map(|n| &n.names)) {
         Err(first) if names.is_some() => {
-            let other = names.as_ref().and_then(|n| n.other.as_ref()).map(|other| list(Some(other)));
+            let other = names.as_ref().and_then(|n| n.other.as_ref()).map(|other| read.listed(&looked, Some(other)));
             match other {
                 Some(Ok(listing)) => listing,
                 // Names that merely lie there may be of other classes; those that were given may not.
-                _ if options.class_names.is_none() => list(None).map_err(|_| first)?,
+                _ if options.class_names.is_none() => read.listed(&looked, None).map_err(|_| first)?,
                 _ => return Err(first),
             }
         }
         listing => listing?,
     };
     listing.notes.extend(notes);
+    if !matches!(looked, Looked::Samples(..) | Looked::ClassTars(_)) {
+        listing.notes.extend(files.notes().iter().cloned());
+    }
     if let Some(class_names::ClassNames { words, note, .. }) = names {
         let known = listing.classes.iter().filter(|c| words.contains_key(*c)).count();
         if let (0, Some(given)) = (known, &options.class_names) {
@@ -137,50 +150,126 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
     Ok(listing)
 }
 
-fn listed(looked: &Looked, options: &SourceOptions, names: Option<&Names>, wanted: &Wanted<'_>, beside: &[PathBuf]) -> Result<Listing> {
-    let part = Part::from(wanted.split);
-    let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool| -> Result<labels::Labels> {
-        if let Some(path) = &options.labels {
-            return labels::read(path, names, wanted, there);
+/// What reading a source needs.
+struct Read<'a> {
+    options: &'a SourceOptions,
+    wanted: &'a Wanted<'a>,
+    beside: &'a [PathBuf],
+    files: &'a Files,
+    input: &'a Path,
+}
+
+impl Read<'_> {
+    fn listed(&self, looked: &Looked, names: Option<&Names>) -> Result<Listing> {
+        let Self { options, wanted, beside, files, input } = *self;
+        let part = Part::from(wanted.split);
+        let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool| -> Result<labels::Labels> {
+            if let Some(path) = &options.labels {
+                return labels::read(path, files, names, wanted, there);
+            }
+            let all = all_labels_beside(at, beside, part, files);
+            if all.is_empty() {
+                return Err(Error::data("images without classes: no class folders, and no labels for them")
+                    .at(at.display().to_string())
+                    .because("they lie in no folders that say a class, and no label file lies beside them")
+                    .next(NO_LABELS));
+            }
+            labels::read_found(&all, files, names, wanted, there)
+        };
+        match looked {
+            Looked::Folder(root) => image_folder::list(root, files),
+            Looked::Flat(root) => flat::folder(root, files, &|there| labels_of(root, there)),
+            Looked::ClassTars(archives) => class_tar::list(archives.clone(), part),
+            Looked::Samples(archives, folders) => {
+                let samples = webdataset::list(archives.clone(), names, part)?;
+                match folders {
+                    Some(root) => same_classes(samples, root, files, input),
+                    None => Ok(samples),
+                }
+            }
+            Looked::List(path) => list::list(path, files, names, wanted),
+            Looked::Tables(tables) => parquet(tables.clone(), names, options, part),
         }
-        let all = all_labels_beside(at, beside, part);
-        if all.is_empty() {
-            return Err(Error::data("images without classes, and no labels for them")
-                .at(at.display().to_string())
-                .because("they lie in no folders that say a class, and no label file lies beside them")
-                .next(NO_LABELS));
-        }
-        labels::read_found(&all, names, wanted, there)
-    };
-    match looked {
-        Looked::Folder(root) => image_folder::list(root),
-        Looked::Flat(root) => flat::folder(root, &|there| labels_of(root, there)),
-        Looked::ClassTars(archives) => class_tar::list(archives.clone(), part),
-        Looked::FlatTar(path) => flat::tar(path, part, &|there| labels_of(path, there)),
-        Looked::Samples(archives) => webdataset::list(archives.clone(), names, part),
-        Looked::List(path) => list::list(path, names, wanted),
-        Looked::Tables(tables) => parquet(tables.clone(), names, options, part),
     }
 }
 
+/// WebDataset samples in folders that may be classes: either reading may be meant where they differ.
+fn same_classes(samples: Listing, root: &Path, files: &Files, input: &Path) -> Result<Listing> {
+    let folders = image_folder::list(root, files)?;
+    let by_place = |l: &Listing| {
+        let mut all: Vec<_> = l.files.iter().filter(|f| f.trouble.is_none()).map(|f| (f.place.clone(), f.label)).collect();
+        all.sort_unstable();
+        all
+    };
+    let of_folders: std::collections::BTreeMap<_, _> = by_place(&folders).into_iter().collect();
+    let labelled = by_place(&samples);
+    if labelled.iter().all(|(place, label)| of_folders.get(place).is_none_or(|l| l == label)) {
+        return Ok(samples);
+    }
+    let told = |classes: &[String]| {
+        let some: Vec<String> = classes.iter().take(4).map(|c| shown(c)).collect();
+        format!("{}{}", some.join(", "), if classes.len() > 4 { ", ..." } else { "" })
+    };
+    let reading = |l: &Listing, images: usize, by: &str, kind: Kind| {
+        (
+            format!("{} classes by {by}: {} with {images} images", l.classes.len(), told(&l.classes)),
+            format!("--source {} --input {}", kind.name(), input.display()),
+        )
+    };
+    Err(super::layout::ambiguous(
+        &input.display().to_string(),
+        &[
+            reading(&samples, labelled.len(), "the labels beside the images (KEY.cls or KEY.json)", Kind::Webdataset),
+            reading(&folders, of_folders.len(), "folders", Kind::TrainTar),
+        ],
+    ))
+}
+
+/// Whether there is something at `input`, or an archive that it leads into.
+pub fn is_there(input: &Path) -> bool {
+    input.exists() || archive_above(input).is_some()
+}
+
+/// The archive that a path leads into.
+fn archive_above(input: &Path) -> Option<&Path> {
+    if input.exists() {
+        return None;
+    }
+    input.ancestors().skip(1).find(|p| p.exists()).filter(|p| p.is_file())
+}
+
+/// Folders in which labels and class names may lie: those above the images, up to the input, and the folder of an archive.
+fn beside(input: &Path, looked: &Looked, files: &Files) -> Vec<PathBuf> {
+    let mut all = vec![input.to_owned()];
+    if let Looked::Folder(root) | Looked::Flat(root) = looked {
+        all.extend(root.ancestors().skip(1).take_while(|p| *p != input && p.starts_with(input)).map(Path::to_owned));
+    }
+    if let Some(parent) = archive_above(input).or((!input.is_dir()).then_some(input)).and_then(Path::parent) {
+        all.push(parent.to_owned());
+    }
+    all.retain(|p| files.is_dir(p) || p.as_os_str().is_empty());
+    all
+}
+
 /// The label file of a split that lies beside the images: in their folder, above it, or in the input.
-pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Option<PathBuf> {
-    all_labels_beside(at, more, part).into_iter().next()
+pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part, files: &Files) -> Option<PathBuf> {
+    all_labels_beside(at, more, part, files).into_iter().next()
 }
 
 /// All of them, each once, the likeliest first.
-fn all_labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Vec<PathBuf> {
+fn all_labels_beside(at: &Path, more: &[PathBuf], part: Part, files: &Files) -> Vec<PathBuf> {
     let mut folders = vec![at.to_owned()];
     folders.extend(at.parent().map(Path::to_owned));
     folders.extend(more.iter().cloned());
-    folders.retain(|f| f.is_dir());
+    folders.retain(|f| files.is_dir(f) || f.as_os_str().is_empty());
     let words: &[&str] = match part {
         Part::Train => &["train", "training"],
         Part::Val => &["val", "validation", "valid"],
         Part::Test => &["test"],
     };
     let kits = if part == Part::Val { &KITS[..] } else { &[] };
-    let ends = ["_annotations.txt", "_list.txt", ".txt", "_labels.txt", ".csv", "_labels.csv", "_list.csv", "_annotations.csv"];
+    let ends =
+        ["_annotations.txt", "_list.txt", ".txt", "_labels.txt", ".csv", "_labels.csv", "_list.csv", "_annotations.csv", "Labels.csv"];
     let lists = words.iter().flat_map(|w| ends.iter().map(move |e| format!("{w}{e}")));
     let all: Vec<String> = [format!("LOC_{}_solution.csv", part.name())]
         .into_iter()
@@ -189,7 +278,7 @@ fn all_labels_beside(at: &Path, more: &[PathBuf], part: Part) -> Vec<PathBuf> {
         .chain(words.iter().flat_map(|w| ["jsonl", "json", "tsv"].map(|e| format!("{w}.{e}"))))
         .chain(ANY_SPLIT.iter().map(|n| (*n).to_owned()))
         .collect();
-    let there = folders.iter().flat_map(|f| all.iter().map(move |n| f.join(n))).filter(|p| p.exists());
+    let there = folders.iter().flat_map(|f| all.iter().map(move |n| f.join(n))).filter(|p| files.exists(p));
     let mut seen = HashSet::new();
     there.filter(|p| seen.insert(p.canonicalize().unwrap_or_else(|_| p.clone()))).collect()
 }
@@ -213,15 +302,16 @@ fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: &SourceOptions, _: Part) 
         .next("cargo build --release --features parquet"))
 }
 
-fn find<N: AsRef<str>>(folders: &[PathBuf], names: impl Iterator<Item = N> + Clone) -> Option<PathBuf> {
-    folders.iter().flat_map(|f| names.clone().map(|n| f.join(n.as_ref()))).find(|p| p.exists())
+fn find<N: AsRef<str>>(files: &Files, folders: &[PathBuf], names: impl Iterator<Item = N> + Clone) -> Option<PathBuf> {
+    folders.iter().flat_map(|f| names.clone().map(|n| f.join(n.as_ref()))).find(|p| files.exists(p))
 }
 
 /// The split that the name of an input says, as `val` or `ILSVRC2012_img_val.tar` do.
 pub fn split_named(input: &Path) -> Option<Part> {
-    let real = input.canonicalize().ok()?;
+    let inside = archive_above(input).is_some();
+    let real = if inside { input.to_owned() } else { input.canonicalize().ok()? };
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
-    if !real.is_dir() {
+    if !inside && !real.is_dir() {
         return Part::of_file(&name(&real)?);
     }
     let own = name(&real)?;

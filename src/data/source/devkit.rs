@@ -5,6 +5,7 @@
 
 use super::labels::{Labels, Names};
 use super::matlab::{Struct, Value, struct_array};
+use super::mount::Files;
 use super::tar::small_files;
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -16,17 +17,18 @@ const TRUTH: &str = "data/ILSVRC2012_validation_ground_truth.txt";
 const MOST: u64 = 64 << 20;
 
 /// Whether `path` looks like the kit.
-pub fn is_devkit(path: &Path) -> bool {
+pub fn is_devkit(path: &Path, files: &Files) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    path.join(META).is_file() || path.is_file() && [".tar", ".tar.gz", ".tgz"].iter().any(|e| name.ends_with(e)) && name.contains("devkit")
+    files.is_file(&path.join(META))
+        || files.is_file(path) && [".tar", ".tar.gz", ".tgz"].iter().any(|e| name.ends_with(e)) && name.contains("devkit")
 }
 
 /// The WordNet ids and words of the classes alone, sorted: where a list numbers classes, it means ranks and not the kit's own numbers.
 ///
 /// # Errors
 /// As [`labels`].
-pub fn names(path: &Path) -> Result<Names> {
-    let (mut names, _) = classes(&Kit::open(path)?)?;
+pub fn names(path: &Path, files: &Files) -> Result<Names> {
+    let (mut names, _) = classes(&Kit::open(path, files)?)?;
     names.sort_unstable();
     Ok(names)
 }
@@ -35,8 +37,8 @@ pub fn names(path: &Path) -> Result<Names> {
 ///
 /// # Errors
 /// `Data` when the kit is damaged, lacks a file, or gives an id that is no class, naming file and line.
-pub fn labels(path: &Path) -> Result<Labels> {
-    let kit = Kit::open(path)?;
+pub fn labels(path: &Path, files: &Files) -> Result<Labels> {
+    let kit = Kit::open(path, files)?;
     let (names, by_id) = classes(&kit)?;
     let truth = String::from_utf8_lossy(&kit.truth);
     let mut labels = Labels::of_classes(&names, path);
@@ -59,12 +61,12 @@ struct Kit<'a> {
 }
 
 impl<'a> Kit<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let mut files = if path.is_dir() {
-            let read = |name: &str| super::labels::read_limited(&path.join(name), MOST).map(|b| (name.to_owned(), b));
+    fn open(path: &'a Path, disk: &Files) -> Result<Self> {
+        let mut files = if disk.is_dir(path) {
+            let read = |name: &str| disk.read(&path.join(name), MOST).map(|b| (name.to_owned(), b));
             vec![read(META)?, read(TRUTH)?]
         } else {
-            small_files(path, MOST)?
+            small_files(path, disk.read(path, MOST)?, MOST)?
         };
         let mut take = |name: &str| {
             let at = files.iter().position(|(n, _)| n.ends_with(name));

@@ -2,10 +2,8 @@
 //! labels are read beside them, or as `--labels` says.
 
 use super::arrange::{Found, shown};
-use super::container::{Archive, hidden};
-use super::image_folder::walk;
 use super::labels::{self, Labels};
-use super::splits::{Part, of_split};
+use super::mount::Files;
 use super::{Kind, Listing, Place, Store, is_picture};
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -20,39 +18,14 @@ pub type ReadLabels<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Labels>;
 ///
 /// # Errors
 /// `Data` when it cannot be read or holds no images; those of the labels.
-pub fn folder(folder: &Path, read: ReadLabels<'_>) -> Result<Listing> {
+pub fn folder(folder: &Path, files: &Files, read: ReadLabels<'_>) -> Result<Listing> {
     let mut flat = Flat::default();
-    walk(folder, &mut |path, trouble| flat.add(path, Place::File(path.into()), trouble))?;
-    flat.finish(Kind::Flat, Store::new(folder.to_owned(), Vec::new()), folder, read)
-}
-
-/// Lists the images in an archive, at any depth.
-///
-/// # Errors
-/// `Data` when it is damaged, naming file and byte, or holds no images; those of the labels.
-pub fn tar(path: &Path, part: Part, read: ReadLabels<'_>) -> Result<Listing> {
-    let mut flat = Flat::default();
-    let mut archives = 0u64;
-    flat.notes = Archive::open(path)?.members(&mut |m| {
-        if !hidden(&m.name) {
-            archives += u64::from(m.is_archive());
-            flat.add(&m.name, m.place(0), m.trouble.clone());
-        }
-        Ok(())
-    })?;
-    let names: Vec<&str> = flat.images.iter().map(|(path, ..)| path.as_str()).collect();
-    if let Some(taken) = of_split(&names, part, &path.display().to_string())? {
-        let left_out = taken.iter().filter(|t| !**t).count();
-        if left_out > 0 {
-            flat.notes.push(format!("{left_out} images of other splits are left out"));
-        }
-        let mut taken = taken.iter();
-        flat.images.retain(|_| taken.next() == Some(&true));
+    files.walk(folder, &mut |path, place, trouble| flat.add(path, place, trouble))?;
+    for (name, place, why) in files.outside() {
+        flat.add(name, place, Some(why));
     }
-    if archives > 0 {
-        flat.notes.push(format!("{archives} archives inside {} are not read", path.display()));
-    }
-    flat.finish(Kind::ValTar, Store::new(Default::default(), vec![path.to_owned()]), path, read)
+    let kind = if files.archived() { Kind::ValTar } else { Kind::Flat };
+    flat.finish(kind, files.store(folder), folder, read)
 }
 
 /// The whole path of a folder, with `/`.
@@ -65,7 +38,6 @@ fn whole(folder: &Path) -> String {
 struct Flat {
     images: Vec<(String, Place, Option<String>)>,
     ignored: u64,
-    notes: Vec<String>,
 }
 
 impl Flat {
@@ -107,7 +79,6 @@ impl Flat {
         self.one_line_one_image(&mut said, &labels)?;
         let mut found = Found::with_classes(&labels.classes);
         found.ignored = self.ignored;
-        found.notes.extend(self.notes);
         let mut listed = 0;
         for ((path, place, trouble), (said, _)) in self.images.iter().zip(&said) {
             let place = place.clone();

@@ -4,8 +4,9 @@
 //! ending of another image format, in any case; its real type is found later, by content. Other files are counted and ignored, names
 //! starting with a dot too. A name that is not UTF-8 is a bad image where an image bears it.
 
-use super::arrange::Found;
-use super::{Kind, Listing, Place, Store, is_picture};
+use super::arrange::{Found, shown};
+use super::mount::Files;
+use super::{Kind, Listing, is_picture};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fs;
@@ -20,11 +21,11 @@ const NOT_UTF8: &str = "a name that is not UTF-8, as records have";
 ///
 /// # Errors
 /// `Data` when a folder cannot be read, or there are no class folders or no images.
-pub fn list(root: &Path) -> Result<Listing> {
+pub fn list(root: &Path, files: &Files) -> Result<Listing> {
     let mut found = Found::default();
     let mut stray = 0u64;
     let mut folders = Vec::new();
-    for child in children(root)? {
+    for child in files.children(root)? {
         if child.is_dir {
             folders.push(child);
         } else if is_picture(&child.name) {
@@ -40,20 +41,43 @@ pub fn list(root: &Path) -> Result<Listing> {
     for folder in folders {
         let class = folder.utf8.then(|| found.class(&folder.name));
         let mut ignored = 0;
-        descend(&root.join(&folder.real), &folder.name, folder.utf8, 0, &mut |path, trouble| {
-            let place = Place::File(path.into());
-            match class {
-                _ if !is_picture(path) => ignored += 1,
-                Some(class) => found.add(class, path, place, trouble),
-                None => found.add_without_class(path, place, trouble.unwrap_or_else(|| NOT_UTF8.to_owned())),
-            }
+        files.walk_folder(root, &folder, &mut |path, place, trouble| match class {
+            _ if !is_picture(path) => ignored += 1,
+            Some(class) => found.add(class, path, place, trouble),
+            None => found.add_without_class(path, place, trouble.unwrap_or_else(|| NOT_UTF8.to_owned())),
         })?;
         found.ignored += ignored;
+    }
+    for (name, place, why) in files.outside() {
+        match is_picture(name) {
+            true => found.add_without_class(name, place, why),
+            false => found.ignored += 1,
+        }
     }
     if stray > 0 {
         found.notes.push(format!("{stray} images outside the class folders are ignored"));
     }
-    found.arrange(Kind::Folder, Store::new(root.to_owned(), Vec::new()), false, &root.display().to_string(), NEXT)
+    found.notes.extend(odd_names(found.names()));
+    let kind = if files.archived() { Kind::TrainTar } else { Kind::Folder };
+    found.arrange(kind, files.store(root), false, &root.display().to_string(), NEXT)
+}
+
+/// What may be wrong with the names of classes.
+fn odd_names(names: &[String]) -> Option<String> {
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    let number = |n: &&str| n.parse::<u64>().ok();
+    let numbers: Option<Vec<u64>> = sorted.iter().map(number).collect();
+    if let Some(at) = numbers.and_then(|n| n.windows(2).position(|w| w[1] < w[0])) {
+        let (a, b) = (sorted[at], sorted[at + 1]);
+        return Some(format!(
+            "the classes are numbers, sorted as text, as ImageFolder does: {a} comes before {b}, so label and number differ"
+        ));
+    }
+    let mut lower: Vec<(String, &str)> = sorted.iter().map(|n| (n.to_lowercase(), *n)).collect();
+    lower.sort_unstable();
+    let same = lower.windows(2).find(|w| w[0].0 == w[1].0)?;
+    Some(format!("the classes {} and {} differ in upper and lower case alone", shown(same[0].1), shown(same[1].1)))
 }
 
 /// Calls `each` for every file below `root`, at any depth: its path from there, and why it cannot be used if so.
@@ -62,6 +86,14 @@ pub fn list(root: &Path) -> Result<Listing> {
 /// `Data` when a folder cannot be read.
 pub fn walk(root: &Path, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {
     descend(root, "", true, 0, each)
+}
+
+/// As [`walk`], of one folder in `root`; paths begin with its name.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_folder(root: &Path, folder: &Child, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {
+    descend(&root.join(&folder.real), &folder.name, folder.utf8, 0, each)
 }
 
 fn descend(dir: &Path, below: &str, utf8: bool, depth: usize, each: &mut dyn FnMut(&str, Option<String>)) -> Result<()> {

@@ -6,6 +6,7 @@
 
 use super::columns::{self, Wanted};
 use super::devkit;
+use super::mount::Files;
 use super::resolve::Resolved;
 use super::split_extension;
 use super::splits::Part;
@@ -192,21 +193,21 @@ pub fn contradiction<'a>(
 ///
 /// # Errors
 /// `Data`, naming file and line; `Usage` where looking does not tell the columns.
-pub fn read(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Labels> {
-    if devkit::is_devkit(path) {
+pub fn read(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Labels> {
+    if devkit::is_devkit(path, files) {
         if wanted.image.or(wanted.label).is_some() {
             return Err(Error::usage("--image-column and --label-column: the development kit has no columns")
                 .at(path.display().to_string())
                 .next("leave them out"));
         }
-        return devkit::labels(path);
+        return devkit::labels(path, files);
     }
-    if path.is_dir() {
+    if files.is_dir(path) {
         return Err(Error::data("a folder, but no development kit (data/meta.mat)")
             .at(path.display().to_string())
             .next("give the label file itself"));
     }
-    let (rows, mut notes) = columns::rows(&Text::read(path)?, wanted, &|field| there(key(field)))?;
+    let (rows, mut notes) = columns::rows(&Text::read(path, files)?, wanted, &|field| there(key(field)))?;
     let resolved = Resolved::new(&rows, names, path)?;
     notes.extend(resolved.notes);
     let mut labels = Labels { notes, ..Labels::new(resolved.classes, resolved.numbered, path) };
@@ -223,11 +224,17 @@ pub fn read(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn
 ///
 /// # Errors
 /// Those of [`read`] for the first, where none can be read; `Usage` where two of them contradict each other.
-pub fn read_found(paths: &[PathBuf], names: Option<&Names>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Labels> {
+pub fn read_found(
+    paths: &[PathBuf],
+    files: &Files,
+    names: Option<&Names>,
+    wanted: &Wanted<'_>,
+    there: &dyn Fn(&str) -> bool,
+) -> Result<Labels> {
     let mut failed: Option<(&PathBuf, Error)> = None;
     let mut taken: Option<Labels> = None;
     for path in paths {
-        let labels = match read(path, names, wanted, there) {
+        let labels = match read(path, files, names, wanted, there) {
             Ok(labels) if labels.by_key.keys().any(|k| there(k)) || paths.len() == 1 => labels,
             Ok(_) => continue, // of other images
             Err(e) => {
@@ -253,7 +260,7 @@ pub fn read_found(paths: &[PathBuf], names: Option<&Names>, wanted: &Wanted<'_>,
         }
         (Some(labels), None) => Ok(labels),
         (None, Some((_, e))) => Err(e),
-        (None, None) => read(paths.first().map_or(Path::new(""), PathBuf::as_path), names, wanted, there),
+        (None, None) => read(paths.first().map_or(Path::new(""), PathBuf::as_path), files, names, wanted, there),
     }
 }
 

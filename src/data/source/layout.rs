@@ -45,14 +45,23 @@ fn filled(dirs: &[Dir]) -> impl Iterator<Item = &Dir> {
     dirs.iter().filter(|d| d.holds != Holds::Nothing)
 }
 
+/// The split that the name of a folder says, alone or beside others that differ in that word alone (`cars_train`, `cars_test`).
+fn part_of(dir: &Dir, dirs: &[Dir]) -> Option<Part> {
+    Part::of_folder(&dir.name).or_else(|| {
+        let (part, rest) = Part::with_rest(&dir.name)?;
+        let sibling = |d: &Dir| Part::with_rest(&d.name).is_some_and(|(p, r)| p != part && r == rest);
+        filled(dirs).any(sibling).then_some(part)
+    })
+}
+
 /// Reads the names of `dirs`. `explicit`: the user said that they are class folders; then only splits alone are splits.
 pub fn read(dirs: &[Dir], part: Part, explicit: bool) -> Reading<'_> {
-    let (splits, others): (Vec<&Dir>, Vec<&Dir>) = filled(dirs).partition(|d| Part::of_folder(&d.name).is_some());
+    let (splits, others): (Vec<&Dir>, Vec<&Dir>) = filled(dirs).partition(|d| part_of(d, dirs).is_some());
     if splits.is_empty() {
         return Reading::Classes { named: None };
     }
     if others.iter().all(|d| d.holds == Holds::Archives) {
-        let of_this: Vec<&&Dir> = splits.iter().filter(|d| Part::of_folder(&d.name) == Some(part)).collect();
+        let of_this: Vec<&&Dir> = splits.iter().filter(|d| part_of(d, dirs) == Some(part)).collect();
         return match of_this[..] {
             [one] => Reading::Split(&one.name),
             [] => Reading::NoSuchSplit,
@@ -101,15 +110,20 @@ pub fn says_nothing(name: &str) -> bool {
 }
 
 /// The named split is not there.
-pub fn no_such_split(dirs: &[Dir], part: Part, origin: &str, archive: bool) -> Error {
-    let there: Vec<String> = filled(dirs).filter(|d| Part::of_folder(&d.name).is_some()).map(|d| shown(&d.name)).collect();
-    let other = there.first().cloned().unwrap_or_default();
-    Error::usage(format!("no split {} here; there are: {}", part.name(), there.join(", ")))
+pub fn no_such_split(dirs: &[Dir], part: Part, origin: &str) -> Error {
+    let there: Vec<&Dir> = filled(dirs).filter(|d| part_of(d, dirs).is_some()).collect();
+    let names: Vec<String> = there.iter().map(|d| shown(&d.name)).collect();
+    // Training images are no validation images, nor the other way round.
+    let other = there.iter().find(|d| part_of(d, dirs) == Some(Part::Test));
+    let split = part.name();
+    Error::usage(format!("no split {split} here; there are: {}", names.join(", ")))
         .at(origin)
-        .because(format!("--split {} looks for a folder named so (train, training; val, valid, validation, in any case)", part.name()))
-        .next(match archive {
-            true => format!("--split of what is there, or unpack {other} and give it as --input with --split {}", part.name()),
-            false => format!("--split of what is there, or --input {origin}/{other} --split {} to pack that folder as such", part.name()),
+        .because(format!("--split {split} looks for a folder named so (train, training; val, valid, validation, in any case)"))
+        .next(match other {
+            Some(other) => {
+                format!("--input {origin}/{} --split {split} packs that folder as {split}; or --split of what is there", other.name)
+            }
+            None => format!("--split of what is there; or give the folder with the images of {split} as --input, with --split {split}"),
         })
 }
 

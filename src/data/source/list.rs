@@ -3,12 +3,12 @@
 
 use super::arrange::{Found, shown};
 use super::columns::{Wanted, rows};
-use super::image_folder::children;
+use super::mount::Files;
 use super::naming::clean;
 use super::resolve::{Names, Resolved, Row};
 use super::splits::{Part, of_split};
 use super::table::Text;
-use super::{Kind, Listing, Place, Store};
+use super::{Kind, Listing};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,20 +22,20 @@ const LOOKED_FOR: usize = 64;
 ///
 /// # Errors
 /// `Data`, naming file and line, or when none of the images is there; `Usage` where looking does not tell the columns.
-pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Listing> {
+pub fn list(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Listing> {
     let root = path.parent().unwrap_or(Path::new("")).to_owned();
-    let beside = below(&root, wanted, &[]);
+    let beside = below(&root, files, wanted, &[]);
     // `meta/train.txt` beside `images`.
     let up = root.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| root.join(".."), Path::to_owned);
-    let above = below(&up, wanted, &["jpg", "jpeg"]);
-    let exists = |base: &Path, field: &str| !field.is_empty() && !field.contains('\0') && base.join(field).is_file();
+    let above = below(&up, files, wanted, &["jpg", "jpeg"]);
+    let exists = |base: &Path, field: &str| !field.is_empty() && !field.contains('\0') && files.is_file(&base.join(field));
     let there = |field: &str| {
         let forms = [field.to_owned(), field.replace('\\', "/"), field.trim_start_matches('/').to_owned()];
         let forms = forms.into_iter().chain(ENDINGS.iter().map(|e| format!("{field}.{e}")));
         let forms: Vec<String> = forms.collect();
         beside.iter().chain(&above).any(|b| forms.iter().any(|f| exists(b, f)))
     };
-    let text = Text::read(path)?;
+    let text = Text::read(path, files)?;
     let (mut rows, mut notes) = rows(&text, wanted, &there)?;
     let (first, count) = (rows.first().map_or_else(String::new, |r| r.picture.clone()), rows.len());
     let Some(base) = find_base(&mut rows, &[&beside, &above], &exists) else { return Err(none_there(path, &first, count)) };
@@ -51,8 +51,8 @@ pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<L
     let mut found = Found::with_classes(&resolved.classes);
     found.notes.extend(notes.into_iter().chain(resolved.notes));
     for (row, class) in once.into_iter().map(|i| (&rows[i], &resolved.labels[i])) {
-        let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned());
-        let place = Place::File(row.picture.as_str().into());
+        let (place, trouble) = files.place(&base, &row.picture);
+        let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned()).or(trouble);
         match class {
             Some(class) => found.add(*class, &row.picture, place, nul),
             None => found.add_without_class(
@@ -62,7 +62,7 @@ pub fn list(path: &Path, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<L
             ),
         }
     }
-    found.arrange(Kind::List, Store::new(base, Vec::new()), resolved.numbered, &path.display().to_string(), NEXT)
+    found.arrange(Kind::List, files.store(&base), resolved.numbered, &path.display().to_string(), NEXT)
 }
 
 /// Extensions that lists leave out.
@@ -135,18 +135,18 @@ fn once(rows: &[Row], labels: &[Option<u32>], path: &Path) -> Result<Vec<usize>>
 }
 
 /// The folders in which the images may lie, `root` first.
-fn below(root: &Path, wanted: &Wanted<'_>, more: &[&str]) -> Vec<PathBuf> {
+fn below(root: &Path, files: &Files, wanted: &Wanted<'_>, more: &[&str]) -> Vec<PathBuf> {
     let mut bases = vec![root.to_owned()];
     let part = Part::from(wanted.split);
     let usual = |name: &str| ["images", "data", "imgs", "img"].iter().chain(more).any(|n| name.eq_ignore_ascii_case(n));
-    let mut below: Vec<String> = children(root).unwrap_or_default().into_iter().filter(|c| c.is_dir).map(|c| c.name).collect();
+    let mut below: Vec<String> = files.children(root).unwrap_or_default().into_iter().filter(|c| c.is_dir).map(|c| c.name).collect();
     below.retain(|n| usual(n) || Part::of_folder(n) == Some(part));
     below.sort_unstable();
     for name in below {
         bases.push(root.join(&name));
         bases.push(root.join(&name).join("images"));
     }
-    bases.retain(|b| b.as_os_str().is_empty() || b.is_dir());
+    bases.retain(|b| b.as_os_str().is_empty() || files.is_dir(b));
     bases
 }
 

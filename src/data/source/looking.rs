@@ -2,9 +2,10 @@
 
 use super::arrange::shown;
 use super::columns::Wanted;
-use super::image_folder::{self, Child, children};
+use super::image_folder::Child;
 use super::labels::contradiction;
 use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
+use super::mount::Files;
 use super::resolve::all_numbers;
 use super::splits::Part;
 use super::{Listing, SourceFile, is_picture, list};
@@ -16,21 +17,22 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 8;
 
 /// What a folder holds.
-pub struct Look {
+pub struct Look<'f> {
+    files_of: &'f Files,
     pub root: PathBuf,
     pub dirs: Vec<Dir>,
     pub images: u64,
     pub files: Vec<String>,
 }
 
-impl Look {
+impl<'f> Look<'f> {
     /// # Errors
     /// `Data` when the folder cannot be read.
-    pub fn at(root: &Path) -> Result<Self> {
-        let mut look = Self { root: root.to_owned(), dirs: Vec::new(), images: 0, files: Vec::new() };
-        for child in children(root)? {
+    pub fn at(root: &Path, files: &'f Files) -> Result<Self> {
+        let mut look = Self { files_of: files, root: root.to_owned(), dirs: Vec::new(), images: 0, files: Vec::new() };
+        for child in files.children(root)? {
             if child.is_dir {
-                look.dirs.push(Dir { holds: holds(&root.join(&child.real), 0), name: child.name });
+                look.dirs.push(Dir { holds: files.holds(&root.join(&child.real)), name: child.name });
             } else if is_picture(&child.name) {
                 look.images += 1;
             } else {
@@ -59,7 +61,7 @@ impl Look {
         match layout::read(&self.dirs, part, explicit) {
             Reading::Classes { .. } => Ok(None),
             Reading::Split(name) => Ok(Some(self.root.join(name))),
-            Reading::NoSuchSplit => Err(no_such_split(&self.dirs, part, &self.origin(), false)),
+            Reading::NoSuchSplit => Err(no_such_split(&self.dirs, part, &self.origin())),
             Reading::Mixed => {
                 let folders = self.folders();
                 let of_split = folders.iter().find(|d| Part::of_folder(&d.name) == Some(part)).or(folders.first());
@@ -67,7 +69,7 @@ impl Look {
                 let readings = [
                     (self.as_classes(), format!("--source folder --input {}", self.origin())),
                     (
-                        format!("the split {}: {} with {} images", part.name(), of_split.display(), count(&of_split)),
+                        format!("the split {}: {} with {} images", part.name(), of_split.display(), count(&of_split, self.files_of)),
                         format!("--input {}", of_split.display()),
                     ),
                 ];
@@ -79,8 +81,11 @@ impl Look {
     /// The class folders, in words.
     pub fn as_classes(&self) -> String {
         let folders = self.folders();
-        let each: Vec<String> =
-            folders.iter().take(4).map(|d| format!("{} ({} images)", shown(&d.name), count(&self.root.join(&d.name)))).collect();
+        let each: Vec<String> = folders
+            .iter()
+            .take(4)
+            .map(|d| format!("{} ({} images)", shown(&d.name), count(&self.root.join(&d.name), self.files_of)))
+            .collect();
         let more = if folders.len() > each.len() { ", ..." } else { "" };
         format!("{} class folders: {}{more}", folders.len(), each.join(", "))
     }
@@ -121,7 +126,7 @@ impl Look {
             ends.iter().any(|e| lower.strip_suffix(e).is_some_and(|stem| Part::of_folder(stem) == Some(part)))
         };
         let lists = self.files.iter().filter(is_list).map(|n| self.root.join(n));
-        let mut read = lists.filter_map(|path| list::list(&path, None, wanted).ok().map(|l| (path, l)));
+        let mut read = lists.filter_map(|path| list::list(&path, self.files_of, None, wanted).ok().map(|l| (path, l)));
         let Some((path, listing)) = read.next() else { return Ok(None) };
         for (other, second) in read {
             if let Some(cause) = differ(&listing, &second) {
@@ -155,8 +160,8 @@ fn differ(a: &Listing, b: &Listing) -> Option<String> {
     Some(format!("the class of {} is \"{}\" by the first and \"{}\" by the second", shown(&image), shown(&one), shown(&other)))
 }
 
-/// What a folder holds, looked at until it is clear.
-fn holds(dir: &Path, depth: usize) -> Holds {
+/// What a folder on the disk holds, looked at until it is clear.
+pub fn holds(dir: &Path, depth: usize) -> Holds {
     let Ok(entries) = std::fs::read_dir(dir) else { return Holds::Nothing };
     let (mut folders, mut archives) = (Vec::new(), false);
     for entry in entries.flatten() {
@@ -189,9 +194,9 @@ fn holds(dir: &Path, depth: usize) -> Holds {
 }
 
 /// The images below a folder.
-pub fn count(dir: &Path) -> u64 {
+pub fn count(dir: &Path, files: &Files) -> u64 {
     let mut images = 0;
-    let _ = image_folder::walk(dir, &mut |path, _| images += u64::from(is_picture(path)));
+    let _ = files.walk(dir, &mut |path, _, _| images += u64::from(is_picture(path)));
     images
 }
 
@@ -199,7 +204,8 @@ pub fn count(dir: &Path) -> u64 {
 ///
 /// # Errors
 /// `Data` when it cannot be read.
-pub fn dirs(dir: &Path) -> Result<Vec<Dir>> {
-    let folders = children(dir)?.into_iter().filter(|c| c.is_dir);
-    Ok(folders.map(|Child { name, real, .. }| Dir { holds: holds(&dir.join(real), 0), name }).collect())
+pub fn dirs(dir: &Path, files: &Files) -> Result<Vec<Dir>> {
+    let mut folders: Vec<Child> = files.children(dir)?.into_iter().filter(|c| c.is_dir).collect();
+    folders.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(folders.into_iter().map(|Child { name, real, .. }| Dir { holds: files.holds(&dir.join(real)), name }).collect())
 }

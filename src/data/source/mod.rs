@@ -4,13 +4,15 @@
 //! archive, a row of a table), and they are then read from there by any number of threads in any order. Nothing is unpacked. Records
 //! are named by one rule ([`naming`]) and sorted by their names, so every source of the same pictures gives the same shards.
 
-mod archive_folders;
+mod archives;
 mod arrange;
+mod asked;
 mod class_names;
 mod class_tar;
 mod class_tar_names;
 mod columns;
 mod container;
+mod copies;
 pub mod detect;
 mod devkit;
 mod flat;
@@ -21,6 +23,7 @@ mod layout;
 mod list;
 mod looking;
 mod matlab;
+mod mount;
 mod naming;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -44,7 +47,7 @@ mod zip;
 mod zip_name;
 
 pub use class_names::read_outputs;
-pub use detect::{Kind, SourceOptions, open, split_named};
+pub use detect::{Kind, SourceOptions, is_there, open, split_named};
 pub use splits::Part;
 pub use store::{MAX_FILE, Place, Store};
 
@@ -88,7 +91,7 @@ fn split_extension(name: &str) -> (&str, Option<&str>) {
 }
 
 /// Whether a name ends like a picture's, in any case. The real type is found later, by content.
-fn is_picture(name: &str) -> bool {
+pub fn is_picture(name: &str) -> bool {
     let extension = name.rsplit('/').next().and_then(|n| n.rsplit_once('.')).map(|(_, e)| e);
     extension.is_some_and(|e| EXTENSIONS.iter().any(|x| e.eq_ignore_ascii_case(x)))
 }

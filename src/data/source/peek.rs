@@ -1,7 +1,7 @@
 //! A look into archives: what the first members say, and which archives beside folders are left over from these. Bounded: a header read
 //! for each of a few members.
 
-use super::container::Archive;
+use super::container::{Archive, Member, counts_as_image, hidden};
 use super::looking::Look;
 use super::{is_picture, stem};
 use crate::error::{Error, Result};
@@ -20,6 +20,8 @@ pub struct Members {
     pub cut: bool,
     /// Images whose neighbour of the same key holds their label.
     pub labelled: usize,
+    /// A tar inside holds images.
+    pub tars: bool,
 }
 
 impl Members {
@@ -35,6 +37,7 @@ impl Members {
             if name.ends_with(".cls") || json && archive.content(&member, 1 << 20).is_ok_and(|j| has_label(&j)) {
                 labels.push(key(&member.name).to_owned());
             }
+            found.tars = found.tars || holds_images(&archive, &member);
             found.names.push(member.name);
             cut = found.names.len() >= LOOKED_AT;
             if cut { Err(Error::data("seen enough")) } else { Ok(()) }
@@ -58,26 +61,26 @@ impl Members {
         self.labelled > 0 && 2 * self.labelled + 1 >= images
     }
 
-    pub fn tars(&self) -> bool {
-        self.names.iter().any(|n| n.to_ascii_lowercase().ends_with(".tar"))
+    /// Whether images lie in no folder.
+    pub fn flat(&self) -> bool {
+        self.images().any(|n| !n.contains('/'))
     }
 
-    /// The folder in which all of them lie that were looked at; empty for none.
-    pub fn folder(&self) -> Option<&str> {
-        let folder = |n: &'_ String| -> usize { n.rfind('/').unwrap_or(0) };
-        let first = self.images().next()?;
-        let at = &first[..folder(first)];
-        self.images().all(|n| &n[..folder(n)] == at).then_some(at)
+    /// Whether images lie in several folders.
+    pub fn folders(&self) -> bool {
+        let mut folders = self.images().map(|n| n.rsplit_once('/').map_or("", |(f, _)| f));
+        let first = folders.next();
+        folders.any(|f| Some(f) != first)
     }
 }
 
 /// Up to the first dot behind the last `/`: what the parts of a sample share.
-fn key(name: &str) -> &str {
+pub fn key(name: &str) -> &str {
     let last = name.rfind('/').map_or(0, |i| i + 1);
     name[last..].find('.').map_or(name, |dot| &name[..last + dot])
 }
 
-fn has_label(json: &[u8]) -> bool {
+pub fn has_label(json: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(json).is_ok_and(|j| j.get("label").is_some())
 }
 
@@ -88,7 +91,7 @@ pub fn without_leftovers(tars: &mut Vec<PathBuf>, look: &Look) -> Vec<String> {
     tars.retain(|t| !folders.iter().any(|f| f == stem(&t.to_string_lossy())));
     let unpacked = before - tars.len();
     let left = tars.len();
-    let holds_images = |t: &PathBuf| Members::look(t).is_ok_and(|m| m.tars() || m.images().next().is_some());
+    let holds_images = |t: &PathBuf| Members::look(t).is_ok_and(|m| m.tars || m.images().next().is_some());
     if left <= MOST_ARCHIVES {
         tars.retain(holds_images);
     }
@@ -102,15 +105,31 @@ pub fn without_leftovers(tars: &mut Vec<PathBuf>, look: &Look) -> Vec<String> {
     notes
 }
 
+/// Whether a member is a tar in a tar, and one that holds images, or cannot be read.
+pub fn holds_images(archive: &Archive, member: &Member) -> bool {
+    let tar = matches!(archive, Archive::Tar(_)) && member.name.to_ascii_lowercase().ends_with(".tar");
+    if !tar || member.folder || hidden(&member.name) {
+        return false;
+    }
+    let mut image = false;
+    let looked = archive.nested(member).and_then(|tar| {
+        tar.members(&mut |m| {
+            image |= counts_as_image(&m);
+            if image { Err(Error::data("seen enough")) } else { Ok(()) }
+        })
+    });
+    looked.is_err()
+}
+
 /// Whether a table beside folders may be the dataset.
 #[cfg(feature = "parquet")]
-pub fn holds_images(table: &Path) -> bool {
+pub fn labelled_table(table: &Path) -> bool {
     super::parquet::list(vec![table.to_owned()], None, &Default::default()).is_ok()
 }
 
 /// This build cannot tell.
 #[cfg(not(feature = "parquet"))]
-pub fn holds_images(_: &Path) -> bool {
+pub fn labelled_table(_: &Path) -> bool {
     true
 }
 
@@ -123,14 +142,4 @@ pub fn images_in(path: &Path) -> usize {
         })
     });
     counted.map_or(images, |_| images)
-}
-
-/// Whether all images of an archive lie in this folder.
-pub fn one_folder(path: &Path, folder: &str) -> Result<bool> {
-    let mut all = true;
-    Archive::open(path)?.members(&mut |m| {
-        all &= !is_picture(&m.name) || m.name.rsplit_once('/').map_or("", |(f, _)| f) == folder;
-        Ok(())
-    })?;
-    Ok(all)
 }

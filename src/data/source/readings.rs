@@ -5,11 +5,13 @@ use super::columns::Wanted;
 use super::detect::{Kind, SourceOptions, labels_beside};
 use super::layout::{self, Holds, Reading, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
-use super::peek::{MOST_ARCHIVES, Members, holds_images, images_in, one_folder, without_leftovers};
-use super::refusals::{list_of_another_split, no_classes, one_class_or_several, own_labels, says_classes};
+use super::mount::Files;
+use super::peek::{MOST_ARCHIVES, images_in, labelled_table, without_leftovers};
+use super::refusals::{archives_beside, list_of_another_split, names_nothing, no_classes, own_labels, says_classes, unread_beside};
 use super::splits::Part;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 const KAGGLE: [&str; 3] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC"];
 
@@ -19,15 +21,17 @@ pub struct Seek<'a> {
     pub wanted: Wanted<'a>,
     /// The user gave labels.
     pub labels: bool,
+    pub files: Rc<Files>,
 }
 
 /// What an input is, with the paths that matter.
 pub enum Looked {
     Folder(PathBuf),
     Flat(PathBuf),
+    /// Each archive, or each tar inside, is a class.
     ClassTars(Vec<PathBuf>),
-    FlatTar(PathBuf),
-    Samples(Vec<PathBuf>),
+    /// WebDataset; and the folder in the archives whose folders may say the classes, too.
+    Samples(Vec<PathBuf>, Option<PathBuf>),
     Tables(Vec<PathBuf>),
     List(PathBuf),
 }
@@ -42,33 +46,37 @@ enum Possible {
     List(PathBuf, usize),
 }
 
-type Noted = (Looked, Vec<String>);
+/// What it is, what to tell, and the files in which its paths lie.
+pub type Noted = (Looked, Vec<String>, Rc<Files>);
 
 impl Looked {
     /// # Errors
     /// `Usage` when there are several readings or the split is not there, `Data` when something cannot be read.
     pub fn at(input: &Path, seek: &Seek<'_>) -> Result<Noted> {
-        if input.is_dir() {
+        if seek.files.is_dir(input) {
             return Self::folder(input, seek, 0);
         }
         let extension = input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let looked = match extension.as_str() {
             "parquet" => Self::Tables(vec![input.to_owned()]),
             "txt" | "lst" | "csv" | "tsv" | "json" | "jsonl" | "ndjson" => Self::List(input.to_owned()),
-            _ => Self::tars(vec![input.to_owned()], seek)?,
+            _ => return Self::archives(vec![input.to_owned()], seek, false),
         };
-        Ok((looked, Vec::new()))
+        Ok((looked, Vec::new(), seek.files.clone()))
     }
 
-    fn folder(root: &Path, seek: &Seek<'_>, depth: usize) -> Result<Noted> {
+    /// # Errors
+    /// As [`Looked::at`].
+    pub fn folder(root: &Path, seek: &Seek<'_>, depth: usize) -> Result<Noted> {
+        let files = &seek.files;
         if let Some(kaggle) = kaggle(root, seek)? {
-            return Ok((kaggle, Vec::new()));
+            return Ok((kaggle, Vec::new(), files.clone()));
         }
-        let look = Look::at(root)?;
+        let look = Look::at(root, files)?;
         let mut notes = Vec::new();
         let (mut tables, mut tars) = (
             look.ending(&["parquet"], seek.part),
-            original(root, seek.part).map_or_else(|| look.ending(&["tar", "zip"], seek.part), |o| Ok(vec![o])),
+            original(root, seek).map_or_else(|| look.ending(&["tar", "zip"], seek.part), |o| Ok(vec![o])),
         );
         let others = !look.folders().is_empty() || look.images > 0;
         if let (Ok(tars), true) = (&mut tars, others) {
@@ -76,7 +84,7 @@ impl Looked {
         }
         if let (Ok(tables), true) = (&mut tables, others) {
             let before = tables.len();
-            tables.retain(|t| holds_images(t));
+            tables.retain(|t| labelled_table(t));
             if tables.len() < before {
                 notes.push(format!("{} Parquet files are not read: they hold no images with labels", before - tables.len()));
             }
@@ -86,7 +94,7 @@ impl Looked {
             Err(_) if archives && !matches!(layout::read(&look.dirs, seek.part, false), Reading::Mixed) => None,
             split => split?,
         };
-        let labelled = seek.labels || labels_beside(root, &[], seek.part).is_some();
+        let labelled = seek.labels || labels_beside(root, &[], seek.part, files).is_some();
         let folders = look.folders().len();
         let mut all = Vec::new();
         let mut of_other_splits = None;
@@ -109,9 +117,21 @@ impl Looked {
                 }
                 // A folder alone beside a list, or whose images have labels, says no class.
                 let name = look.folders().first().map_or("", |d| d.name.as_str());
-                let one_flat = folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
+                let splits_in = || -> Result<bool> {
+                    let inner = if folders == 1 { dirs(&root.join(name), files)? } else { Vec::new() };
+                    Ok(matches!(layout::read(&inner, seek.part, false), Reading::Split(_) | Reading::NoSuchSplit))
+                };
+                let one_flat = !splits_in()? && folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
                 if folders > 0 && !one_flat && !(folders == 1 && list.is_some()) {
                     all.push(Possible::Classes);
+                }
+                // The only folder has labels or a list of its own: it is what was packed.
+                let below = root.join(name);
+                let has_own = || Ok(own_labels(&below, seek) || Look::at(&below, files)?.list(seek.part, &seek.wanted)?.is_some());
+                if folders == 1 && look.images == 0 && list.is_none() && !one_flat && !seek.labels && has_own()? {
+                    notes.push(format!("{} is taken for the dataset, as labels lie in it", shown(name)));
+                    let (looked, more, files) = Self::folder(&below, seek, depth + 1)?;
+                    return Ok((looked, notes.into_iter().chain(more).collect(), files));
                 }
                 // Labels that lie with the folders: either may say the classes.
                 let with_folders = folders > 0 && !one_flat && own_labels(root, seek);
@@ -132,21 +152,22 @@ impl Looked {
                     .at(root.display().to_string())
                     .next("give the folder that holds the class folders"));
             }
-            Self::folder(dir, seek, depth + 1).map(|(looked, more)| (looked, notes.drain(..).chain(more).collect()))
+            Self::folder(dir, seek, depth + 1).map(|(looked, more, files)| (looked, notes.drain(..).chain(more).collect(), files))
         };
         let looked = match all.pop() {
             Some(Possible::Tables(tables)) => Self::Tables(tables),
-            Some(Possible::Tars(tars)) => Self::tars(tars, seek)?,
+            Some(Possible::Tars(tars)) => {
+                unread_beside(&look)?;
+                let (looked, more, files) = Self::archives(tars, seek, false)?;
+                notes.extend(more);
+                return Ok((looked, notes, files));
+            }
             Some(Possible::Split(dir)) => return deeper(&dir, None),
             Some(Possible::Flat) => Self::Flat(root.to_owned()),
             Some(Possible::List(path, _)) => Self::List(path),
-            Some(Possible::Classes) => match layout::wrapper(&look.dirs, |name| dirs(&root.join(name)))? {
-                Some((name, inner)) => {
-                    let splits = !matches!(layout::read(&inner, seek.part, false), Reading::Classes { .. });
-                    if splits || says_nothing(name) {
-                        return deeper(&root.join(name), Some(format!("the folder {} holds the classes", shown(name))));
-                    }
-                    return Err(one_class_or_several(&look, name, &inner));
+            Some(Possible::Classes) => match layout::wrapper(&look.dirs, |name| dirs(&root.join(name), files))? {
+                Some((name, _)) => {
+                    return deeper(&root.join(name), Some(format!("{} is taken for a folder above those of the classes", shown(name))));
                 }
                 None => {
                     if let Reading::Classes { named: Some(name) } = layout::read(&look.dirs, seek.part, false) {
@@ -155,12 +176,17 @@ impl Looked {
                             root.join(name).display()
                         ));
                     }
-                    says_classes(&look, root)?;
-                    if let ([one], false) = (&look.folders()[..], seek.labels)
-                        && says_nothing(&one.name)
-                    {
-                        return Err(no_classes(root, &one.name));
+                    says_classes(&look, root, files)?;
+                    if let [one] = &look.folders()[..] {
+                        if let (Some(name), false) = (names_nothing(root, &one.name, files)?, seek.labels) {
+                            return Err(no_classes(root, &name));
+                        }
+                        notes.push(format!(
+                            "1 class: {}, the only folder with images; if it says no class, give their labels: --labels FILE",
+                            shown(&one.name)
+                        ));
                     }
+                    notes.extend(archives_beside(&look));
                     Self::Folder(root.to_owned())
                 }
             },
@@ -172,105 +198,11 @@ impl Looked {
                 if let [one] = holding[..] {
                     return deeper(&root.join(&one.name), None);
                 }
-                Self::Folder(root.to_owned())
+                unread_beside(&look)?;
+                if look.images > 0 { Self::Flat(root.to_owned()) } else { Self::Folder(root.to_owned()) }
             }
         };
-        Ok((looked, notes))
-    }
-
-    /// As the user says that it is.
-    ///
-    /// # Errors
-    /// `Data` when it is not, `Usage` when the split is not there.
-    pub fn as_kind(input: &Path, kind: Kind, seek: &Seek<'_>) -> Result<Self> {
-        let look = if input.is_dir() { Some(Look::at(input)?) } else { None };
-        let split = || look.as_ref().map_or(Ok(None), |l| l.split(seek.part, true));
-        let files = |extensions: &[&str]| -> Result<Vec<PathBuf>> {
-            let Some(look) = &look else { return Ok(vec![input.to_owned()]) };
-            let tars = extensions.contains(&"tar");
-            if let (Some(original), true) = (original(input, seek.part), tars) {
-                return Ok(vec![original]);
-            }
-            let here = look.ending(extensions, seek.part)?;
-            if !here.is_empty() {
-                return Ok(here);
-            }
-            let of_split = look.split(seek.part, true);
-            let holding =
-                look.dirs.iter().find(|d| d.holds == Holds::Archives && Part::of_folder(&d.name).is_none()).map(|d| input.join(&d.name));
-            let below = match of_split {
-                Ok(Some(dir)) => dir,
-                of_split => match holding {
-                    Some(dir) => dir,
-                    None => of_split?.unwrap_or_else(|| input.to_owned()),
-                },
-            };
-            let found = original(&below, seek.part)
-                .filter(|_| tars)
-                .map_or_else(|| Look::at(&below)?.ending(extensions, seek.part), |o| Ok(vec![o]))?;
-            if found.is_empty() {
-                return Err(Error::data(format!("no .{} files in it", extensions.join(" or .")))
-                    .at(input.display().to_string())
-                    .next("check --input and --source"));
-            }
-            Ok(found)
-        };
-        Ok(match kind {
-            Kind::Folder => Self::Folder(split()?.unwrap_or_else(|| input.to_owned())),
-            Kind::Flat => Self::Flat(split()?.unwrap_or_else(|| input.to_owned())),
-            Kind::TrainTar => Self::ClassTars(files(&["tar", "zip"])?),
-            Kind::ValTar => match &files(&["tar", "zip"])?[..] {
-                [one] => Self::FlatTar(one.clone()),
-                several => {
-                    return Err(Error::usage(format!("{} tars in it", several.len()))
-                        .at(input.display().to_string())
-                        .next("give the archive itself"));
-                }
-            },
-            Kind::Webdataset => Self::Samples(files(&["tar", "zip"])?),
-            Kind::List => match look.as_ref() {
-                None => Self::List(input.to_owned()),
-                Some(look) => look.list(seek.part, &seek.wanted)?.map(|(path, _)| Self::List(path)).ok_or_else(|| {
-                    Error::data(format!("no {0}_list.txt, {0}.txt or {0}.csv in it that lists images which are there", seek.part.name()))
-                        .at(input.display().to_string())
-                        .next("give the list itself as --input")
-                })?,
-            },
-            Kind::Parquet => Self::Tables(files(&["parquet"])?),
-            Kind::Kaggle => kaggle(input, seek)?.ok_or_else(|| {
-                Error::data(format!("not Kaggle's tree (no ILSVRC/Data/CLS-LOC/{})", seek.part.name()))
-                    .at(input.display().to_string())
-                    .next("give the folder that holds ILSVRC")
-            })?,
-        })
-    }
-
-    /// Tars by what is in the first of them.
-    fn tars(archives: Vec<PathBuf>, seek: &Seek<'_>) -> Result<Self> {
-        let first = archives.first().cloned().unwrap_or_default();
-        let members = Members::look(&first)?;
-        if archives.len() > 1 {
-            let looked = archives.iter().take(MOST_ARCHIVES).map(|a| Members::look(a).map(|m| (a, m))).collect::<Result<Vec<_>>>()?;
-            let other = looked.iter().find(|(_, m)| !m.samples());
-            if let (Some((other, _)), Some((samples, _))) = (other, looked.iter().find(|(_, m)| m.samples())) {
-                return Err(Error::usage("some of the archives hold images with labels beside them, others do not")
-                    .at(samples.parent().unwrap_or(samples).display().to_string())
-                    .because(format!("{} is WebDataset, {} is not", samples.display(), other.display()))
-                    .next("move what does not belong to the dataset away; or --source webdataset, where every image without a label is a bad image"));
-            }
-        }
-        if members.samples() {
-            return Ok(Self::Samples(archives));
-        }
-        if let (1, false, Some(folder)) = (archives.len(), members.tars(), members.folder()) {
-            let last = folder.rsplit('/').next().unwrap_or(folder);
-            let labels = seek.labels || says_nothing(last) || labels_beside(&first, &[], seek.part).is_some();
-            // Only then is the rest of the names worth a look: the first ones of a tar of class folders lie in one, too.
-            if folder.is_empty() || labels && (!members.cut || one_folder(&first, folder)?) {
-                return Ok(Self::FlatTar(first));
-            }
-        }
-        Ok(Self::ClassTars(archives))
+        Ok((looked, notes, files.clone()))
     }
 
     /// What the user says outright is used or refused.
@@ -279,7 +211,7 @@ impl Looked {
     /// `Usage`, naming the flag.
     pub fn refuse_unused(&self, input: &Path, options: &SourceOptions) -> Result<()> {
         let (kind, why, other) = match self {
-            Self::Flat(_) | Self::FlatTar(_) => return Ok(()),
+            Self::Flat(_) => return Ok(()),
             Self::Folder(_) => (
                 "folder",
                 "class folders say the classes",
@@ -287,10 +219,10 @@ impl Looked {
             ),
             Self::ClassTars(_) => (
                 "train-tar",
-                "its folders or class tars say the classes",
+                "class archives say the classes",
                 "--source val-tar, which takes the images of one tar and their classes from --labels",
             ),
-            Self::Samples(_) => (
+            Self::Samples(..) => (
                 "webdataset",
                 "KEY.cls or KEY.json says the classes",
                 "--source val-tar, which takes the images of one tar and their classes from --labels",
@@ -315,7 +247,7 @@ impl Looked {
 
 impl Possible {
     /// What it comes to, and how to say that it is meant.
-    fn told(&self, look: &Look, seek: &Seek<'_>) -> Result<(String, String)> {
+    fn told(&self, look: &Look<'_>, seek: &Seek<'_>) -> Result<(String, String)> {
         let root = look.root.display();
         let names = |files: &[PathBuf]| -> String {
             let names: Vec<String> = files.iter().take(3).filter_map(|f| f.file_name().map(|n| shown(&n.to_string_lossy()))).collect();
@@ -325,12 +257,14 @@ impl Possible {
             Self::Tables(files) => (format!("{} Parquet files: {}", files.len(), names(files)), format!("--source parquet --input {root}")),
             Self::Tars(files) => {
                 let images: usize = files.iter().take(MOST_ARCHIVES).map(|f| images_in(f)).sum();
-                let kind = Looked::tars(files.clone(), seek)?.kind();
+                let kind = Looked::archives(files.clone(), seek, false)?.0.kind();
                 let more = if files.len() > MOST_ARCHIVES { " or more" } else { "" };
                 let input = if let [one] = &files[..] { one.display().to_string() } else { root.to_string() };
                 (format!("{} tars: {} ({images}{more} images)", files.len(), names(files)), format!("--source {kind} --input {input}"))
             }
-            Self::Split(dir) => (format!("the folder {}: {} images", dir.display(), count(dir)), format!("--input {}", dir.display())),
+            Self::Split(dir) => {
+                (format!("the folder {}: {} images", dir.display(), count(dir, &seek.files)), format!("--input {}", dir.display()))
+            }
             Self::Classes => (look.as_classes(), format!("--source folder --input {root}")),
             Self::Flat => (format!("images without class folders: {} with labels", look.images), format!("--source flat --input {root}")),
             Self::List(path, rows) => {
@@ -346,8 +280,7 @@ impl Looked {
             Self::Folder(_) => Kind::Folder,
             Self::Flat(_) => Kind::Flat,
             Self::ClassTars(_) => Kind::TrainTar,
-            Self::FlatTar(_) => Kind::ValTar,
-            Self::Samples(_) => Kind::Webdataset,
+            Self::Samples(..) => Kind::Webdataset,
             Self::Tables(_) => Kind::Parquet,
             Self::List(_) => Kind::List,
         }
@@ -355,17 +288,18 @@ impl Looked {
     }
 }
 
-/// `ILSVRC2012_img_train.tar` and the like.
-fn original(root: &Path, part: Part) -> Option<PathBuf> {
-    Some(root.join(format!("ILSVRC2012_img_{}.tar", part.name()))).filter(|p| p.is_file())
+/// `ILSVRC2012_img_train.tar` and the like, on the disk.
+pub fn original(root: &Path, seek: &Seek<'_>) -> Option<PathBuf> {
+    let path = root.join(format!("ILSVRC2012_img_{}.tar", seek.part.name()));
+    Some(path).filter(|p| !seek.files.archived() && p.is_file())
 }
 
 /// Kaggle's tree, if it is one and holds the split.
-fn kaggle(input: &Path, seek: &Seek<'_>) -> Result<Option<Looked>> {
-    let Some(root) = KAGGLE.iter().map(|k| input.join(k)).find(|p| p.is_dir()) else { return Ok(None) };
-    let look = Look::at(&root)?;
+pub fn kaggle(input: &Path, seek: &Seek<'_>) -> Result<Option<Looked>> {
+    let Some(root) = KAGGLE.iter().map(|k| input.join(k)).find(|p| seek.files.is_dir(p)) else { return Ok(None) };
+    let look = Look::at(&root, &seek.files)?;
     let Some(root) = look.split(seek.part, true)? else { return Ok(None) };
     // Some have sorted the validation images into class folders themselves.
-    let sorted = !Look::at(&root)?.folders().is_empty();
+    let sorted = !Look::at(&root, &seek.files)?.folders().is_empty();
     Ok(Some(if seek.part == Part::Train || sorted { Looked::Folder(root) } else { Looked::Flat(root) }))
 }

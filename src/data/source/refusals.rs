@@ -1,36 +1,39 @@
 //! Layouts that are refused, and the errors that say why: folders that are no classes, or may be.
 
-use super::arrange::shown;
+use super::arrange::{is_wnid, shown};
 use super::detect::labels_beside;
 use super::layout::{self, Holds, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
+use super::mount::Files;
 use super::readings::Seek;
 use super::splits::Part;
-use super::{image_folder, is_picture, labels};
+use super::{container, copies};
+use super::{is_picture, labels};
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::path::Path;
 
 /// Whether a label file in the folder itself knows images below it. Those of datasets whose class folders need none are left aside.
 pub fn own_labels(root: &Path, seek: &Seek<'_>) -> bool {
-    let Some(path) = labels_beside(root, &[], seek.part) else { return false };
+    let Some(path) = labels_beside(root, &[], seek.part, &seek.files) else { return false };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if path.parent() != Some(root) || name.starts_with("LOC_") || name.contains("devkit") {
         return false;
     }
     let mut images = Vec::new();
-    let walked = image_folder::walk(root, &mut |path, _| {
+    let walked = seek.files.walk(root, &mut |path, _, _| {
         if is_picture(path) {
             images.push(path.to_owned());
         }
     });
     let keys: HashSet<&str> = images.iter().map(|path| labels::key(path)).collect();
-    let read = labels::read(&path, None, &seek.wanted, &|key| keys.contains(key));
+    let read = labels::read(&path, &seek.files, None, &seek.wanted, &|key| keys.contains(key));
     walked.is_ok() && read.is_ok_and(|l| images.iter().any(|path| l.get("", path).0 != labels::Found::Missing))
 }
 
-/// Refuses folders beside each other that are no classes: one whose name says nothing (`images` beside `masks`), or splits below each.
-pub fn says_classes(look: &Look, root: &Path) -> Result<()> {
+/// Refuses folders beside each other that are no classes: one whose name says nothing (`images` beside `masks`), splits below each, a
+/// folder of classes beside another, copies.
+pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
     let folders = look.folders();
     let origin = root.display().to_string();
     if let (true, Some(one)) = (folders.len() > 1, folders.iter().find(|d| says_nothing(&d.name) && Part::of_folder(&d.name).is_none())) {
@@ -47,10 +50,12 @@ pub fn says_classes(look: &Look, root: &Path) -> Result<()> {
         )));
     }
     let Some(first) = folders.first() else { return Ok(()) };
-    let inner = dirs(&root.join(&first.name))?;
-    let filled: Vec<&layout::Dir> = inner.iter().filter(|d| d.holds != Holds::Nothing).collect();
+    let inner = |name: &str| -> Result<Vec<layout::Dir>> {
+        Ok(dirs(&root.join(name), files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect())
+    };
+    let filled = inner(&first.name)?;
     if folders.len() == 1 {
-        return if filled.len() > 1 { Err(one_class_or_several(look, &first.name, &inner)) } else { Ok(()) };
+        return if filled.len() > 1 { Err(one_class_or_several(look, &first.name, &filled, files)) } else { Ok(()) };
     }
     if filled.len() > 1 && filled.iter().all(|d| Part::of_folder(&d.name).is_some()) {
         let names: Vec<String> = filled.iter().map(|d| shown(&d.name)).collect();
@@ -61,7 +66,50 @@ pub fn says_classes(look: &Look, root: &Path) -> Result<()> {
                 "move them to SPLIT/CLASS/IMAGE, or give a list of lines PATH CLASS; --source folder --input {origin} packs all of them"
             )));
     }
+    // A folder of classes beside a few others, as of figures.
+    let below: Vec<&&layout::Dir> = folders.iter().filter(|d| d.holds == Holds::Below).collect();
+    let wnids = |dirs: &[layout::Dir]| dirs.len() > 1 && dirs.iter().all(|d| is_wnid(&d.name));
+    if let [one] = below[..] {
+        let inside = inner(&one.name)?;
+        let known = inside.iter().any(|d| folders.iter().any(|f| f.name == d.name));
+        if !known && (inside.len() >= folders.len() || wnids(&inside)) {
+            return Err(two_levels(look, &one.name, &inside, files, false));
+        }
+    } else if below.len() == folders.len() && filled.len() > 1 {
+        // Other folders in each: these may be the classes, in groups.
+        let second = folders.get(1).map_or(Ok(Vec::new()), |d| inner(&d.name))?;
+        let other = second.len() > 1 && !second.iter().any(|d| filled.iter().any(|f| f.name == d.name));
+        if other || wnids(&filled) && !is_wnid(&first.name) {
+            return Err(two_levels(look, &first.name, &filled, files, true));
+        }
+    }
+    let names: Vec<&str> = folders.iter().map(|d| d.name.as_str()).collect();
+    if let Some((copy, of)) = copies::first(&names) {
+        return Err(Error::usage(format!("the folder \"{}\" looks like a copy of {}", shown(copy), shown(of)))
+            .at(&origin)
+            .because("it would be a class of its own")
+            .next(format!("move it away; or --source folder --input {origin} if it is a class")));
+    }
     Ok(())
+}
+
+/// The classes may be the folders, or those in one of them; `groups`: in each of them.
+fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files, groups: bool) -> Error {
+    let root = look.root.display().to_string();
+    let below = look.root.join(name);
+    let classes: Vec<String> = inside.iter().take(4).map(|d| shown(&d.name)).collect();
+    let more = if inside.len() > 4 { ", ..." } else { "" };
+    let readings = [
+        (look.as_classes(), format!("--source folder --input {root}")),
+        (
+            format!("{} classes in {}: {}{more} with {} images", inside.len(), shown(name), classes.join(", "), count(&below, files)),
+            match groups {
+                false => format!("--input {}", below.display()),
+                true => format!("unpack it if it is an archive, mkdir all && ln -s \"{root}\"/*/* all/, and --input all"),
+            },
+        ),
+    ];
+    ambiguous(&root, &readings)
 }
 
 pub fn list_of_another_split(path: &Path, part: Part) -> Error {
@@ -70,15 +118,30 @@ pub fn list_of_another_split(path: &Path, part: Part) -> Error {
         .next(format!("--input {} --split of that list; or --source folder for the folders", path.display()))
 }
 
-pub fn one_class_or_several(look: &Look, name: &str, inner: &[layout::Dir]) -> Error {
+pub fn one_class_or_several(look: &Look<'_>, name: &str, inner: &[layout::Dir], files: &Files) -> Error {
     let root = look.root.display().to_string();
     let below = look.root.join(name);
     let classes: Vec<String> = inner.iter().filter(|d| d.holds != Holds::Nothing).take(4).map(|d| shown(&d.name)).collect();
     let readings = [
-        (format!("1 class: {} with {} images", shown(name), count(&below)), format!("--source folder --input {root}")),
+        (format!("1 class: {} with {} images", shown(name), count(&below, files)), format!("--source folder --input {root}")),
         (format!("the classes in {}: {}", shown(name), classes.join(", ")), format!("--input {}", below.display())),
     ];
     ambiguous(&root, &readings)
+}
+
+/// The folder that says nothing in which all images of the only folder lie: itself, or the last of a chain of single folders.
+pub fn names_nothing(root: &Path, name: &str, files: &Files) -> Result<Option<String>> {
+    let (mut dir, mut name) = (root.join(name), name.to_owned());
+    for _ in 0..8 {
+        let filled: Vec<layout::Dir> = dirs(&dir, files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect();
+        let [one] = &filled[..] else { break };
+        if files.holds(&dir) == Holds::Images {
+            break;
+        }
+        dir = dir.join(&one.name);
+        name.clone_from(&one.name);
+    }
+    Ok(says_nothing(&name).then_some(name))
 }
 
 pub fn no_classes(root: &Path, name: &str) -> Error {
@@ -86,4 +149,35 @@ pub fn no_classes(root: &Path, name: &str) -> Error {
         .at(root.display().to_string())
         .because("one class of that name would be nothing to train on")
         .next("--labels FILE: a list of lines IMAGE CLASS; --source folder makes it a class all the same")
+}
+
+/// Archives that cannot be read where they lie, and downloads that did not finish, among class archives or alone: they would be missing
+/// without a word.
+pub fn unread_beside(look: &Look<'_>) -> Result<()> {
+    let at = |name: &String| look.root.join(name);
+    if let Some(name) = look.files.iter().find(|n| copies::unfinished(n)) {
+        return Err(Error::usage(format!("{} is a download that did not finish", shown(name)))
+            .at(look.root.display().to_string())
+            .because("by its name; its images would be missing")
+            .next("finish the download, or move the file away; or give one archive as --input"));
+    }
+    let unread = |n: &&String| {
+        let lower = n.to_ascii_lowercase();
+        container::piece_of(n).is_some()
+            || container::is_archive(&lower) && ![".tar", ".zip"].iter().any(|e| lower.ends_with(e)) && !lower.contains("devkit")
+    };
+    let Some(name) = look.files.iter().find(unread) else { return Ok(()) };
+    container::Archive::open(&at(name))?;
+    Err(Error::usage(format!("{} lies here, whose images would be missing", shown(name)))
+        .at(look.root.display().to_string())
+        .next("rename it to .tar or .zip if it is one; or give one archive as --input"))
+}
+
+/// A word on archives beside class folders that are not read.
+pub fn archives_beside(look: &Look<'_>) -> Option<String> {
+    let tars = |n: &&String| [".tar", ".zip"].iter().any(|e| n.to_ascii_lowercase().ends_with(e));
+    let unread: Vec<&String> =
+        look.files.iter().filter(|n| (container::is_archive(n) || copies::unfinished(n)) && !tars(n) && !n.contains("devkit")).collect();
+    let first = unread.first()?;
+    Some(format!("{} archives beside the class folders are not read, such as {}", unread.len(), shown(first)))
 }

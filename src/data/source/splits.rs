@@ -42,6 +42,14 @@ impl Part {
         words.next().is_none().then_some(part)
     }
 
+    /// The split in the name of a folder, and the name without it: `cars_train` and `cars_test` have the same rest.
+    pub fn with_rest(name: &str) -> Option<(Self, String)> {
+        let lower = name.to_ascii_lowercase();
+        let word = lower.split(|c: char| !c.is_ascii_alphabetic()).rfind(|w| Self::of_word(w).is_some())?;
+        let at = word.as_ptr() as usize - lower.as_ptr() as usize;
+        Some((Self::of_word(word)?, format!("{}/{}", &lower[..at], &lower[at + word.len()..])))
+    }
+
     /// The split of a file, anywhere in its name: `imagenet-validation-000001.tar`. The last word counts: `val_train_list` is of train.
     pub fn of_file(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();

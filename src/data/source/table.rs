@@ -3,7 +3,7 @@
 
 use super::arrange::shown;
 use super::json_rows;
-use super::labels::read_limited;
+use super::mount::Files;
 use super::split_extension;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -52,8 +52,8 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// # Errors
     /// `Data` when the file cannot be read, is no text, or is JSON without rows.
-    pub fn read(path: &'a Path) -> Result<Self> {
-        let text = decode(path, read_limited(path, MOST)?)?;
+    pub fn read(path: &'a Path, files: &Files) -> Result<Self> {
+        let text = decode(path, files.read(path, MOST)?)?;
         if let Some(rows) = json_rows::read(path, &text)? {
             let (mut text, mut lines) = (String::new(), Vec::with_capacity(rows.rows.len()));
             for (number, fields) in rows.header.iter().map(|h| (1, h)).chain(rows.rows.iter().map(|(n, f)| (*n, f))) {

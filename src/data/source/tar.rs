@@ -10,7 +10,6 @@ use super::span::Span;
 use super::tar_header::{Extended, Header, Type};
 use super::tar_zeros::{After, Before};
 use crate::error::{Error, Result};
-use crate::files::open_file;
 use std::path::Path;
 
 pub const BLOCK: u64 = super::tar_header::BLOCK as u64;
@@ -41,7 +40,7 @@ impl Tar {
     /// `Data`, naming file and byte, where the archive is damaged; those of `each`.
     pub fn members(&self, each: &mut dyn FnMut(Member) -> Result<()>) -> Result<Vec<String>> {
         let (mut at, mut long_name, mut pax) = (0u64, None, Vec::new());
-        let (mut before, mut joined) = (Before::default(), Joined::default());
+        let (mut before, mut joined, mut start) = (Before::default(), Joined::default(), 0);
         let mut block = [0; BLOCK as usize];
         let len = self.0.len();
         loop {
@@ -50,10 +49,13 @@ impl Tar {
             }
             self.0.fill(at, &mut block)?;
             if block == [0; BLOCK as usize] {
-                match self.after_zeros(at, &before)? {
+                match self.after_zeros(at, start, &before)? {
                     After::Nothing(note) => return Ok(joined.note(&self.0).into_iter().chain(note).collect()),
                     After::Header(next) => {
                         joined.add(at, next);
+                        if next - at > BLOCK {
+                            start = next;
+                        }
                         (at, long_name, pax) = (next, None, Vec::new());
                         continue;
                     }
@@ -101,18 +103,20 @@ impl Tar {
                     self.fits(at, data, size)?;
                     let name = extended.path.or(long_name.take()).unwrap_or_else(|| header.name());
                     before = Before::default();
-                    if kind != Type::Folder && !name.ends_with(b"/") {
-                        let (name, wrong) = clean(&name);
+                    let folder = kind == Type::Folder || name.ends_with(b"/");
+                    let (name, wrong) = clean(&name);
+                    let (outside, stored) = (wrong.is_some(), Stored::Plain { offset: self.0.in_file(data) });
+                    if folder {
+                        each(Member { name, stored, len: 0, trouble: wrong, after_zeros: joined.first, folder, outside })?;
+                    } else {
                         let trouble = match kind {
-                            _ if wrong.is_some() => wrong,
                             Type::Sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
                             _ if extended.sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
                             Type::Link => Some("a link, not a file".to_owned()),
                             Type::Special => Some("not a file but a pipe or device".to_owned()),
-                            _ => None,
+                            _ => wrong,
                         };
-                        let stored = Stored::Plain { offset: self.0.in_file(data) };
-                        let member = Member { name, stored, len: size, trouble, after_zeros: joined.first };
+                        let member = Member { name, stored, len: size, trouble, after_zeros: joined.first, folder, outside };
                         if counts_as_image(&member) {
                             joined.images += u64::from(joined.first.is_some());
                             before = Before::image(&member.name, data, size);
@@ -179,15 +183,12 @@ impl Joined {
     }
 }
 
-/// A whole small archive in memory, plain or by gzip: its files by name.
+/// The files, by name, in the bytes of a small archive, plain or by gzip.
 ///
 /// # Errors
 /// `Data` when it is damaged or unpacks to more than `most` bytes.
-pub fn small_files(path: &Path, most: u64) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn small_files(path: &Path, raw: Vec<u8>, most: u64) -> Result<Vec<(String, Vec<u8>)>> {
     use std::io::Read;
-    let fail = |e| Error::reading(path, e);
-    let mut raw = Vec::new();
-    open_file(path)?.0.take(most + 1).read_to_end(&mut raw).map_err(fail)?;
     let bytes = if raw.starts_with(b"\x1f\x8b") {
         let mut unpacked = Vec::new();
         let read = flate2::read::MultiGzDecoder::new(&raw[..]).take(most + 1).read_to_end(&mut unpacked);
@@ -204,7 +205,7 @@ pub fn small_files(path: &Path, most: u64) -> Result<Vec<(String, Vec<u8>)>> {
     let span = Span::memory(path, bytes);
     let mut files = Vec::new();
     Tar::new(span.clone()).members(&mut |member| {
-        if let (Stored::Plain { offset }, None) = (member.stored, &member.trouble) {
+        if let (Stored::Plain { offset }, None, false) = (member.stored, &member.trouble, member.folder) {
             files.push((member.name, span.read(offset, member.len)?));
         }
         Ok(())

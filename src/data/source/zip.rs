@@ -109,10 +109,9 @@ impl Zip {
             let (name_len, extra_len) = (u16_at(entry, 28) as usize, u16_at(entry, 30) as usize);
             let next = at + ENTRY + name_len + extra_len + u16_at(entry, 32) as usize;
             let rest = bytes.get(at + ENTRY..next).ok_or_else(|| self.damaged(here, "an entry that goes beyond the central directory"))?;
-            if let Some((member, range)) = self.entry(directory, here, entry, &rest[..name_len], &rest[name_len..name_len + extra_len])? {
-                found.push(member);
-                ranges.push(range);
-            }
+            let (member, range) = self.entry(directory, here, entry, &rest[..name_len], &rest[name_len..name_len + extra_len])?;
+            found.push(member);
+            ranges.push(range);
             (at, count) = (next, count + 1);
         }
         if count != directory.entries && !(directory.short && count % 65_536 == directory.entries) {
@@ -123,8 +122,8 @@ impl Zip {
         found.into_iter().try_for_each(each)
     }
 
-    /// A member, with the range of its bytes; nothing for a folder.
-    fn entry(&self, directory: &Directory, here: u64, entry: &[u8], name: &[u8], extra: &[u8]) -> Result<Option<(Member, (u64, u64))>> {
+    /// A member, with the range of its bytes.
+    fn entry(&self, directory: &Directory, here: u64, entry: &[u8], name: &[u8], extra: &[u8]) -> Result<(Member, (u64, u64))> {
         let (made_by, flags, method) = (u16_at(entry, 4) >> 8, u16_at(entry, 8), u16_at(entry, 10));
         let (mut packed, mut len, mut offset) = (u32_at(entry, 20), u32_at(entry, 24), u32_at(entry, 42));
         let mut wide = extra_field(extra, 1).unwrap_or_default();
@@ -142,18 +141,17 @@ impl Zip {
         };
         let mode = if matches!(made_by, 3 | 19) { u32_at(entry, 38) >> 28 } else { 0 };
         let name = zip_name::decode(name, extra_field(extra, 0x7075), flags & 1 << 11 != 0, made_by);
-        if mode == 4 || name.ends_with(b"/") {
-            return Ok(None);
-        }
+        let folder = mode == 4 || name.ends_with(b"/");
         let (name, wrong) = clean(&name);
+        let outside = wrong.is_some();
         let trouble = match method {
-            _ if wrong.is_some() => wrong,
+            _ if folder => wrong,
             _ if mode == 0o12 => Some("a link, not a file".to_owned()),
             _ if flags & (1 | 1 << 6 | 1 << 13) != 0 => Some("an encrypted member of a zip: unpack it with its password".to_owned()),
             0 | 8 if len > MAX_FILE || packed > MAX_FILE => Some(format!("an image of {len} bytes, above {MAX_FILE}")),
             0 if len != packed => Some(format!("stored in {packed} bytes, which should be {len}")),
             8 if len > packed.saturating_mul(MOST_RATIO) => Some(format!("{len} bytes out of {packed}, more than deflate can do")),
-            0 | 8 => None,
+            0 | 8 => wrong,
             other => Some(format!("compressed by {} (zip method {other}), which is not read: unpack the zip", method_name(other))),
         };
         let stored = Stored::Zip {
@@ -162,7 +160,7 @@ impl Zip {
             crc: u32_at(entry, 16) as u32,
             deflated: method == 8,
         };
-        Ok(Some((Member { name, stored, len, trouble, after_zeros: None }, (start, end))))
+        Ok((Member { name, stored, len, trouble, after_zeros: None, folder, outside }, (start, if folder { start } else { end })))
     }
 
     /// Finds the central directory by the record at the end of the file.

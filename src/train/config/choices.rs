@@ -76,6 +76,24 @@ impl Precision {
 }
 
 choices!(
+    /// `--on-save-error`
+    #[derive(Default)]
+    OnSaveError {
+        /// Ends the run with 73
+        #[default]
+        Stop,
+        /// Says so, counts it, and goes on; the last checkpoint of a run must be written
+        Warn,
+    }
+);
+
+impl OnSaveError {
+    pub fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
+choices!(
     /// `--anneal`
     AnnealShape {
         Cos,

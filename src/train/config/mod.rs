@@ -4,15 +4,18 @@
 mod check;
 mod choices;
 mod optimizer;
+mod ranges;
 mod schedule;
 mod settings;
 
-pub use choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
+pub use choices::{AnnealShape, Augment, OnSaveError, Opt, Precision, Sched, StopOrSkip};
+pub use ranges::expected;
 pub use schedule::Resolved;
 pub use settings::Config;
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::text::nearest;
 use std::path::Path;
 
 #[derive(clap::Parser)]
@@ -110,6 +113,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether neither a flag nor the file that `self` names nor the demo's preset says how large a batch is. To be asked before
+    /// [`Config::resolve`].
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn leaves_batch_open(&self, given: impl Fn(&str) -> bool) -> Result<bool> {
+        let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let in_file = if given("data") { None } else { file.get("data").and_then(toml::Value::as_str) };
+        Ok(!given("batch_size") && !file.contains_key("batch-size") && in_file.unwrap_or(&self.data) != "demo")
+    }
+
     /// As the run's `config.toml`.
     ///
     /// # Errors
@@ -125,14 +139,42 @@ const MOST_SETTINGS: u64 = 1 << 20;
 fn read_file(path: &Path) -> Result<toml::Table> {
     let text = String::from_utf8(files::read_file(path, MOST_SETTINGS)?)
         .map_err(|e| Error::usage("settings are text in TOML").at(path.display().to_string()).source(e))?;
+    let place = |line: usize| format!("{}, line {line}", path.display());
+    if let Some((line, what)) = other_format(&text) {
+        return Err(Error::usage(format!("settings are TOML, and this looks like {what}"))
+            .at(place(line))
+            .next("one setting a line: epochs = 90; opt = \"sgd\"; decay-milestones = [30, 60]. A run's config.toml shows them all"));
+    }
     let wrong = |e: toml::de::Error| {
-        Error::usage("a setting is unknown or has the wrong type")
-            .at(path.display().to_string())
+        let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        let unknown = e.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+        if let Some((key, rest)) = unknown {
+            // The names that serde lists stand between the other backticks.
+            let near = nearest(key, rest.split('`').skip(1).step_by(2)).map(|near| format!("{near}? "));
+            return Error::usage(format!("there is no setting '{key}'"))
+                .at(place(line))
+                .next(format!("{}imagenet-engine train --help lists the settings", near.unwrap_or_default()));
+        }
+        Error::usage("a setting has the wrong type, or this is no TOML")
+            .at(place(line))
             .source(e)
             .next("imagenet-engine train --help lists the settings")
     };
     toml::from_str::<Config>(&text).map_err(wrong)?; // names and types, with their lines
     text.parse().map_err(wrong)
+}
+
+/// The first line that is of another format, and which.
+fn other_format(text: &str) -> Option<(usize, &'static str)> {
+    let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
+    let (number, line) = lines.find(|(_, line)| !line.is_empty() && !line.starts_with('#'))?;
+    if line.starts_with('{') {
+        return Some((number, "JSON"));
+    }
+    let key = line.split(':').next().unwrap_or(line);
+    let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let yaml = line == "---" || line.contains(':') && word || line.starts_with("- ");
+    yaml.then_some((number, "YAML"))
 }
 
 #[cfg(test)]
@@ -219,7 +261,12 @@ mod tests {
     #[test]
     fn wrong_settings_are_named() {
         for (file, flags, needle) in [
-            ("epoch = 3", &[][..], "unknown field `epoch`"),
+            ("epoch = 3", &[][..], "no setting 'epoch'"),
+            ("lr = 0.1\nepoch = 3", &[], "c.toml, line 2\n  next:  epochs?"),
+            ("epochs: 90\nlr: 0.1", &[], "looks like YAML"),
+            ("# ours\n{\"epochs\": 90}", &[], "line 2\n"),
+            ("", &["--momentum", "1.5"], "--momentum 1.5: expected a number of at least 0 and below 1"),
+            ("", &["--lr", "0"], "--lr 0: expected a number above 0"),
             ("epochs = 'many'", &[], "invalid type"),
             ("epochs = 0", &[], "--epochs"),
             ("", &["--rrc-scale", "0.5"], "--rrc-scale"),
@@ -227,7 +274,6 @@ mod tests {
             ("", &["--val-crop-size", "64", "--val-resize-size", "63"], "--val-crop-size"),
             ("", &["--crop-pct", "0"], "--crop-pct"),
             ("", &["--crop-pct", "nan"], "--crop-pct"),
-            ("", &["--momentum", "1.5"], "--momentum"),
             ("", &["--nesterov", "--momentum", "0"], "--nesterov"),
             ("", &["--wd", "nan"], "--weight-decay"),
         ] {

@@ -1,6 +1,6 @@
 //! Every setting of a training run: one field a knob, which is a flag, a key of the TOML file and a line of the run's `config.toml`.
 
-use super::choices::{AnnealShape, Augment, Opt, Precision, Sched, StopOrSkip};
+use super::choices::{AnnealShape, Augment, OnSaveError, Opt, Precision, Sched, StopOrSkip};
 use crate::data::order::Shuffle;
 use crate::data::reading::{Io, PageCache, VerifyReads};
 use crate::data::validation::Filter;
@@ -256,6 +256,10 @@ pub struct Config {
     /// Checkpoints kept besides the best
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Run")]
     pub checkpoint_hist: usize,
+    /// What a checkpoint that cannot be written does, a full disk say: stop (exit 73), or warn and go on to the next
+    #[arg(long, value_enum, default_value_t, help_heading = "Run")]
+    #[serde(skip_serializing_if = "OnSaveError::is_stop")]
+    pub on_save_error: OnSaveError,
     /// Epochs between validations; the last epoch always has one
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
     pub val_interval: u64,

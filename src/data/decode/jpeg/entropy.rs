@@ -113,31 +113,32 @@ impl Bits<'_> {
     }
 
     #[inline(always)]
-    fn peek(&self, k: u32) -> usize {
+    pub fn peek(&self, k: u32) -> usize {
         (self.acc >> (64 - k)) as usize
     }
 
     #[inline(always)]
-    fn consume(&mut self, k: u32) {
+    pub fn consume(&mut self, k: u32) {
         self.acc <<= k & 63;
         self.n = self.n.wrapping_sub(k & 63);
     }
 
-    /// The value after a code that a look has found; takes both. Without a branch: how large values are cannot be predicted.
+    /// The value of `size` bits that begins after `skip` more. Without a branch: how large values are cannot be predicted.
     #[inline(always)]
-    pub fn valued(&mut self, look: Look) -> i16 {
-        let (value, size) = (self.acc << look.len(), look.size());
+    pub fn value(&self, skip: u32, size: u32) -> i16 {
+        let value = self.acc << (skip & 63);
         let magnitude = value >> ((64 - size) & 63);
         // A leading zero means a negative value: all ones then, so that the subtraction counts.
         let negative = !(value as i64 >> 63);
-        self.consume(look.total());
         (magnitude as i64 + (negative & (1 - (1i64 << size)))) as i16
     }
 
-    /// Goes past a code that a look has found, and the value after it.
+    /// The value after a code that a look has found; takes both.
     #[inline(always)]
-    pub fn pass(&mut self, look: Look) {
+    pub fn valued(&mut self, look: Look) -> i16 {
+        let value = self.value(look.len(), look.size());
         self.consume(look.total());
+        value
     }
 
     /// `k` bits (at most 16) as a number.
@@ -174,7 +175,7 @@ impl Bits<'_> {
 
 /// Bits that a table is looked at with. A code found so with its value (15), and any other code with its value (16 and 15), are not more
 /// than a refill gives.
-const LOOK: u32 = 10;
+pub const LOOK: u32 = 10;
 
 /// What a look finds: in bits 0-5 the length of code and value, 6-10 the run of zeros and one more, 11-14 the size of the value, 16-20
 /// the length of the code. An entry of zero: the code is longer.
@@ -200,7 +201,7 @@ impl Look {
     }
 
     #[inline(always)]
-    fn len(self) -> u32 {
+    pub fn len(self) -> u32 {
         (self.0 >> 16) & 31
     }
 }
@@ -246,6 +247,11 @@ impl Huffman {
     /// Its largest symbol.
     pub fn largest(&self) -> u8 {
         self.symbols.iter().copied().max().unwrap_or(0)
+    }
+
+    /// What a look at these bits finds.
+    pub fn entry(&self, bits: usize) -> Look {
+        Look(self.look.get(bits).copied().unwrap_or(0))
     }
 
     #[inline(always)]

@@ -3,8 +3,10 @@
 //! 16 bits where they do in its vector code, which is what people run. This is the form for every processor; `idct_avx2` is the same in
 //! vector instructions.
 
+use super::colours::Colours;
+
 /// One way to compute it, and the instructions that go with it.
-pub trait Idct: Copy {
+pub trait Idct: Colours {
     /// Calls `f`, compiled for these instructions.
     fn run<F: pulp::NullaryFnOnce>(self, f: F) -> F::Output;
 

@@ -7,13 +7,17 @@
 //! marker is missing.
 //!
 //! Files: `headers` and `tables` the segments, `frame` components and what of them is wanted, `entropy` bits and codes, `scan`,
-//! `progressive` and `arithmetic` coefficients, `smooth` those that are missing, `idct` samples, `output` enlarged chroma and colours.
+//! `pairs`, `progressive` and `arithmetic` coefficients, `smooth` those that are missing, `idct` samples, `output` enlarged chroma,
+//! `colours` RGB.
 //! [`Layout`] reads sizes from the header alone, before memory is taken.
 //!
 //! Memory: 6 bytes a pixel (planes and RGB), 7 with four components; images of several scans up to 7, and 9 with four, as each plane
 //! takes the place of coefficients of 2 bytes. So the limit of pixels is one of bytes.
 
 mod arithmetic;
+mod colours;
+#[cfg(target_arch = "x86_64")]
+mod colours_avx2;
 mod entropy;
 mod exif;
 mod frame;
@@ -22,6 +26,7 @@ pub mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
 mod output;
+mod pairs;
 mod progressive;
 pub mod rebuild;
 mod scan;
@@ -212,7 +217,7 @@ fn pixels<I: Idct>(bytes: &[u8], buffers: &mut Buffers, idct: I, want: Want<'_>)
         }
         Want::Only(_, out) => out.get_mut(..len).ok_or("no room for the pixels of the crop")?,
     };
-    idct.run(output::ToRgb { frame: &frame, space, lines: &mut buffers.lines, out });
+    idct.run(output::ToRgb { frame: &frame, space, lines: &mut buffers.lines, out, colours: idct });
     frame.recycle(buffers);
     Ok(space)
 }

@@ -1,6 +1,9 @@
-//! Planes to RGB with libjpeg's integer arithmetic: "fancy" (triangle) enlargement of subsampled chroma, then the colour conversion.
+//! Planes to RGB with libjpeg's integer arithmetic: "fancy" (triangle) enlargement of subsampled chroma, then the colour conversion
+//! (`colours`).
 
+use super::colours::{self, Colours, ycc};
 use super::frame::{Component, Frame};
+use crate::data::sums::ChannelSums;
 
 /// What the stored components mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,16 +78,6 @@ fn nearest(c: &Component, frame: &Frame, row: usize, out: &mut [u8]) {
     }
 }
 
-/// libjpeg's YCbCr to RGB with 16-bit fractions.
-#[inline(always)]
-fn ycc(y: u8, cb: u8, cr: u8) -> [i32; 3] {
-    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    let r = y + ((91_881 * cr + 32768) >> 16);
-    let g = y + ((-22554 * cb - 46802 * cr + 32768) >> 16);
-    let b = y + ((116_130 * cb + 32768) >> 16);
-    [r, g, b]
-}
-
 /// Pillow's CMYK to RGB of inverted values: `k - k * (255 - c) / 255`, rounded. (It takes every CMYK JPEG for an inverted one.)
 #[inline(always)]
 fn cmyk(c: [i32; 3], k: i32) -> [u8; 3] {
@@ -95,24 +88,44 @@ fn cmyk(c: [i32; 3], k: i32) -> [u8; 3] {
 }
 
 /// All wanted lines of the finished frame as HWC RGB, into `out` of just that size.
-pub struct ToRgb<'a> {
+pub struct ToRgb<'a, C> {
     pub frame: &'a Frame,
     pub space: Space,
     pub lines: &'a mut [Vec<u8>; 4],
     pub out: &'a mut [u8],
+    pub colours: C,
 }
 
-impl pulp::NullaryFnOnce for ToRgb<'_> {
+impl<C: Colours> pulp::NullaryFnOnce for ToRgb<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        to_rgb(self.frame, self.space, self.lines, self.out);
+        to_rgb(self.frame, self.space, self.lines, self.out, self.colours);
     }
 }
 
+/// The sums of the pixels of a frame of Y, Cb and Cr.
 #[inline(always)]
-fn to_rgb(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8]) {
+pub fn sums<C: Colours>(frame: &Frame, lines: &mut [Vec<u8>; 4], colours: C) -> ChannelSums {
+    let width = frame.want.width;
+    let (mut total, mut sums) = (ChannelSums::default(), Vec::new());
+    let [y_room, cb_room, cr_room, _] = lines;
+    let [y_plane, cb_plane, cr_plane] = &*frame.components else { return total };
+    for room in [&mut *y_room, &mut *cb_room, &mut *cr_room] {
+        room.resize(width + 2 * 8 * frame.h_max, 0);
+    }
+    for y in frame.want.y..frame.want.y + frame.want.height {
+        let luma = full_line(y_plane, frame, y, &mut sums, y_room);
+        let cb = full_line(cb_plane, frame, y, &mut sums, cb_room);
+        let cr = full_line(cr_plane, frame, y, &mut sums, cr_room);
+        colours::add_line(colours, [&luma[..width], &cb[..width], &cr[..width]], width, &mut total);
+    }
+    total
+}
+
+#[inline(always)]
+fn to_rgb<C: Colours>(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8], colours: C) {
     let width = frame.want.width;
     for line in &mut *lines {
         line.resize(width + 2 * 8 * frame.h_max, 0);
@@ -132,7 +145,7 @@ fn to_rgb(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8])
                     *p = [r, g, b];
                 }
             }
-            Space::YCbCr => ycc_line(plane(0), plane(1), plane(2), pixels),
+            Space::YCbCr => colours::line(colours, [plane(0), plane(1), plane(2)], pixels),
             Space::Cmyk | Space::Ycck => {
                 let inks = plane(0).iter().zip(plane(1)).zip(plane(2)).zip(plane(3));
                 for (p, (((&c, &m), &y), &k)) in pixels.iter_mut().zip(inks) {
@@ -141,35 +154,6 @@ fn to_rgb(frame: &Frame, space: Space, lines: &mut [Vec<u8>; 4], out: &mut [u8])
                     *p = cmyk(c, k.into());
                 }
             }
-        }
-    }
-}
-
-/// Sixteen pixels at a time: the arithmetic is vectorised and ends in one word a pixel, whose store spills a zero byte into the next
-/// pixel, written after it. The last few pixels are stored one by one.
-#[inline(always)]
-fn ycc_line(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [[u8; 3]]) {
-    const N: usize = 16;
-    let whole = out.len().saturating_sub(1) / N * N; // at least one pixel is left to take the last spill
-    let bytes = out.as_flattened_mut();
-    for x in (0..whole).step_by(N) {
-        let (Some(y), Some(cb), Some(cr)) = (y[x..].first_chunk::<N>(), cb[x..].first_chunk::<N>(), cr[x..].first_chunk::<N>()) else {
-            return;
-        };
-        let mut words = [0u32; N];
-        for i in 0..N {
-            let [r, g, b] = ycc(y[i], cb[i], cr[i]);
-            words[i] = r.clamp(0, 255) as u32 | (g.clamp(0, 255) as u32) << 8 | (b.clamp(0, 255) as u32) << 16;
-        }
-        let Some(o) = bytes[3 * x..].first_chunk_mut::<{ 3 * N + 1 }>() else { return };
-        for i in 0..N {
-            o[3 * i..3 * i + 4].copy_from_slice(&words[i].to_le_bytes());
-        }
-    }
-    for (((o, &y), &cb), &cr) in out[whole..].iter_mut().zip(&y[whole..]).zip(&cb[whole..]).zip(&cr[whole..]) {
-        let rgb = ycc(y, cb, cr);
-        for c in 0..3 {
-            o[c] = rgb[c].clamp(0, 255) as u8;
         }
     }
 }

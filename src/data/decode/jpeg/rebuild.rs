@@ -1,9 +1,10 @@
 //! The pixels of an image that an encoder has just quantised, without its bits: the second half of decoding.
 
 use super::frame::{Coding, Frame, Part, lone_dc};
-use super::idct::{Block, Idct, Quant};
-use super::output::{Space, ToRgb};
+use super::idct::{Block, Idct, Plain, Quant};
+use super::output::{self, Space, ToRgb};
 use super::{Buffers, sized};
+use crate::data::sums::ChannelSums;
 
 /// Planes that are filled block by block.
 pub struct Rebuild(Frame);
@@ -31,13 +32,22 @@ impl Rebuild {
         }
     }
 
-    /// The pixels, as the decoder makes them of the same coefficients.
+    /// The sums of the pixels, which are not made for it.
     #[inline(always)]
-    pub fn finish(self, buffers: &mut Buffers) -> Vec<u8> {
-        let frame = self.0;
+    pub fn sums<I: Idct>(&self, buffers: &mut Buffers, idct: I) -> ChannelSums {
+        output::sums(&self.0, &mut buffers.lines, idct)
+    }
+
+    /// The pixels, as the decoder makes them of the same coefficients; by the plain code, for a check.
+    pub fn pixels(&self, buffers: &mut Buffers) -> Vec<u8> {
+        let frame = &self.0;
         let mut rgb = sized(&mut buffers.rgb, frame.want.width * frame.want.height * 3);
-        pulp::NullaryFnOnce::call(ToRgb { frame: &frame, space: Space::YCbCr, lines: &mut buffers.lines, out: &mut rgb });
-        frame.recycle(buffers);
+        pulp::NullaryFnOnce::call(ToRgb { frame, space: Space::YCbCr, lines: &mut buffers.lines, out: &mut rgb, colours: Plain });
         rgb
+    }
+
+    /// Gives the memory back.
+    pub fn recycle(self, buffers: &mut Buffers) {
+        self.0.recycle(buffers);
     }
 }

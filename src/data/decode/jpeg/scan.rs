@@ -6,7 +6,8 @@
 use super::arithmetic::Arithmetic;
 use super::entropy::{Bits, Fault, Huffman, Segments};
 use super::frame::{Component, Frame, lone_dc};
-use super::idct::{Block, Idct, Quant};
+use super::idct::Idct;
+use super::pairs::{self, END, Pairs, Room};
 use super::progressive;
 use super::tables::{MISSING, Tables};
 
@@ -16,17 +17,6 @@ pub const ZIGZAG: [u8; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
     35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
-
-/// The same for any position that a run of zeros can lead to from within a block, so that nothing has to be asked meanwhile.
-static BEYOND: [u8; 128] = {
-    let mut table = [63; 128];
-    let mut k = 0;
-    while k < 64 {
-        table[k] = ZIGZAG[k];
-        k += 1;
-    }
-    table
-};
 
 /// What a scan header says.
 pub struct ScanHeader {
@@ -48,6 +38,9 @@ pub trait Entropy {
 
     /// Reads block (`bx`, `by`) of the scan's component number `part`.
     fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault>;
+
+    /// Goes on with the blocks of a unit when all of them are read.
+    fn unit(&mut self, _components: &mut [Component]) {}
 
     /// Whether the data has lasted so far.
     fn check(&self) -> Result<(), Fault>;
@@ -80,13 +73,23 @@ impl Frame {
                 ac[i] = Some(tables.ac_table(a)?);
             }
         }
-        let of = Coded { coded, header, dc, ac, bits, predictions: [0; 4] };
+        let pairs: [Option<Pairs>; 4] = std::array::from_fn(|i| {
+            let repeated = i > 0 && i < header.parts.len() && header.parts[i].2 == header.parts[i - 1].2;
+            ac[i].filter(|_| !self.coding.progressive && !repeated).map(Pairs::new)
+        });
+        let mut latest = None;
+        let pairs = std::array::from_fn(|i| {
+            latest = pairs[i].as_ref().or(latest);
+            latest
+        });
+        let of = Coded { coded, header, dc, ac, pairs, bits, predictions: [0; 4] };
         if self.coding.progressive {
             self.walk(header, tables.restart_interval, Progressive { of, eob_run: 0 })
         } else if self.kept {
             self.walk(header, tables.restart_interval, Kept { of })
         } else {
-            self.walk(header, tables.restart_interval, Direct { of, idct })
+            let held = Held { rooms: [[0; 128]; MOST_BLOCKS], places: [(0, 0, false); MOST_BLOCKS], count: 0 };
+            self.walk(header, tables.restart_interval, Direct { of, idct, held })
         }
     }
 
@@ -124,6 +127,7 @@ impl Frame {
                         }
                     }
                 }
+                entropy.unit(&mut self.components);
             }
             entropy.check()?;
         }
@@ -138,11 +142,13 @@ struct Coded<'a> {
     /// By the number of the component in the scan.
     dc: [Option<&'a Huffman>; 4],
     ac: [Option<&'a Huffman>; 4],
+    /// Of sequential scans.
+    pairs: [Option<&'a Pairs>; 4],
     bits: Bits<'a>,
     predictions: [i32; 4],
 }
 
-impl Coded<'_> {
+impl<'a> Coded<'a> {
     /// Goes past the restart marker that must come next.
     #[cold]
     #[inline(never)]
@@ -152,6 +158,15 @@ impl Coded<'_> {
         self.bits = next.ok_or("a restart marker is missing")?;
         self.predictions = [0; 4];
         Ok(())
+    }
+
+    /// The tables of one part of a sequential scan.
+    #[inline(always)]
+    fn codes(&self, part: usize) -> Result<Codes<'a>, Fault> {
+        match (self.dc[part], self.ac[part], self.pairs[part]) {
+            (Some(dc), Some(ac), Some(pairs)) => Ok(Codes { dc, ac, pairs }),
+            _ => Err(MISSING),
+        }
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -193,9 +208,13 @@ impl Entropy for Kept<'_> {
     }
 
     fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault> {
-        let (Some(dc), Some(ac)) = (self.of.dc[part], self.of.ac[part]) else { return Err(MISSING) };
-        let block = &mut component.coefficients[by * component.blocks_w + bx];
-        sequential(&mut self.of.bits, dc, ac, &mut self.of.predictions[part], block).map(drop)
+        let codes = self.of.codes(part)?;
+        let mut room = [0; 128];
+        sequential(&mut self.of.bits, codes, &mut self.of.predictions[part], &mut room)?;
+        if let Some(coefficients) = room.first_chunk() {
+            component.coefficients[by * component.blocks_w + bx] = *coefficients;
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -203,10 +222,31 @@ impl Entropy for Kept<'_> {
     }
 }
 
+/// Tables of a part of a sequential scan.
+#[derive(Clone, Copy)]
+struct Codes<'a> {
+    dc: &'a Huffman,
+    ac: &'a Huffman,
+    pairs: &'a Pairs,
+}
+
+/// Most blocks in a unit of a scan.
+pub const MOST_BLOCKS: usize = 10;
+
+/// The blocks of a unit that are read. They go through the inverse DCT together: right after a block is written in 16-bit pieces, loading
+/// it in wide ones would wait for each of them.
+struct Held {
+    rooms: [Room; MOST_BLOCKS],
+    /// Component, place in its plane, and whether there is nothing but a DC.
+    places: [(usize, usize, bool); MOST_BLOCKS],
+    count: usize,
+}
+
 /// A sequential scan of all components, on to samples.
 struct Direct<'a, I> {
     of: Coded<'a>,
     idct: I,
+    held: Held,
 }
 
 impl<I: Idct> Entropy for Direct<'_, I> {
@@ -216,15 +256,23 @@ impl<I: Idct> Entropy for Direct<'_, I> {
 
     #[inline(always)]
     fn block(&mut self, part: usize, component: &mut Component, bx: usize, by: usize) -> Result<(), Fault> {
-        let (Some(dc), Some(ac)) = (self.of.dc[part], self.of.ac[part]) else { return Err(MISSING) };
-        let Some(quant) = &component.quant else { return Err(MISSING) };
+        let codes = self.of.codes(part)?;
+        let held = &mut self.held;
+        let (Some(room), Some(place)) = (held.rooms.get_mut(held.count), held.places.get_mut(held.count)) else { return Err(TOO_FAR) };
         let (bits, prediction, idct) = (&mut self.of.bits, &mut self.of.predictions[part], self.idct);
         if !component.blocks_x.contains(&bx) || !component.blocks_y.contains(&by) {
-            return idct.run(Skip { bits, dc, ac, prediction });
+            return idct.run(Skip { bits, codes, prediction });
         }
-        let (stride, place) = (component.stride(), component.place(bx, by));
-        let out = &mut component.plane[place..];
-        idct.run(Sequential { bits, dc, ac, prediction, quant, out, stride, idct })
+        let last = idct.run(Sequential { bits, codes, prediction, room })?;
+        *place = (self.of.header.parts[part].0, component.place(bx, by), last == 0);
+        held.count += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn unit(&mut self, components: &mut [Component]) {
+        self.idct.run(Inverses { held: &self.held, components, idct: self.idct });
+        self.held.count = 0;
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -232,39 +280,54 @@ impl<I: Idct> Entropy for Direct<'_, I> {
     }
 }
 
-/// One block of a sequential scan, from bits to samples. A function of its own, small enough that all of its state is in registers.
-struct Sequential<'a, 'b, I> {
-    bits: &'a mut Bits<'b>,
-    dc: &'a Huffman,
-    ac: &'a Huffman,
-    prediction: &'a mut i32,
-    quant: &'a Quant,
-    out: &'a mut [u8],
-    stride: usize,
+/// The samples of the blocks of a unit.
+struct Inverses<'a, I> {
+    held: &'a Held,
+    components: &'a mut [Component],
     idct: I,
 }
 
-impl<I: Idct> pulp::NullaryFnOnce for Sequential<'_, '_, I> {
-    type Output = Result<(), Fault>;
+impl<I: Idct> pulp::NullaryFnOnce for Inverses<'_, I> {
+    type Output = ();
 
     #[inline(always)]
-    fn call(self) -> Result<(), Fault> {
-        let mut block = [0; 64];
-        let last = sequential(self.bits, self.dc, self.ac, self.prediction, &mut block)?;
-        if last == 0 {
-            lone_dc(block[0], self.quant, self.out, self.stride);
-        } else {
-            self.idct.block(&block, self.quant, self.out, self.stride);
+    fn call(self) {
+        for (room, &(c, place, lone)) in self.held.rooms.iter().zip(&self.held.places).take(self.held.count) {
+            let Some(component) = self.components.get_mut(c) else { return };
+            let stride = component.stride();
+            let (Some(quant), Some(block)) = (&component.quant, room.first_chunk()) else { return };
+            let Some(out) = component.plane.get_mut(place..) else { return };
+            if lone {
+                lone_dc(block[0], quant, out, stride);
+            } else {
+                self.idct.block(block, quant, out, stride);
+            }
         }
-        Ok(())
+    }
+}
+
+/// One block of a sequential scan. A function of its own, small enough that all of its state is in registers.
+struct Sequential<'a, 'b> {
+    bits: &'a mut Bits<'b>,
+    codes: Codes<'a>,
+    prediction: &'a mut i32,
+    room: &'a mut Room,
+}
+
+impl pulp::NullaryFnOnce for Sequential<'_, '_> {
+    type Output = Result<usize, Fault>;
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        self.room[..64].fill(0);
+        sequential(self.bits, self.codes, self.prediction, self.room)
     }
 }
 
 /// One block of a sequential scan that is not wanted: only its bits are counted, and its DC.
 struct Skip<'a, 'b> {
     bits: &'a mut Bits<'b>,
-    dc: &'a Huffman,
-    ac: &'a Huffman,
+    codes: Codes<'a>,
     prediction: &'a mut i32,
 }
 
@@ -273,97 +336,86 @@ impl pulp::NullaryFnOnce for Skip<'_, '_> {
 
     #[inline(always)]
     fn call(self) -> Result<(), Fault> {
-        let Self { bits: outer, dc, ac, prediction } = self;
+        let Self { bits: outer, codes, prediction } = self;
         let mut local = *outer;
         let bits = &mut local;
-        bits.refill();
-        let look = dc.look(bits);
-        let difference =
-            if look.size() != 0 && look.step() == 1 { bits.valued(look).into() } else { dc_difference(dc.symbol_of(look, bits)?, bits) };
-        *prediction = prediction.wrapping_add(difference);
-        let (mut k, mut last) = (0, 0);
+        first(bits, codes.dc, prediction)?;
+        let mut k = 0;
         while k < 63 {
             bits.refill();
-            let mut look = ac.look(bits);
-            // As many as a refill gives for certain: two of at most 26 bits.
-            if look.size() != 0 {
-                bits.pass(look);
-                k += look.step();
-                last = k;
-                if k >= 63 {
-                    break;
-                }
-                look = ac.look(bits);
-                if look.size() != 0 {
-                    bits.pass(look);
-                    k += look.step();
-                    last = k;
-                    continue;
-                }
+            let pair = codes.pairs.look(bits);
+            if pair.is_none() {
+                k = rare(bits, codes.ac, k)?.0;
+                continue;
             }
-            let symbol = ac.symbol_of(look, bits)?;
-            let (run, size) = ((symbol >> 4) as usize, symbol & 15);
-            if size == 0 {
-                if run < 15 {
-                    break;
-                }
-                k += 16;
-            } else {
-                k += run + 1;
-                bits.take(size);
-                last = k;
+            k = pairs::pass(bits, pair, k);
+            let pair = codes.pairs.look(bits);
+            if k < 63 && !pair.is_none() {
+                k = pairs::pass(bits, pair, k);
             }
         }
         *outer = local;
-        if last > 63 { Err(TOO_FAR) } else { Ok(()) }
+        last(k).map(drop)
     }
 }
 
-/// The coefficients of one block; returns the zigzag position of the last.
+/// The coefficients of one block, whose room is zero; returns the zigzag position of the last, or that of a run of zeros behind it.
 #[inline(always)]
-fn sequential(outer: &mut Bits<'_>, dc: &Huffman, ac: &Huffman, prediction: &mut i32, block: &mut Block) -> Result<usize, Fault> {
+fn sequential(outer: &mut Bits<'_>, codes: Codes<'_>, prediction: &mut i32, room: &mut Room) -> Result<usize, Fault> {
     let mut local = *outer;
     let bits = &mut local;
+    first(bits, codes.dc, prediction)?;
+    room[0] = *prediction as i16;
+    let mut k = 0;
+    while k < 63 {
+        bits.refill();
+        // What a refill gives is enough for two looks and all that they find.
+        let pair = codes.pairs.look(bits);
+        if pair.is_none() {
+            let value;
+            (k, value) = rare(bits, codes.ac, k)?;
+            if k < 64 {
+                room[usize::from(ZIGZAG[k & 63] & 63)] = value;
+            }
+            continue;
+        }
+        k = pairs::write(bits, pair, k, room);
+        let pair = codes.pairs.look(bits);
+        if k < 63 && !pair.is_none() {
+            k = pairs::write(bits, pair, k, room);
+        }
+    }
+    *outer = local;
+    last(k)
+}
+
+/// The DC, into the prediction of the next.
+#[inline(always)]
+fn first(bits: &mut Bits<'_>, dc: &Huffman, prediction: &mut i32) -> Result<(), Fault> {
     bits.refill();
     let look = dc.look(bits);
     let difference =
         if look.size() != 0 && look.step() == 1 { bits.valued(look).into() } else { dc_difference(dc.symbol_of(look, bits)?, bits) };
     *prediction = prediction.wrapping_add(difference);
-    block[0] = *prediction as i16;
-    let (mut k, mut last) = (0, 0);
-    while k < 63 {
-        bits.refill();
-        // What a refill gives is enough for a coefficient whose code a look finds, and any second one.
-        let mut look = ac.look(bits);
-        if look.size() != 0 {
-            k += look.step();
-            block[usize::from(BEYOND[k & 127] & 63)] = bits.valued(look);
-            last = k;
-            if k >= 63 {
-                break;
-            }
-            look = ac.look(bits);
-            if look.size() != 0 {
-                k += look.step();
-                block[usize::from(BEYOND[k & 127] & 63)] = bits.valued(look);
-                last = k;
-                continue;
-            }
-        }
-        let symbol = ac.symbol_of(look, bits)?;
-        let (run, size) = ((symbol >> 4) as usize, symbol & 15);
-        if size == 0 {
-            if run < 15 {
-                break;
-            }
-            k += 16;
-        } else {
-            k += run + 1;
-            block[usize::from(BEYOND[k & 127] & 63)] = bits.signed(size) as i16;
-            last = k;
-        }
-    }
-    *outer = local;
+    Ok(())
+}
+
+/// What a look does not find: the new position and the coefficient there. A run of zeros ends within the block.
+#[inline(always)]
+fn rare(bits: &mut Bits<'_>, ac: &Huffman, k: usize) -> Result<(usize, i16), Fault> {
+    let symbol = ac.symbol(bits)?;
+    let (run, size) = ((symbol >> 4) as usize, symbol & 15);
+    Ok(match size {
+        0 if run < 15 => (k + END, 0),
+        0 => ((k + 16).min(63), 0),
+        _ => (k + run + 1, bits.signed(size) as i16),
+    })
+}
+
+/// The position at which a block ended, if that is within it.
+#[inline(always)]
+fn last(k: usize) -> Result<usize, Fault> {
+    let last = if k >= END { k - END } else { k };
     if last > 63 { Err(TOO_FAR) } else { Ok(last) }
 }
 

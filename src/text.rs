@@ -1,0 +1,130 @@
+//! Words and numbers as people write them, for messages.
+
+/// `v` to four significant digits, without trailing zeros: 0.1, 90, 4.615e-4, 1e-6.
+pub fn number(v: f64) -> String {
+    if v == 0.0 || !v.is_finite() {
+        return v.to_string();
+    }
+    let digits = format!("{v:.3e}");
+    let (mantissa, exponent) = digits.split_once('e').unwrap_or((&digits, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-3..=4).contains(&exponent) {
+        let text = format!("{v:.*}", (3 - exponent).max(0) as usize);
+        return trimmed(&text).to_owned();
+    }
+    format!("{}e{exponent}", trimmed(mantissa))
+}
+
+/// A decimal fraction without the zeros at its end.
+fn trimmed(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+/// 1,281,167.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = (0..digits.len()).rev().step_by(3).map(|end| &digits[end.saturating_sub(2)..=end]).collect();
+    groups.into_iter().rev().collect::<Vec<_>>().join(",")
+}
+
+/// A rate with one decimal: 1,038.9.
+pub fn rate(v: f64) -> String {
+    let tenths = (v.max(0.0) * 10.0).round_ties_even() as u64;
+    format!("{}.{}", count(tenths / 10), tenths % 10)
+}
+
+/// `1 shard`, `3 errors`: for words whose plural ends in s.
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `40 s`, `1 min 1 s`, `25 h 0 min`.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// `path` as a shell reads it back: in quotes where it needs them.
+pub fn pasted(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// The candidate that `word` is likely a slip of: a few letters off, or one of the two is a part of the other (`crop-size` of
+/// `train-crop-size`). Nothing rather than a far guess.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.replace('_', "-").to_lowercase();
+    let part = |a: &str, b: &str| a.len() >= 4 && format!("-{b}-").contains(&format!("-{a}-"));
+    let rank = |candidate: &str| {
+        let distance = strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
+        let close = distance <= (word.chars().count().max(candidate.chars().count()) / 4).max(1);
+        (close || part(&word, candidate) || part(candidate, &word)).then_some(distance)
+    };
+    candidates.into_iter().filter_map(|c| Some((rank(c)?, c))).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_found_and_far_words_are_not() {
+        let flags = ["epochs", "shuffle", "train-crop-size", "dampening", "batch-size", "val"];
+        for (word, expected) in [
+            ("epoch", Some("epochs")),
+            ("shufle", Some("shuffle")),
+            ("crop-size", Some("train-crop-size")),
+            ("batch_size", Some("batch-size")),
+            ("bacth-size", Some("batch-size")),
+            ("amp", None),
+            ("img-size", None),
+            ("vla", Some("val")),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(word, flags), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_path_can_be_pasted() {
+        for (path, text) in [("packed/train", "packed/train"), ("my data", "'my data'"), ("it's", "'it'\\''s'"), ("", "''")] {
+            assert_eq!(pasted(std::path::Path::new(path)), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_short_and_exact_enough() {
+        for (v, text) in [
+            (0.0, "0"),
+            (0.1, "0.1"),
+            (0.4, "0.4"),
+            (90.0, "90"),
+            (89.999802, "90"),
+            (4.615384615384616e-4, "4.615e-4"),
+            (1e-6, "1e-6"),
+            (-0.25, "-0.25"),
+            (0.025, "0.025"),
+            (0.001, "0.001"),
+            (1234567.0, "1.235e6"),
+            (9999.96, "10000"),
+            (1038.94, "1039"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(number(v), text);
+        }
+        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1281167, "1,281,167"), (12345678901, "12,345,678,901")] {
+            assert_eq!(count(n), text);
+        }
+        assert_eq!((rate(1038.94), rate(7.25), rate(0.0)), ("1,038.9".into(), "7.2".into(), "0.0".into()));
+        assert_eq!(
+            (counted(1, "shard"), counted(3, "error"), counted(0, "image")),
+            ("1 shard".into(), "3 errors".into(), "0 images".into())
+        );
+        assert_eq!([0.4, 61.0, 3599.0, 3600.0, 90000.0].map(duration), ["0 s", "1 min 1 s", "59 min 59 s", "1 h 0 min", "25 h 0 min"]);
+    }
+}

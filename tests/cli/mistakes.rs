@@ -1,0 +1,170 @@
+//! Mistakes that people make, as one table: the command, its exit code, and the words that must appear. None may write anything.
+
+use crate::{engine, stderr};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What was typed, the exit code, and what the message must say. `D` stands for the folder of fixtures.
+const MISTAKES: &[(&str, i32, &[&str])] = &[
+    // numbers
+    ("train --epochs -3", 2, &["--epochs -3: expected a whole number from 1 to 16777216"]),
+    ("train --epochs 0", 2, &["--epochs 0: expected a whole number from 1"]),
+    ("train --epochs 1.5", 2, &["--epochs 1.5: expected a whole number"]),
+    ("train --epochs many", 2, &["--epochs many: expected a whole number"]),
+    ("train --batch-size 0", 2, &["--batch-size 0: expected a whole number from 1"]),
+    ("train --batch-size 1e3", 2, &["--batch-size 1e3: expected a whole number from 1"]),
+    ("train --lr 1e", 2, &["--lr 1e: expected a number above 0"]),
+    ("train --lr -0.1", 2, &["--lr -0.1: expected a number above 0"]),
+    ("train --lr 0,1", 2, &["--lr 0,1: expected a number above 0"]),
+    ("train --lr nan", 2, &["--lr NaN: expected a number above 0"]),
+    ("train --momentum 1", 2, &["--momentum 1: expected a number of at least 0 and below 1"]),
+    ("train --wd -1", 2, &["--weight-decay -1: expected a number of at least 0"]),
+    ("train --label-smoothing 10", 2, &["--label-smoothing 10: expected a number of at least 0 and below 1"]),
+    ("train --workers 0", 2, &["--workers 0: expected a whole number from 1 to 256"]),
+    ("train --threads 5000", 2, &["--threads 5000: at most"]),
+    ("train --threads none", 2, &["--threads none: expected a whole number of at least 1"]),
+    ("train --val-crop-size 100000", 2, &["--val-crop-size 100000: expected a whole number from 1 to"]),
+    ("train --seed 99999999999999999999", 2, &["--seed 99999999999999999999"]),
+    ("train --rrc-scale 0.5", 2, &["--rrc-scale", "0.08,1"]),
+    ("predict --top 0 --weights D/w x.png", 2, &["--top 0: expected a whole number"]),
+    ("pack --input D --output D/o --encoding jpeg --quality 101", 2, &["--quality 101: expected a whole number from 1 to 100"]),
+    // words
+    ("train --sched cosin", 2, &["--sched cosin: expected one of cosine, onecycle", "next:  --sched cosine"]),
+    ("train --opt adam", 2, &["--opt adam: expected one of sgd, adamw", "next:  --opt adamw"]),
+    ("train --precision fp16", 2, &["--precision fp16: expected one of bf16, fp32"]),
+    ("train --model resnet51", 2, &["resnet51", "resnet50"]),
+    ("train --device gpu", 2, &["gpu", "cuda"]),
+    ("trian", 2, &["no command 'trian'", "train?"]),
+    ("train extra", 2, &["'extra' is one word too many"]),
+    ("train --shufle", 2, &["no flag --shufle", "--shuffle?"]),
+    ("train --epoch 3", 2, &["no flag --epoch", "--epochs?"]),
+    ("train --batch_size 3", 2, &["no flag --batch_size", "--batch-size?"]),
+    // flags of others
+    ("train --amp", 2, &["no flag --amp", "--precision bf16"]),
+    ("train --img-size 224", 2, &["--train-crop-size N"]),
+    ("train --data-path x", 2, &["--data DIR"]),
+    ("train --lr-scheduler cosine", 2, &["--sched cosine"]),
+    ("train --num-workers 8", 2, &["--workers N"]),
+    ("train --mixup 0.2", 2, &["not available in this version"]),
+    ("train --world-size 8", 2, &["one GPU"]),
+    ("train --evaluate", 2, &["eval --data DIR"]),
+    ("eval --checkpoint x --data D", 2, &["--weights FILE"]),
+    ("pack --data x", 2, &["--input PATH"]),
+    // paths of another kind
+    ("train --data D/nowhere", 65, &["D/nowhere", "no such folder"]),
+    ("train --val D/empty", 2, &["--val D/empty", "--data DIR"]),
+    ("train --resume auto --output D/nowhere", 2, &["nothing to resume"]),
+    ("train --data synthetic --resume D/empty --output D/x", 65, &["no checkpoint or weights in this folder"]),
+    ("train --data synthetic --init D/model.pth --output D/x", 65, &["torch.save", "python -c", "model.safetensors"]),
+    ("train --data synthetic --output D/file", 73, &["D/file"]),
+    ("eval --data D/empty --weights D/model.pth", 65, &["D/empty"]),
+    ("predict --weights D/model.pth D/x.png", 65, &["torch.save", "weights_only=True"]),
+    ("predict --weights D/page.safetensors D/x.png", 65, &["web page"]),
+    ("predict --weights D/lfs.safetensors D/x.png", 65, &["git lfs pull"]),
+    ("predict --weights D/empty D/x.png", 65, &["no checkpoint or weights in this folder"]),
+    ("export --weights D/w --output D/x.onnx", 2, &["--output D/x.onnx: this file is written as safetensors only"]),
+    ("export --weights D/w --output D/x --format onnx", 2, &["--format onnx: expected one of safetensors"]),
+    ("inspect D/empty --sheet D/x.jpg", 2, &["--sheet D/x.jpg", "D/x.png"]),
+    ("pack --input D/nowhere --output D/o", 65, &["D/nowhere"]),
+    ("pack --input D/empty --output D/o", 65, &["D/empty"]),
+    ("verify D/empty", 65, &["dataset.json"]),
+    // files of settings
+    ("train --config D/settings.yaml", 2, &["looks like YAML", "settings.yaml, line 1"]),
+    ("train --config D/settings.json", 2, &["looks like JSON"]),
+    ("train --config D/typo.toml", 2, &["no setting 'epoch'", "typo.toml, line 2", "epochs?"]),
+    ("train --config D/type.toml", 2, &["wrong type", "type.toml, line 1"]),
+    ("train --config D/nowhere.toml", 65, &["D/nowhere.toml"]),
+];
+
+fn fixtures(folder: &Path) {
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    let pickle_in_a_zip = [b"PK\x03\x04\0\0\0\0".as_slice(), &[0; 200]].concat();
+    let files: [(&str, &[u8]); 9] = [
+        ("file", b"x"),
+        ("x.png", b"x"),
+        ("model.pth", &pickle_in_a_zip),
+        ("page.safetensors", b"<!DOCTYPE html><html>404</html>"),
+        ("lfs.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 102400000\n"),
+        ("settings.yaml", b"epochs: 90\nlr: 0.1\n"),
+        ("settings.json", b"{\"epochs\": 90}\n"),
+        ("typo.toml", b"lr = 0.1\nepoch = 90\n"),
+        ("type.toml", b"epochs = 'ninety'\n"),
+    ];
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
+}
+
+/// Every path below `folder`, with the size of files.
+fn tree(folder: &Path) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let meta = entry.metadata().unwrap();
+            found.insert(entry.path().display().to_string(), if meta.is_dir() { 0 } else { meta.len() });
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_mistake_is_told_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fixtures(folder.path());
+    let before = tree(folder.path());
+    let named = folder.path().to_str().unwrap();
+    let place = |word: &str| match word.strip_prefix('D') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{named}{rest}"),
+        _ => word.to_owned(),
+    };
+    let mut wrong = Vec::new();
+    for (typed, code, words) in MISTAKES {
+        let output = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"))
+            .args(typed.split(' ').map(place))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        // As the table has it: the folder's name is another in every run.
+        let text = stderr(&output).replace(named, "D");
+        let missing: Vec<_> = words.iter().filter(|word| !text.contains(**word)).collect();
+        if output.status.code() != Some(*code) || !missing.is_empty() || !text.starts_with("error: ") || text.contains("panicked") {
+            wrong.push(format!("{typed}\n  code {:?}, wanted {code}; missing {missing:?}\n{text}", output.status.code()));
+        }
+        if tree(folder.path()) != before {
+            wrong.push(format!(
+                "{typed}\n  wrote: {:?}",
+                tree(folder.path()).keys().filter(|k| !before.contains_key(*k)).collect::<Vec<_>>()
+            ));
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), MISTAKES.len(), wrong.join("\n"));
+    assert!(MISTAKES.len() >= 50);
+}
+
+/// Each process of a launcher would train alone, into one folder.
+#[test]
+fn a_launcher_of_several_processes_is_refused() {
+    let run = |name: &str, size: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+        command.args(["train", "--dry-run"]).env(name, size).output().unwrap()
+    };
+    for name in ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let refused = run(name, "2");
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(&format!("{name} is 2")), "{}", stderr(&refused));
+        assert_eq!(run(name, "1").status.code(), Some(0), "{name}=1 is one process");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [&["--help"][..], &["--version"], &["train", "--help"], &["bench", "loader", "-h"]] {
+        let output = engine(args);
+        assert!(output.status.code() == Some(0) && output.stderr.is_empty() && !output.stdout.is_empty(), "{args:?}");
+    }
+    assert_eq!(engine(&[]).status.code(), Some(2));
+}
