@@ -15,7 +15,7 @@ pub const MOST_SIDE: u32 = u16::MAX as u32 / MAX_ASPECT;
 
 /// What is said of a size beyond it.
 pub fn side_out_of_range(flag: &str, side: impl std::fmt::Display, least: u32) -> Error {
-    Error::usage(format!("{flag} {side}: must lie between {least} and {MOST_SIDE}"))
+    Error::usage(format!("{flag} {side}: expected a whole number from {least} to {MOST_SIDE}"))
 }
 
 /// The parser of flags that are sizes.
@@ -23,7 +23,7 @@ pub fn side_out_of_range(flag: &str, side: impl std::fmt::Display, least: u32) -
 /// # Errors
 /// What is wrong with the number, in the words of [`side_out_of_range`].
 pub fn parse_side(text: &str) -> Result<u32, String> {
-    let wrong = || format!("must lie between 1 and {MOST_SIDE}");
+    let wrong = || format!("expected a whole number from 1 to {MOST_SIDE}");
     text.parse().ok().filter(|side| (1..=MOST_SIDE).contains(side)).ok_or_else(wrong)
 }
 

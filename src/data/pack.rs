@@ -65,16 +65,24 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     if !super::source::is_there(&options.input) {
         return Err(Error::data("no such folder or file").at(options.input.display().to_string()).next("check --input"));
     }
-    let _made = (!dir.exists()).then(|| EmptyAgain(dir.clone()));
+    let made = !dir.exists();
     make_dirs(dir)?;
     refuse_output_inside_input(&options.input, dir)?;
-    let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
+    let lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     refuse_existing(dir)?;
     remove_temporaries(dir)?;
     let source = SourceOptions { scratch: Some(dir.clone()), ..options.source.clone() };
     let pool = thread_pool(options.jobs)?;
-    let Some(plan) = pool.install(|| Plan::make(&options.input, &source, &options.plan, progress, stop))? else {
-        return Ok(PackEnd::Stopped);
+    let plan = match pool.install(|| Plan::make(&options.input, &source, &options.plan, progress, stop)) {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return Ok(PackEnd::Stopped),
+        Err(e) => {
+            drop(lock);
+            if made {
+                remove_empty(dir); // nothing can be packed: no trace is left
+            }
+            return Err(e);
+        }
     };
     let notes: Vec<String> =
         plan.notes.iter().cloned().chain(other_classes_beside(dir, &plan)).chain(many_shards(plan.shard_count())).collect();
@@ -117,15 +125,6 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
     Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes })))
-}
-
-/// Removes the output folder that this run made, if nothing came to lie in it.
-struct EmptyAgain(PathBuf);
-
-impl Drop for EmptyAgain {
-    fn drop(&mut self) {
-        remove_empty(&self.0);
-    }
 }
 
 /// Makes shard `index` of `plan` in `dir` anew. `false` when `stop` was set.

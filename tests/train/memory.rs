@@ -146,7 +146,7 @@ fn a_suggested_batch_runs_under_the_limit() {
     let (code, text) = with(&train_args, &[&shape, &small], &number_after(&text, "--batch-size ").to_string());
     assert_eq!(code, Some(0), "{text}");
     let find = ["lr-find", "--data", &train, "--steps", "20"];
-    let (code, text) = with(&find, &[&shape, &small[..4]], "80");
+    let (code, text) = with(&find, &[&shape, &small[..2]], "80");
     assert!(code == Some(71) && text.contains("a batch of 80 needs") && text.contains("grad-accum").eq(&false), "{code:?} {text}");
     let evaluation = ["eval", "--data", &val, "--weights", &weights, "--device", "cpu", "--threads", "2", "--val-crop-size", "800"];
     let (code, text) = with(&evaluation, &[], "64");

@@ -81,7 +81,7 @@ pub fn line<C: Colours>(colours: C, ycc: [&[u8]; 3], out: &mut [[u8; 3]]) {
     for (i, pixels) in out.as_chunks_mut::<N>().0.iter_mut().enumerate() {
         *pixels = colours.pixels(&colours.convert(&samples(ycc, i * N)));
     }
-    if width % N == 0 {
+    if width.is_multiple_of(N) {
         return;
     }
     // The last ones, with some of those before them once more.

@@ -80,8 +80,8 @@ impl Colours for V3 {
     fn add(self, rgb: &Planes, sums: &mut Sums) {
         let s = self.avx2;
         let zero = self.avx._mm256_setzero_si256();
-        for c in 0..3 {
-            let v = cast(rgb[c]);
+        for (c, plane) in rgb.iter().enumerate() {
+            let v = cast(*plane);
             let (low, high) = (s._mm256_unpacklo_epi8(v, zero), s._mm256_unpackhi_epi8(v, zero));
             let squares = s._mm256_add_epi32(s._mm256_madd_epi16(low, low), s._mm256_madd_epi16(high, high));
             sums.sum[c] = cast(s._mm256_add_epi64(cast(sums.sum[c]), s._mm256_sad_epu8(v, zero)));

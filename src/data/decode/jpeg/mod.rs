@@ -30,6 +30,7 @@ mod pairs;
 mod progressive;
 pub mod rebuild;
 mod scan;
+mod sequential;
 mod smooth;
 mod tables;
 
