@@ -215,9 +215,10 @@ fn a_loader_that_is_stuck_says_where() {
         while let Some(batch) = loader.wait(&mut |line| said.push(line)) {
             batch.unwrap();
         }
-        assert!(said.len() >= 3, "again and again: {said:?}");
-        let last = said.last().unwrap();
-        assert!(last.contains("thread 1 has been reading picture 13") && last.contains("thread 0 finished batch"), "{last}");
+        // On a busy machine other batches may be late too.
+        let about: Vec<_> = said.iter().filter(|line| line.contains("thread 1 has been reading picture 13")).collect();
+        assert!(about.len() >= 3, "again and again: {said:?}");
+        assert!(about.last().unwrap().contains("thread 0 finished batch"), "{said:?}");
     }
 }
 
