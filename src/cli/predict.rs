@@ -138,7 +138,8 @@ impl Prediction<'_> {
         if self.args.json {
             let top: Vec<_> =
                 top.map(|(class, p, logit)| json!({ "class": class, "words": words(class), "probability": p, "logit": logit })).collect();
-            out!("{}", json!({ "image": path, "top": top }));
+            // JSON is UTF-8: bytes of a path that are not become U+FFFD.
+            out!("{}", json!({ "image": path.to_string_lossy(), "top": top }));
         } else if self.args.csv {
             let path = path.to_string_lossy();
             for (i, (class, p, logit)) in top.enumerate() {

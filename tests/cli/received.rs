@@ -82,3 +82,24 @@ fn a_file_that_never_ends_does_not_hold_a_pack() {
     }
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
+
+/// File names are bytes: what is no UTF-8 is shown as far as it goes, or refused where it has to be written down.
+#[test]
+fn names_that_are_no_utf8_end_in_no_panic() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(folder.path(), ["a", "b"], 0.01);
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"im\xff.jpg"));
+    std::fs::copy(golden("gray.jpg"), &odd).unwrap();
+    for form in [None, Some("--json"), Some("--csv")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+        let output = command.args(["predict", "--device", "cpu", "--weights"]).arg(&weights).args(form).arg(&odd).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(0) && text.contains("im\u{fffd}.jpg"), "{form:?}: {text} {}", stderr(&output));
+    }
+    for flag in ["--init", "--val"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+        let output = command.args(["train", "--dry-run", "--data", "synthetic", flag]).arg(&odd).output().unwrap();
+        assert!(output.status.code() == Some(2) && stderr(&output).contains(flag), "{flag}: {}", stderr(&output));
+    }
+}

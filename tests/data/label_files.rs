@@ -376,3 +376,21 @@ fn flags_of_the_source_need_a_source() {
     let (code, said) = super::common::call(&["verify", &out, "--labels", "x.csv"]);
     assert!(code == 2 && said.contains("--repair-from"), "{said}");
 }
+
+/// Lines of another split label no image of this one, in an archive as in its folder.
+#[test]
+fn lines_of_another_split_label_nothing_in_archives_either() {
+    let images = ["ds/train/0.png", "ds/train/1.png", "ds/val/0.png", "ds/val/1.png"];
+    let bed = Bed::new(&images, &[("ds/labels.csv", "train/0.png,cat\ntrain/1.png,dog\n")]);
+    let mut archive = tar::Builder::new(std::fs::File::create(bed.at("ds.tar")).unwrap());
+    archive.append_dir_all("", bed.at("ds")).unwrap();
+    archive.finish().unwrap();
+    std::fs::create_dir(bed.at("one")).unwrap();
+    std::fs::copy(bed.at("ds.tar"), bed.at("one/ds.tar")).unwrap();
+    for input in ["@/ds", "@/ds.tar", "@/one/ds.tar", "@/ds/val", "@/ds.tar/val"] {
+        bed.refuses(&["--input", input, "--split", "val"], 65, &["none of the 2 images"]);
+    }
+    for input in ["@/ds", "@/ds.tar"] {
+        bed.gives(&["--input", input, "--split", "train"], "0.png cat, 1.png dog");
+    }
+}

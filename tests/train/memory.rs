@@ -29,13 +29,20 @@ fn packed(folder: &Path) -> Datasets {
     Datasets { train: open(Split::Train, 80), val: Some(open(Split::Val, 7)), transform }
 }
 
-/// The pool of a real run, two updates and an evaluation, against that of the run on paper: never more, and not much less. Batches, sizes,
-/// both kinds of block, an average, two batches an update.
+/// The pool of a real run, two updates and an evaluation, against that of the run on paper: never more, and with one thread not much less.
+/// With several, those that the machine keeps busy elsewhere take no scratch. Batches, sizes, both kinds of block, an average, two batches an
+/// update.
 #[test]
 fn the_pool_holds_what_is_foretold() {
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| hold_against_paper(threads));
+    }
+}
+
+fn hold_against_paper(threads: usize) {
     let folder = tempfile::tempdir().unwrap();
     let data = packed(folder.path());
-    let threads = rayon::current_num_threads();
     for (model, batch, side, grad_accum, ema) in
         [("resnet18", 1, 65, 1, false), ("resnet18", 5, 64, 2, true), ("resnet50", 2, 96, 1, false), ("resnet50", 9, 33, 1, false)]
     {
@@ -69,7 +76,9 @@ fn the_pool_holds_what_is_foretold() {
         eval::run(data.val.as_ref().unwrap(), &options, &stop, &mut |_| {}, &mut learner.scorer(false).unwrap()).unwrap();
         let taken = cpu.touched_bytes();
         let off = foretold as f64 / taken as f64 - 1.0;
-        assert!((0.0..0.05).contains(&off), "{model} {batch}x{side}: {foretold} foretold, {taken} taken, {:+.1}%", 100.0 * off);
+        let most = if threads == 1 { 0.05 } else { f64::INFINITY };
+        let what = format!("{threads} threads, {model} {batch}x{side}: {foretold} foretold, {taken} taken");
+        assert!((0.0..most).contains(&off), "{what}, {:+.1}%", 100.0 * off);
     }
 }
 

@@ -28,9 +28,10 @@ pub fn folder(folder: &Path, files: &Files, read: ReadLabels<'_>) -> Result<List
     flat.finish(kind, files.store(folder), folder, read)
 }
 
-/// The whole path of a folder, with `/`.
+/// The whole path of a folder, with `/`; of an archive without its ending, as the folder that it unpacks to.
 fn whole(folder: &Path) -> String {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let real = if real.is_file() { real.with_extension("") } else { real };
     real.to_string_lossy().replace('\\', "/").trim_end_matches('/').to_owned()
 }
 
@@ -74,7 +75,7 @@ impl Flat {
         let keys: HashSet<&str> = self.images.iter().map(|(path, ..)| labels::key(path)).collect();
         let labels = read(&|key| keys.contains(key))?;
         let file = labels.origin.file_name().unwrap_or_default().to_string_lossy();
-        let root = if kind == Kind::Flat { whole(origin) } else { String::new() };
+        let root = whole(origin);
         let mut said: Vec<_> = self.images.iter().map(|(path, ..)| labels.get(&root, path)).collect();
         self.one_line_one_image(&mut said, &labels)?;
         let mut found = Found::with_classes(&labels.classes);

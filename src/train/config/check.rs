@@ -6,6 +6,20 @@ use crate::data::validation::Asked;
 use crate::error::{Error, Result};
 
 impl Config {
+    /// Refuses paths that a file of settings (TOML) cannot hold.
+    ///
+    /// # Errors
+    /// `Usage` naming the flag.
+    pub(super) fn check_paths(&self) -> Result<()> {
+        for (flag, path) in [("--val", &self.val), ("--init", &self.init)] {
+            if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+                return Err(Error::usage(format!("{flag} {}: not UTF-8, which the run's config.toml has to be", path.display()))
+                    .next("a link or a name in UTF-8"));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses integers that a file of settings (TOML) cannot hold.
     ///
     /// # Errors

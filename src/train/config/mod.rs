@@ -53,6 +53,7 @@ impl Config {
     /// # Errors
     /// `Data` if the file cannot be read; `Usage` for an unknown key or a value of the wrong type in it, with its line.
     pub fn resolve(flags: Self, given: impl Fn(&str) -> bool) -> Result<Self> {
+        flags.check_paths()?;
         flags.check_integers()?;
         let internal = |e: toml::ser::Error| Error::internal("settings do not serialise").source(e);
         let mut settled = toml::Table::try_from(&flags).map_err(internal)?;
