@@ -29,9 +29,10 @@ fn packed(folder: &Path) -> Datasets {
     Datasets { train: open(Split::Train, 80), val: Some(open(Split::Val, 7)), transform }
 }
 
-/// The pool of a real run, two updates and an evaluation, against that of the run on paper: never more, and with one thread not much less.
-/// With several, those that the machine keeps busy elsewhere take no scratch. Batches, sizes, both kinds of block, an average, two batches an
-/// update.
+/// The pool of a real run, two updates and an evaluation, against that of the run on paper: not more, and with one thread not much less.
+/// With several, those that the machine keeps busy elsewhere take no scratch. Which of two free blocks of one size is used again depends on
+/// the order in which they came back, so the pages that were touched may differ by some of these blocks' ends. Batches, sizes, both kinds
+/// of block, an average, two batches an update.
 #[test]
 fn the_pool_holds_what_is_foretold() {
     for threads in [1, 3] {
@@ -78,7 +79,7 @@ fn hold_against_paper(threads: usize) {
         let off = foretold as f64 / taken as f64 - 1.0;
         let most = if threads == 1 { 0.05 } else { f64::INFINITY };
         let what = format!("{threads} threads, {model} {batch}x{side}: {foretold} foretold, {taken} taken");
-        assert!((0.0..most).contains(&off), "{what}, {:+.1}%", 100.0 * off);
+        assert!((-0.002..most).contains(&off), "{what}, {:+.1}%", 100.0 * off);
     }
 }
 
