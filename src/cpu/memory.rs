@@ -1,7 +1,9 @@
 //! Buffers from a pool.
 //!
 //! A training step asks for the same sizes again and again. Dropped memory goes to a free list by size class (eight classes per
-//! octave, so at most 12.5% is wasted), and after the first step neither the allocator nor the kernel's page faults are involved.
+//! octave, so at most 12.5% is wasted). A new large block first returns free ones of other sizes to the operating system, as far as the
+//! pool would otherwise hold 2% more than what was ever in use: backward's last and largest gradients would else be taken
+//! beside all the small activations that it has freed.
 //! Memory is made of 64-byte lines: rows of activations then start on cache lines, and one list serves f32, f64 and bytes. Large
 //! blocks ask for huge pages, since the GEMM's strided reads touch a page per row. A pool of paper keeps the same lists without any
 //! memory behind them, so that what a run will take is counted by the code that takes it.
@@ -21,6 +23,8 @@ struct Line([u8; 64]);
 
 /// Bytes from which a block is mapped by itself, in huge pages if the system has them.
 const LARGE: usize = 2 << 20;
+/// The pool may hold a 50th more than was in use at most.
+const SLACK: usize = 50;
 
 /// Zeroed memory: from the allocator, or a mapping of its own. Of a pool of paper, none.
 enum Storage {
@@ -72,7 +76,27 @@ struct Free {
     held: usize,
     /// Bytes of what is held that were used at some time: the rest of a block stays with the operating system.
     touched: usize,
+    /// The most of both so far.
+    most: (usize, usize),
     paper: bool,
+}
+
+impl Free {
+    /// Takes large blocks that wait off the lists until `bytes` more are within the slack, from the list with the most bytes first. They
+    /// go back to the operating system when the caller drops them.
+    fn give_back(&mut self, bytes: usize) -> Vec<Piece> {
+        let mut given = Vec::new();
+        while self.held + bytes > self.peak + self.peak / SLACK {
+            let large = self.lists.iter_mut().filter(|(lines, pieces)| **lines * 64 >= LARGE && !pieces.is_empty());
+            let Some((lines, pieces)) = large.max_by_key(|(lines, pieces)| (**lines * pieces.len(), **lines)) else { break };
+            let lines = *lines;
+            given.extend(pieces.pop().inspect(|piece| {
+                self.held -= lines * 64;
+                self.touched -= piece.touched;
+            }));
+        }
+        given
+    }
 }
 
 /// The free list, shared by all handles of one device.
@@ -95,10 +119,9 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // the counters stay meaningful even after a panic elsewhere
     }
 
-    /// Bytes taken from the operating system so far, and those of them that were used.
+    /// Most bytes of the operating system that were held at one time, and most of them that were used.
     pub(super) fn held(&self) -> (usize, usize) {
-        let free = self.lock();
-        (free.held, free.touched)
+        self.lock().most
     }
 
     /// Memory for `bytes` bytes of unspecified content.
@@ -108,14 +131,20 @@ impl Pool {
         free.in_use += lines * 64;
         free.peak = free.peak.max(free.in_use);
         let found = free.lists.get_mut(&lines).and_then(Vec::pop);
+        let mut given = Vec::new();
         if found.is_none() {
+            if lines * 64 >= LARGE {
+                given = free.give_back(lines * 64);
+            }
             free.held += lines * 64;
         }
         let before = found.as_ref().map_or(0, |piece| piece.touched);
         let touched = before.max(touched(bytes, lines));
         free.touched += touched - before;
+        free.most = (free.most.0.max(free.held), free.most.1.max(free.touched));
         let paper = free.paper;
         drop(free);
+        drop(given); // unmapped before the new block is mapped, and outside of the lock
         let new = || if paper { Storage::Paper } else { Storage::new(lines) };
         let storage = found.map_or_else(new, |piece| piece.storage);
         Block { storage, lines, touched, pool: self.clone() }
@@ -195,14 +224,14 @@ impl<T: Real> Cpu<T> {
         self.pool.lock().peak
     }
 
-    /// Bytes taken from the operating system so far: in use or waiting on the free list.
+    /// Most bytes of the operating system at one time so far: in use or waiting on the free list.
     pub fn held_bytes(&self) -> usize {
-        self.pool.lock().held
+        self.pool.lock().most.0
     }
 
-    /// Of these, the bytes that were used at some time, in whole pages.
+    /// Most of the bytes at one time that had been used, in whole pages.
     pub fn touched_bytes(&self) -> usize {
-        self.pool.lock().touched
+        self.pool.lock().most.1
     }
 
     /// Bytes that hold `host`.

@@ -45,7 +45,7 @@ impl Paper {
         Self { pool: Pool::paper(), threads: threads.max(1) }
     }
 
-    /// Bytes that would have been taken from the operating system so far: address space, and what of it would be in memory.
+    /// Most bytes of the operating system that would have been held at one time: address space, and what of it would be in memory.
     pub fn held(&self) -> (usize, usize) {
         self.pool.held()
     }
