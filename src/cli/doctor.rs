@@ -10,6 +10,7 @@ use crate::cuda::stream::Stream;
 use crate::cuda::timed::{Properties, Timed};
 use crate::cuda::{self, KERNELS, handles};
 use crate::error::Result;
+use crate::text::counted;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("{}", records::listing(&records::read_all(&args.records)?).trim_end());
         return Ok(Outcome::Done);
     }
-    out!("cpu      {} threads", rayon::current_num_threads());
+    out!("cpu      {}", counted(rayon::current_num_threads() as u64, "thread"));
     let gpus = match cuda::gpus() {
         Ok(gpus) => {
             if gpus.is_empty() {

@@ -3,10 +3,13 @@
 use super::config::{Config, StopOrSkip};
 use super::eval;
 use super::metrics::Event;
+use super::step::Pictures;
+use crate::backend::StoredBatch;
 use crate::data::advice;
-use crate::data::loader::{Batch, LoaderOptions};
+use crate::data::loader::{BadRecord, Batch, LoaderOptions};
 use crate::data::order::Mixing;
 use crate::data::reading::ReadOptions;
+use crate::data::{MEAN, STD};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -51,7 +54,8 @@ pub fn options(config: &Config, done: u64, updates_per_epoch: u64) -> LoaderOpti
 
 /// The damaged records of `batch`, as update `update` sees it, after `before` others.
 pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
-    let event = |(what, count): (&String, u64)| Event::BadRecord { update, epoch: batch.epoch.into(), what: what.clone(), count };
+    let epoch = batch.epoch.into();
+    let event = |(bad, count): (&BadRecord, u64)| Event::BadRecord { update, epoch, what: bad.what.clone(), id: bad.id, count };
     batch.bad.iter().zip(before + 1..).map(event).collect()
 }
 
@@ -62,9 +66,15 @@ pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
 pub fn check_bad(batch: &Batch, data: &str, allowed: StopOrSkip, count: u64) -> Result<()> {
     match batch.bad.last() {
         Some(last) if count > allowed.most() => Err(Error::data(format!("{count} damaged records, and --on-bad-record {allowed}"))
-            .at(last.clone())
+            .at(last.what.clone())
             .because("the disk or the copy is damaged")
             .next(advice::repair(Path::new(data)))),
         _ => Ok(()),
     }
+}
+
+/// What a batch is to the step.
+pub fn pictures(batch: Batch, size: usize) -> Pictures {
+    let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
+    Pictures { stored, size, mean: MEAN, std: STD }
 }

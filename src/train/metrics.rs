@@ -1,4 +1,5 @@
-//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `save_error`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
+//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `save_error`, `eval` and `end` events, each with its `time` (RFC 3339, UTC).
+//! Appended to as the run goes; rewound on resume so that
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
@@ -43,6 +44,9 @@ pub enum Event {
         epoch: u64,
         /// Shard, record, picture, byte, and what is wrong.
         what: String,
+        /// Of the damaged image.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
         /// So far, this one included.
         count: u64,
     },
@@ -116,6 +120,14 @@ impl Event {
     }
 }
 
+/// An event as it stands in the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    time: String,
+}
+
 /// The file, open for appending.
 pub struct Log {
     path: PathBuf,
@@ -162,7 +174,8 @@ impl Log {
     /// # Errors
     /// `Write`.
     pub fn append(&mut self, event: &Event) -> Result<()> {
-        let mut line = serde_json::to_string(event).map_err(|e| Error::internal("an event does not serialise").source(e))?;
+        let mut line = serde_json::to_string(&Line { event, time: crate::date::rfc3339() })
+            .map_err(|e| Error::internal("an event does not serialise").source(e))?;
         line.push('\n');
         append(&self.file, &self.path, line.as_bytes(), self.len)?;
         self.len += line.len() as u64;

@@ -36,11 +36,11 @@ fn the_csv_has_every_update_in_full_precision() {
 #[test]
 fn without_data_it_is_imagenet_with_the_defaults_of_train() {
     let said = schedule("");
-    assert!(said.contains("450,360 steps, 5,004 an epoch") && said.contains("0.1 at step 25,020, 1e-6 at the last"), "{said}");
+    assert!(said.contains("450,360 steps, 5,004 per epoch") && said.contains("0.1 at step 25,020, 1e-6 at the last"), "{said}");
     assert!(said.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "a curve: {said}");
     assert!(schedule("--batch-size 1024").contains("0.4 at step 6,255"), "the peak scales with the batch");
-    assert!(schedule("--grad-accum 4").contains("1,251 an epoch"), "an update is --grad-accum batches");
-    assert!(schedule("--images 5000 --batch-size 64 --epochs 12").contains("936 steps, 78 an epoch"));
+    assert!(schedule("--grad-accum 4").contains("1,251 per epoch"), "an update is --grad-accum batches");
+    assert!(schedule("--images 5000 --batch-size 64 --epochs 12").contains("936 steps, 78 per epoch"));
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn a_folder_named_imagenet_is_looked_at() {
         let output = command.arg("schedule").args(args).current_dir(folder.path()).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    assert!(said(&["--data", "imagenet", "--batch-size", "16"]).contains("8 an epoch"));
-    assert!(said(&["--batch-size", "16"]).contains("80,072 an epoch"));
+    assert!(said(&["--data", "imagenet", "--batch-size", "16"]).contains(" 8 per epoch"));
+    assert!(said(&["--batch-size", "16"]).contains("80,072 per epoch"));
 }
 
 /// A whole ImageNet run is half a million lines; what is drawn of it stays small and loses no cycle.

@@ -43,7 +43,7 @@ fn a_class_named_train_is_a_class() {
         for more in [&[][..], &["--source", "folder"]] {
             let (code, said, classes, records) = pack(&[&["--input", &text(&input)], more].concat());
             assert_eq!((code, classes), (0, ["bus", "car", "train"].map(str::to_owned).to_vec()), "{said}");
-            assert!(said.contains(&format!("{images} pictures of 3 classes")) && !records.is_empty(), "{said}");
+            assert!(said.contains(&format!("{images} images of 3 classes")) && !records.is_empty(), "{said}");
         }
     }
 }
@@ -53,7 +53,7 @@ fn leftovers_beside_class_folders_are_weighed() {
     if let Some(input) = shared("faults/leftover_tars/in") {
         let (code, said, classes, _) = pack(&["--input", &text(&input)]);
         assert_eq!((code, classes.len()), (0, 3), "{said}");
-        assert!(said.contains("9 pictures") && said.contains("2 tars are not read: folders of the same names"), "{said}");
+        assert!(said.contains("9 images") && said.contains("2 tars are not read: folders of the same names"), "{said}");
     }
     let tmp = tempfile::tempdir().unwrap();
     let root = tmp.path().join("in");
@@ -89,7 +89,7 @@ fn leftovers_beside_class_folders_are_weighed() {
 fn json_beside_images_makes_no_webdataset() {
     if let Some(input) = shared("faults/tar_json_beside/train.tar") {
         let (code, said, classes, _) = pack(&["--input", &text(&input)]);
-        assert!(code == 0 && classes == ["n01", "n02", "n03"] && said.contains("9 pictures"), "{said}");
+        assert!(code == 0 && classes == ["n01", "n02", "n03"] && said.contains("9 images"), "{said}");
     }
     // One beside each image, but without a label.
     let tmp = tempfile::tempdir().unwrap();

@@ -166,7 +166,7 @@ fn other_options_or_sources_are_not_mixed_in() {
     assert!(error.exit_code() == 73 && error.to_string().contains("resize was 32, now 24"), "{error}");
     std::fs::remove_file(input.join("class00/p0000.png")).unwrap();
     let error = run(&base).unwrap_err();
-    assert!(error.exit_code() == 73 && error.to_string().contains("source pictures"), "{error}");
+    assert!(error.exit_code() == 73 && error.to_string().contains("source images"), "{error}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn text(path: &Path) -> &str {
 fn gives(input: &Path, more: &[&str], classes: &[&str], images: usize) {
     let (code, said, found, _) = pack(&[&["--input", text(input)], more].concat());
     assert!(code == 0 && found == classes, "{}: {code} {found:?} {said}", input.display());
-    let counted = format!("{images} pictures of {} classes", classes.len());
+    let counted = format!("{images} images of {} classes", classes.len());
     assert!(said.contains(&counted), "{}: {said}", input.display());
 }
 

@@ -19,7 +19,7 @@ const NEXT: &str = "give a folder of tars that hold KEY.jpg and KEY.cls";
 const MOST_CLS: u64 = 4096;
 const MOST_JSON: u64 = 1 << 20;
 
-const SECOND: &str = "a second picture of the same key";
+const SECOND: &str = "a second image of the same key";
 
 /// What the parts of one key come to.
 #[derive(Default)]
