@@ -135,7 +135,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         parts => format!(" --batch-size {} --grad-accum {parts}", config.batch_size),
     };
     out!("suggestion: --lr {}{parts}", number(found.peak));
-    out!("  ({why}: the highest learning rate of the {} schedule)", schedule_name(&config));
+    out!("  ({why}; the max lr of the {} schedule)", schedule_name(&config));
     let each = counted((config.batch_size * config.grad_accum) as u64, "image");
     out!("from {} of {each} each; no weights were kept", counted(trials.len() as u64, "step"));
     Ok(Outcome::Done)

@@ -69,7 +69,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
                 (None, data) => format!("those of {data}"),
             };
             let each = config.batch_size * config.grad_accum;
-            let basis = format!("{} training images ({whose}), {} per step", count(images), count(each as u64));
+            let basis = format!("{} training images, {} per step ({whose})", count(images), count(each as u64));
             (Plan::new(&config, images)?.updates_per_epoch, basis)
         }
     };
@@ -106,7 +106,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     for (sched, plan) in &plans {
         let (all, each) = (counted(plan.total_updates, "step"), count(plan.updates_per_epoch));
-        out!("{}", wrapped(&format!("{}: {all}, {each} per epoch; lr {}", word(*sched), plan.rates()), plot_text::columns(), 2));
+        out!("{}: {all}, {each} per epoch", word(*sched));
+        out!("  learning rate {}", plan.rates());
     }
     files.iter().for_each(|path| out!("wrote {}", path.display()));
     Ok(Outcome::Done)

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::{append, open_file, open_log, write_atomically};
+use crate::text::counted;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
@@ -163,7 +164,12 @@ impl Log {
             let aside = path.with_extension("jsonl.damaged");
             write_atomically(&aside, &[&damaged])?;
             let lines = damaged.iter().filter(|&&b| b == b'\n').count();
-            note(format!("{}: {lines} damaged lines, the first being line {first}, moved to {}", path.display(), aside.display()));
+            note(format!(
+                "{}: moved {} to {}, the first being line {first}",
+                path.display(),
+                counted(lines as u64, "damaged line"),
+                aside.display()
+            ));
         }
         if kept != old {
             write_atomically(path, &[&kept])?;
@@ -227,7 +233,10 @@ mod tests {
         std::fs::write(&path, &text).unwrap();
         let mut notes = Vec::new();
         Log::open(&path, 2, None, &mut |line| notes.push(line)).unwrap().append(&step(2)).unwrap();
-        assert!(notes.len() == 1 && notes[0].contains("4 damaged lines, the first being line 2"), "{notes:?}");
+        assert!(
+            notes.len() == 1 && notes[0].contains("moved 4 damaged lines to ") && notes[0].ends_with("the first being line 2"),
+            "{notes:?}"
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n{}\n{}\n", whole(0), whole(1), whole(2)));
         let aside = std::fs::read(folder.path().join("metrics.jsonl.damaged")).unwrap();
         assert_eq!(aside, [bad.join(&b'\n'), b"\n".to_vec()].concat());

@@ -76,7 +76,7 @@ fn a_step_is_measured_with_made_and_loaded_pictures() {
     let done = engine(&[&fixed[..], &["--data", "made", "--json", out.to_str().unwrap()]].concat());
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let found = json(&out);
-    assert!(found["batch"] == 4 && found["precision"] == "fp32" && found["device"].as_str().unwrap().contains("cpu"), "{found}");
+    assert!(found["batch"] == 4 && found["precision"] == "fp32" && found["device"].as_str().unwrap().contains("CPU"), "{found}");
     above_zero(&found, &["images_per_s"]);
     above_zero(&found, &["loaded", "images_per_s"]);
     above_zero(&found, &["start_up_s"]);

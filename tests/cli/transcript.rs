@@ -61,7 +61,10 @@ fn interrupt_after(log: &Path, pid: u32) {
         assert!(start.elapsed() < Duration::from_secs(120), "no epoch in two minutes");
         std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(Duration::from_millis(200)); // some steps of the second
+    while !log.with_file_name("best.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(700)); // some steps of the second
     assert!(Command::new("kill").args(["-s", "INT", &pid.to_string()]).status().unwrap().success());
 }
 

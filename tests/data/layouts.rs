@@ -60,7 +60,7 @@ fn leftovers_beside_class_folders_are_weighed() {
     ["a/0.png", "b/1.png", "b/2.png"].iter().for_each(|p| image(&root.join(p)));
     write(&root.join("code_backup.tar"), &tar_of(&[("code/train.py".to_owned(), b"import torch")]));
     let (code, said, classes, _) = pack(&["--input", &text(&root)]);
-    assert!(code == 0 && classes == ["a", "b"] && said.contains("1 tars are not read: no images"), "{said}");
+    assert!(code == 0 && classes == ["a", "b"] && said.contains("1 tar is not read: no images"), "{said}");
     // A class that is still packed: both readings, with counts and commands.
     let bytes = std::fs::read(root.join("a/0.png")).unwrap();
     write(&root.join("c.tar"), &tar_of(&[("7.png".to_owned(), &bytes[..]), ("8.png".to_owned(), &bytes[..])]));
@@ -222,7 +222,7 @@ fn a_name_that_is_no_text_ends_nothing() {
         return;
     }
     let (code, said, _, records) = pack(&["--input", &text(&root)]);
-    assert!(code == 0 && records.len() == 2 && said.contains("1 files that do not end like an image"), "{said}");
+    assert!(code == 0 && records.len() == 2 && said.contains("ignored 1 file: the names do not end like an image"), "{said}");
     // Of an image, and of a folder that holds one: bad images.
     std::fs::copy(root.join("a/0.png"), root.join("a").join(odd(b"n\xe9.png"))).unwrap();
     std::fs::create_dir(root.join(odd(b"c\xe9"))).unwrap();
