@@ -49,10 +49,11 @@ pub fn are(n: u64, what: &str) -> String {
     format!("{} {}", counted(n, what), if n == 1 { "is" } else { "are" })
 }
 
-/// `40 s`, `1 min 1 s`, `25 h 0 min`.
+/// `0.4 s`, `40 s`, `1 min 1 s`, `25 h 0 min`.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
     match s {
+        _ if seconds < 9.95 => format!("{:.1} s", seconds.max(0.0)),
         0..60 => format!("{s} s"),
         60..3600 => format!("{} min {} s", s / 60, s % 60),
         _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
@@ -171,6 +172,6 @@ mod tests {
         );
         assert_eq!((are(1, "tar"), are(0, "tar"), are(1200, "file")), ("1 tar is".into(), "0 tars are".into(), "1,200 files are".into()));
         assert_eq!([0.4, 61.0, 3599.6, 90000.0].map(clock), ["0:00", "1:01", "1:00:00", "25:00:00"]);
-        assert_eq!([0.4, 61.0, 3599.0, 3600.0, 90000.0].map(duration), ["0 s", "1 min 1 s", "59 min 59 s", "1 h 0 min", "25 h 0 min"]);
+        assert_eq!([0.4, 61.0, 3599.0, 3600.0, 90000.0].map(duration), ["0.4 s", "1 min 1 s", "59 min 59 s", "1 h 0 min", "25 h 0 min"]);
     }
 }

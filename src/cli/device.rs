@@ -52,8 +52,8 @@ impl Device {
         let (Self::Cpu, "auto") = (self, asked) else { return None };
         let error = open_gpu(0).err()?;
         let report = error.report();
-        let cause = report.cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
-        Some(format!("no GPU is used: {}{cause}", report.what))
+        let cause = report.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}"));
+        Some(format!("no GPU: {}{cause}", report.what))
     }
 
     /// `--precision`, or what the device computes in by itself.

@@ -11,6 +11,7 @@ use crate::data::order::Mixing;
 use crate::data::reading::ReadOptions;
 use crate::data::{MEAN, STD};
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::path::Path;
 
 /// Records that stay together on disk, and blocks of them that are mixed: 50 MB and 1.6 GB of 256x256 pictures.
@@ -65,10 +66,12 @@ pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
 /// `Data` when there were more than `allowed`, naming the last.
 pub fn check_bad(batch: &Batch, data: &str, allowed: StopOrSkip, count: u64) -> Result<()> {
     match batch.bad.last() {
-        Some(last) if count > allowed.most() => Err(Error::data(format!("{count} damaged records, and --on-bad-record {allowed}"))
-            .at(last.what.clone())
-            .because("the disk or the copy is damaged")
-            .next(advice::repair(Path::new(data)))),
+        Some(last) if count > allowed.most() => {
+            Err(Error::data(format!("{}, and --on-bad-record {allowed}", counted(count, "damaged record")))
+                .at(last.what.clone())
+                .because("the disk or the copy is damaged")
+                .next(advice::repair(Path::new(data))))
+        }
         _ => Ok(()),
     }
 }

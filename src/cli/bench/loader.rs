@@ -8,12 +8,13 @@ use crate::bench::loading::{self, Options, Rate};
 use crate::data::crop::{MOST_SIDE, parse_side};
 use crate::data::loader::Source;
 use crate::data::made::{Scratch, write_noise};
+use crate::data::order::Mixing;
 use crate::data::order::Shuffle;
 use crate::data::place::Place;
 use crate::data::reading::{Io, PageCache, ReadOptions, VerifyReads};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::text::counted;
+use crate::text::{count, counted};
 use crate::train::config::Config;
 use serde_json::json;
 use std::path::PathBuf;
@@ -86,12 +87,16 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     let r = loading::measure(&source, &options)?;
     out!("{}, {place}", counted(place.pictures as u64, "image"));
+    let shuffle = match options.mixing {
+        Mixing::Full => "full".to_owned(),
+        Mixing::Block { block, window } => format!("block (windows of {} of {block})", counted(window, "block")),
+        Mixing::None => "none".to_owned(),
+    };
     out!(
-        "{encoding}, {} of {} a pass, {}, shuffle {:?}",
+        "{encoding}, {} of {} a pass, {}, shuffle {shuffle}",
         counted(r.batches, "batch"),
         args.batch_size,
-        counted(args.workers as u64, "worker"),
-        options.mixing
+        counted(args.workers as u64, "worker")
     );
     out!("opened in {:.1} ms; first batch of a resumed epoch after {:.1} ms", 1e3 * open_s, 1e3 * r.first_batch_s);
     let [first, again] = match args.verify_reads {
@@ -102,7 +107,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let rows = [(first, r.checked), (again, r.again), ("and augmented to f32", r.augmented)];
     out!("{:<24} {:>12} {:>16}", "", "images/s", "images/s a core");
     for (name, Rate { wall, per_core }) in rows {
-        out!("{name:<24} {wall:>12.0} {per_core:>16.0}");
+        out!("{name:<24} {:>12} {:>16}", count(wall.round() as u64), count(per_core.round() as u64));
     }
     if let Some(bytes) = r.anonymous_bytes {
         out!("memory while reading, files' pages left out: {:.0} MB at most", bytes as f64 * 1e-6);
