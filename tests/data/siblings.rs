@@ -5,6 +5,7 @@ use super::sources::{tar_of, write};
 use super::zips::zip_of;
 use imagenet_engine::data::Split;
 use imagenet_engine::data::source::{SourceOptions, open};
+use imagenet_engine::text::counted;
 use std::path::{Path, PathBuf};
 
 /// A tree of images (`.png`) and texts (`NAME=CONTENT`) as a folder, and as a tar of the same.
@@ -41,7 +42,7 @@ fn text(path: &Path) -> &str {
 fn gives(input: &Path, more: &[&str], classes: &[&str], images: usize) {
     let (code, said, found, _) = pack(&[&["--input", text(input)], more].concat());
     assert!(code == 0 && found == classes, "{}: {code} {found:?} {said}", input.display());
-    let counted = format!("{images} images of {} classes", classes.len());
+    let counted = format!("{} of {}", counted(images as u64, "image"), counted(classes.len() as u64, "class"));
     assert!(said.contains(&counted), "{}: {said}", input.display());
 }
 

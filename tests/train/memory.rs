@@ -233,7 +233,7 @@ fn a_run_takes_the_memory_it_says() {
         let args: Vec<&str> = args.into_iter().chain(shape).chain(["--progress", "plain"]).collect();
         let (taken, text) = measured(&args);
         assert!(text.contains(&format!(" MiB at most with a batch of {batch}; ")), "{text}");
-        let mib = number_after(&text, "memory: ");
+        let mib = number_after(&text, "memory        ");
         let foretold = (mib << 20) as f64;
         let off = foretold / taken as f64 - 1.0;
         assert!((-0.1..0.1).contains(&off), "{model}: {foretold} foretold, {taken} taken: {text}");
