@@ -129,13 +129,13 @@ impl<'a> Demand<'a> {
             .at(format!("{}, {model} at {} pixels in {}", device.name, self.config.train_crop_size, self.precision.name()));
         let Some(largest) = self.largest_batch(*batch_size, free, device)? else {
             return Err(error
-                .because("not even one picture fits beside weights, gradients and the optimizer's state")
+                .because("not even one image fits beside weights, gradients and the optimizer's state")
                 .next("nvidia-smi shows who holds the memory; a smaller --model, or --device cpu"));
         };
         // The largest part of the batch that divides it keeps the update, and so the run, as asked for.
         let part = (1..=largest).rev().find(|part| batch_size % part == 0).unwrap_or(1);
         Err(error.because("the batch is too large for this device, or another program holds its memory (nvidia-smi)").next(format!(
-            "--batch-size {largest} fits; --batch-size {part} --grad-accum {} makes the same updates",
+            "--batch-size {largest} fits; --batch-size {part} --grad-accum {} makes the same steps",
             batch_size / part * grad_accum
         )))
     }
@@ -186,8 +186,8 @@ mod tests {
         fits(largest).unwrap();
         assert!(fits(largest + 1).unwrap_err().to_string().contains("out of device memory"));
         let said = demand.check(free, &device).unwrap_err().to_string();
-        assert!(said.contains(&format!("--batch-size {largest} fits")) && said.contains("makes the same updates"), "{said}");
+        assert!(said.contains(&format!("--batch-size {largest} fits")) && said.contains("makes the same steps"), "{said}");
         assert!(demand.check(whole, &device).is_ok());
-        assert!(demand.check(1 << 20, &device).unwrap_err().to_string().contains("not even one picture"));
+        assert!(demand.check(1 << 20, &device).unwrap_err().to_string().contains("not even one image"));
     }
 }

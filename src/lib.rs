@@ -7,7 +7,7 @@
 //! # The floors: imports go downward only
 //! | floor | modules | may use |
 //! |---|---|---|
-//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] [`limits`] [`allocator`] [`text`] | std |
+//! | 0 | [`error`] [`shape`] [`dtype`] [`rng`] [`schedule`] [`progress`] [`files`] [`limits`] [`allocator`] [`text`] [`date`] | std |
 //! | 1 | [`backend`]: what a device must compute, traits only; [`resample`]: resizing of 8-bit images | 0 |
 //! | 2 | [`cpu`], [`cuda`]: how it is computed | 0-1, never each other |
 //! | 3 | [`tensor`], [`autograd`] | 0-1 |
@@ -45,6 +45,7 @@ pub mod cli;
 pub mod cpu;
 pub mod cuda;
 pub mod data;
+pub mod date;
 pub mod dtype;
 pub mod error;
 pub mod files;

@@ -51,9 +51,9 @@ impl ConvProblem {
     pub fn check(&self) -> Result<()> {
         let zero = [self.n, self.h, self.w, self.c, self.k, self.r, self.s, self.stride].contains(&0);
         if zero || self.h + 2 * self.pad < self.r || self.w + 2 * self.pad < self.s {
-            return Err(Error::usage("the filter does not fit the picture")
+            return Err(Error::usage("the filter does not fit the image")
                 .at(format!("convolution {self:?}"))
-                .because("the picture is smaller than the network's strides allow")
+                .because("the image is smaller than the network's strides allow")
                 .next("a larger --train-crop-size"));
         }
         Ok(())

@@ -33,19 +33,56 @@ pub fn rate(v: f64) -> String {
     format!("{}.{}", count(tenths / 10), tenths % 10)
 }
 
-/// `1 shard`, `3 errors`: for words whose plural ends in s.
+/// `1 shard`, `3 errors`, `2 classes`, `0 copies`: for words with a regular plural.
 pub fn counted(n: u64, what: &str) -> String {
-    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+    let n_of = count(n);
+    match what.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
+        _ if n == 1 => format!("{n_of} {what}"),
+        Some(stem) => format!("{n_of} {stem}ies"),
+        None if what.ends_with(['s', 'x']) || what.ends_with("tch") => format!("{n_of} {what}es"),
+        None => format!("{n_of} {what}s"),
+    }
 }
 
-/// `40 s`, `1 min 1 s`, `25 h 0 min`.
+/// `1 image is`, `3 images are`.
+pub fn are(n: u64, what: &str) -> String {
+    format!("{} {}", counted(n, what), if n == 1 { "is" } else { "are" })
+}
+
+/// `0.4 s`, `40 s`, `1 min 1 s`, `25 h 0 min`.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
     match s {
+        _ if seconds < 9.95 => format!("{:.1} s", seconds.max(0.0)),
         0..60 => format!("{s} s"),
         60..3600 => format!("{} min {} s", s / 60, s % 60),
         _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
     }
+}
+
+/// `0:07`, `1:03:20`: hours only where there are any.
+pub fn clock(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    let (hours, minutes, seconds) = (s / 3600, s / 60 % 60, s % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// `text` broken between words into lines of at most `columns` characters where words allow it, those after the first indented.
+pub fn wrapped(text: &str, columns: usize, indent: usize) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for (i, word) in text.split(' ').enumerate() {
+        let long = word.chars().count();
+        if i > 0 && used + 1 + long > columns && used > indent {
+            out += &format!("\n{:indent$}", "");
+            used = indent;
+        } else if i > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out += word;
+        used += long;
+    }
+    out
 }
 
 /// `path` as a shell reads it back: in quotes where it needs them.
@@ -98,6 +135,13 @@ mod tests {
     }
 
     #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("model  a bb ccc dddd", 10, 7), "model  a\n       bb\n       ccc\n       dddd");
+        assert_eq!(wrapped("a verylongword b", 5, 2), "a\n  verylongword\n  b");
+        assert_eq!(wrapped("short", 80, 4), "short");
+    }
+
+    #[test]
     fn numbers_are_short_and_exact_enough() {
         for (v, text) in [
             (0.0, "0"),
@@ -122,9 +166,12 @@ mod tests {
         }
         assert_eq!((rate(1038.94), rate(7.25), rate(0.0)), ("1,038.9".into(), "7.2".into(), "0.0".into()));
         assert_eq!(
-            (counted(1, "shard"), counted(3, "error"), counted(0, "image")),
-            ("1 shard".into(), "3 errors".into(), "0 images".into())
+            [(1, "shard"), (3, "error"), (0, "image"), (2, "class"), (1, "class"), (3000, "batch"), (2, "epoch"), (2, "copy"), (2, "day")]
+                .map(|(n, what)| counted(n, what)),
+            ["1 shard", "3 errors", "0 images", "2 classes", "1 class", "3,000 batches", "2 epochs", "2 copies", "2 days"]
         );
-        assert_eq!([0.4, 61.0, 3599.0, 3600.0, 90000.0].map(duration), ["0 s", "1 min 1 s", "59 min 59 s", "1 h 0 min", "25 h 0 min"]);
+        assert_eq!((are(1, "tar"), are(0, "tar"), are(1200, "file")), ("1 tar is".into(), "0 tars are".into(), "1,200 files are".into()));
+        assert_eq!([0.4, 61.0, 3599.6, 90000.0].map(clock), ["0:00", "1:01", "1:00:00", "25:00:00"]);
+        assert_eq!([0.4, 61.0, 3599.0, 3600.0, 90000.0].map(duration), ["0.4 s", "1 min 1 s", "59 min 59 s", "1 h 0 min", "25 h 0 min"]);
     }
 }

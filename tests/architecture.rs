@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The floors: a module may use those named.
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
-        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" | "limits" | "allocator" | "text" => {
+        "error" | "shape" | "dtype" | "rng" | "schedule" | "progress" | "files" | "limits" | "allocator" | "text" | "date" => {
             &["error", "text", "shape", "dtype", "rng", "schedule", "progress", "files", "limits"]
         }
         "backend" => &["error", "shape", "dtype", "rng", "schedule"],
@@ -24,6 +24,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "train" => &[
             "error",
             "text",
+            "date",
             "shape",
             "dtype",
             "rng",
@@ -49,6 +50,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "cli" | "main" | "lib" => &[
             "error",
             "text",
+            "date",
             "shape",
             "dtype",
             "rng",

@@ -170,15 +170,8 @@ pub fn load(path: &Path, model: &Model) -> Result<(State, Progress)> {
 /// # Errors
 /// `Data`: another model, or a weight file without the state of a run.
 pub fn unpack(file: &File, model: &Model) -> Result<(State, Progress)> {
-    let path = &file.path;
     check_format(file)?;
-    let Some(progress) = file.meta.get("progress") else {
-        return Err(Error::data("this file holds weights only, not the state of a run")
-            .at(path.display().to_string())
-            .next("--init FILE to start from weights, --resume with a file of the checkpoints folder"));
-    };
-    let progress = serde_json::from_value(progress.clone())
-        .map_err(|e| Error::data("the checkpoint's metadata is not understood").at(path.display().to_string()).source(e))?;
+    let progress = progress(file)?;
     let (weights, running) = weights::load(model, file)?;
     let mut optimizer = Vec::new();
     for i in 0.. {
@@ -193,6 +186,21 @@ pub fn unpack(file: &File, model: &Model) -> Result<(State, Progress)> {
         false => Default::default(),
     };
     Ok((State { weights, running, optimizer, average_weights, average_running }, progress))
+}
+
+/// How far the run of a checkpoint is.
+///
+/// # Errors
+/// `Data`: a weight file without the state of a run, or metadata of another program.
+pub fn progress(file: &File) -> Result<Progress> {
+    let path = &file.path;
+    let Some(progress) = file.meta.get("progress") else {
+        return Err(Error::data("this file holds weights only, not the state of a run")
+            .at(path.display().to_string())
+            .next("--init FILE to start from weights, --resume with a file of the checkpoints folder"));
+    };
+    serde_json::from_value(progress.clone())
+        .map_err(|e| Error::data("the checkpoint's metadata is not understood").at(path.display().to_string()).source(e))
 }
 
 /// Refuses files whose metadata this program cannot know: those of a later format, or of none. Files of others have no metadata of ours.

@@ -158,6 +158,17 @@ fn check_magic(path: &Path, start: &[u8; 8]) -> Result<()> {
     if start.starts_with(b"\x89HDF") {
         return Err(error("this is an HDF5 file (.h5), and weights are read from safetensors"));
     }
+    for (magic, what) in [
+        (b"\xff\xd8\xff".as_slice(), "a JPEG image"),
+        (b"\x89PNG", "a PNG image"),
+        (b"\x1f\x8b", "a gzip file"),
+        (b"\x93NUMPY", "an array of numpy (.npy)"),
+    ] {
+        if start.starts_with(magic) {
+            return Err(error(&format!("this is {what}, and weights are read from safetensors"))
+                .next("the folder of a run, or its model.safetensors"));
+        }
+    }
     if start.starts_with(b"version ") {
         return Err(error("this is a pointer of Git LFS, not the file itself").next("git lfs pull"));
     }

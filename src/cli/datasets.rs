@@ -1,5 +1,6 @@
 //! The images of a run: opened or generated, and what is wrong or odd about them told before anything runs.
 
+use super::run_facts::Fact;
 use super::train_report::Report;
 use crate::data::loader::Source;
 use crate::data::order::Mixing;
@@ -10,19 +11,20 @@ use crate::data::synthetic::Synthetic;
 use crate::data::validation::{Asked, Filter, ResizeCrop, Stored};
 use crate::data::{Dataset, Split, demo};
 use crate::error::{Error, Result};
+use crate::text::{count, counted};
 use crate::train::config::{Augment, Config};
 use crate::train::trainer::Datasets;
 use std::path::Path;
 use std::sync::Arc;
 
 pub const DEMO_TRAIN: usize = 4000;
-const DEMO_VAL: usize = 800;
+pub const DEMO_VAL: usize = 800;
 const DEMO_SEED: u64 = 1;
 
 pub struct Opened {
     pub data: Datasets,
-    /// What the plan says about them: a word and a line each.
-    pub said: Vec<(&'static str, String)>,
+    /// What there is to say about them.
+    pub said: Vec<Fact>,
 }
 
 /// Opens what `config` names; the demo's images are generated below `output` first.
@@ -31,14 +33,15 @@ pub struct Opened {
 /// `Data`: folders that cannot be read or do not fit each other. `Usage`: settings that do not fit the images, the same images in both
 /// splits, or splits the wrong way round.
 pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Opened> {
+    let mut said: Vec<Fact> = Vec::new();
     let (train, mut val) = match config.data.as_str() {
         "demo" => {
             let folder = output.join("demo");
             write_demo(&folder, report)?;
-            (Some(Dataset::open(&folder.join("train"))?), Some(Dataset::open(&folder.join("val"))?))
+            (Some(open_train(&folder.join("train"), config, &mut said)?), Some(Dataset::open(&folder.join("val"))?))
         }
         "synthetic" => (None, None),
-        dir => (Some(open_train(Path::new(dir), config, report)?), None),
+        dir => (Some(open_train(Path::new(dir), config, &mut said)?), None),
     };
     if let Some(dir) = &config.val {
         val = Some(Place::open(dir, config.reading(), Mixing::None)?.0);
@@ -46,13 +49,13 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Opened> {
     if val.as_ref().is_some_and(Dataset::is_empty) {
         return Err(Error::data("there are no validation images").at("--val").next("imagenet-engine inspect DIR"));
     }
-    let mut said = Vec::new();
+    let mut warnings = Vec::new();
     let sides = config.train_crop_size as u32;
     let made = || synthetic(config.train_crop_size, config.seed);
     let train_stored = train.as_ref().map_or_else(|| Stored::generated(made().info(0).map_or(sides, |i| i.width), 1), Stored::of);
     if let Some(train) = &train {
-        splits(config, train, val.as_ref(), &mut said)?;
-        said.extend(train_stored.enlarged("--train-crop-size", sides).map(|line| ("training", line)));
+        splits(config, train, val.as_ref(), &mut warnings)?;
+        said.extend(train_stored.enlarged("--train-crop-size", sides).map(|line| ("", line)));
     }
     let val_stored = val.as_ref().map(Stored::of);
     let transform = config.validation().settle(Some(val_stored.as_ref().unwrap_or(&train_stored)))?;
@@ -62,7 +65,7 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Opened> {
     };
     if config.augment == Augment::None {
         let centre = Asked { resize: None, crop_pct: None, crop: sides, filter: Filter::Bilinear }.settle(Some(&train_stored))?;
-        said.push(("training", centre.to_string()));
+        said.push(("", format!("--augment none: {centre}")));
         train = Arc::new(Prepared::new(train, centre)?);
     }
     match (&val, &val_stored) {
@@ -74,24 +77,34 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Opened> {
         }
         (Some(_), Some(stored)) => {
             let remarks = stored.remarks(&transform)?;
+            said.push(("val", val.as_ref().map_or_else(String::new, images)));
             let line = std::iter::once(transform.to_string()).chain(remarks).collect::<Vec<_>>().join("; ");
-            said.push(("validation", line));
+            said.push(("", line));
         }
-        _ if config.data != "synthetic" => said.push(("validation", "none: no --val, nothing will be evaluated".to_owned())),
-        _ => {}
+        _ => said.push(("val", "none (no --val): nothing will be evaluated".to_owned())),
     }
-    said.iter().for_each(|(what, line)| report.note(&format!("{what}: {line}")));
+    said.extend(warnings);
     let val = val.map(|val| Arc::new(val) as Arc<dyn Source>);
     Ok(Opened { data: Datasets { train, val, transform }, said })
 }
 
-fn open_train(dir: &Path, config: &Config, report: &Report) -> Result<Dataset> {
+fn open_train(dir: &Path, config: &Config, said: &mut Vec<Fact>) -> Result<Dataset> {
     let (train, place) = Place::open(dir, config.reading(), config.mixing())?;
-    report.line(&format!("{place}"));
-    if let Some(advice) = place.advice(config.mixing()) {
-        report.note(&advice);
-    }
+    said.push(("train", images(&train)));
+    said.push(("", place.to_string()));
+    said.extend(place.advice(config.mixing()).map(|advice| ("advice", advice)));
     Ok(train)
+}
+
+/// The images of a packed folder, with their sizes.
+fn images(dataset: &Dataset) -> String {
+    let n = counted(dataset.len() as u64, "image");
+    format!(
+        "{}: {n} of {}, {}",
+        dataset.dir().display(),
+        counted(dataset.classes().len() as u64, "class"),
+        Stored::of(dataset).short_sides()
+    )
 }
 
 /// What validation will do to the demo's images, before they are generated.
@@ -103,7 +116,7 @@ pub fn demo_transform(config: &Config) -> Result<ResizeCrop> {
 }
 
 /// Refuses the same images in both splits and splits the wrong way round, and says what else is odd about them.
-fn splits(config: &Config, train: &Dataset, val: Option<&Dataset>, said: &mut Vec<(&'static str, String)>) -> Result<()> {
+fn splits(config: &Config, train: &Dataset, val: Option<&Dataset>, said: &mut Vec<Fact>) -> Result<()> {
     let data = train.dir().display();
     let Some(val) = val else {
         if train.split() == Split::Val {
@@ -142,7 +155,7 @@ fn splits(config: &Config, train: &Dataset, val: Option<&Dataset>, said: &mut Ve
         _ => {}
     }
     if overlap.shared > 0 {
-        said.push(("warning", format!("{} of {} validation images are also in --data", overlap.shared, overlap.of)));
+        said.push(("warning", format!("{} of {} validation images are also in --data", count(overlap.shared), count(overlap.of))));
     }
     Ok(())
 }
@@ -155,10 +168,16 @@ fn short(dataset: &Dataset) -> &str {
 fn first_difference(train: &[String], val: &[String]) -> String {
     let at = train.iter().zip(val).position(|(t, v)| t != v).unwrap_or(train.len().min(val.len()));
     let name = |names: &[String]| names.get(at).map_or_else(|| "none".to_owned(), |n| format!("\"{n}\""));
-    format!("{} classes in training, {} in validation; class {at} is {} and {}", train.len(), val.len(), name(train), name(val))
+    format!(
+        "{} in training, {} in validation; class {at} is {} and {}",
+        counted(train.len() as u64, "class"),
+        val.len(),
+        name(train),
+        name(val)
+    )
 }
 
-/// Random pixels the shape of ImageNet packed at 256 for a crop of 224: as many pictures, as many classes.
+/// Random pixels the shape of ImageNet packed at 256 for a crop of 224: as many images, as many classes.
 pub fn synthetic(crop_size: usize, seed: u64) -> Synthetic {
     let side = (crop_size as u32 * 8).div_ceil(7);
     Synthetic::new(1_281_167, side, side, 1000, seed)
@@ -171,17 +190,17 @@ fn remove_half_written(dir: &Path) -> Result<()> {
     for entry in std::fs::read_dir(dir).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         if !ours(&entry.file_name().to_string_lossy()) {
-            return Err(Error::write("the place of the demo's pictures holds something else")
+            return Err(Error::write("the folder for the demo's images holds something else")
                 .at(entry.path().display().to_string())
-                .next("another --output, or --data for your own pictures"));
+                .next("another --output, or --data for your own images"));
         }
     }
     std::fs::remove_dir_all(dir).map_err(fail)
 }
 
-/// Draws and packs the demo's pictures, unless an earlier run left them there.
+/// Draws and packs the demo's images, unless an earlier run left them there.
 fn write_demo(folder: &Path, report: &Report) -> Result<()> {
-    for (split, count) in [(Split::Train, DEMO_TRAIN), (Split::Val, DEMO_VAL)] {
+    for (split, images) in [(Split::Train, DEMO_TRAIN), (Split::Val, DEMO_VAL)] {
         let dir = folder.join(split.name());
         if Dataset::open(&dir).is_ok() {
             continue;
@@ -189,8 +208,8 @@ fn write_demo(folder: &Path, report: &Report) -> Result<()> {
         if dir.exists() {
             remove_half_written(&dir)?;
         }
-        report.line(&format!("drawing {count} pictures of {} classes into {}", demo::CLASSES.len(), dir.display()));
-        demo::write(&dir, split, count, DEMO_SEED)?;
+        report.line(&format!("generating {} of {} classes in {}", counted(images as u64, "image"), demo::CLASSES.len(), dir.display()));
+        demo::write(&dir, split, images, DEMO_SEED)?;
     }
     Ok(())
 }

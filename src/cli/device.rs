@@ -13,6 +13,7 @@ use crate::cuda::timed::Timed;
 use crate::error::{Error, Result};
 use crate::fit::Demand;
 use crate::limits::{check_threads, global_pool};
+use crate::text::counted;
 use crate::train::config::Precision;
 
 /// What `--device` came to.
@@ -33,12 +34,26 @@ pub trait Job {
 
 impl Device {
     pub fn describe(&self, precision: Precision) -> String {
+        format!("{}, {}", self.name(), precision.name())
+    }
+
+    /// What it is.
+    pub fn name(&self) -> String {
         match self {
-            Self::Cpu => format!("cpu, {} threads, {}", rayon::current_num_threads(), precision.name()),
-            Self::Cuda(gpu) => format!("{}, {}", gpu.describe(), precision.name()),
+            Self::Cpu => format!("CPU, {}", counted(rayon::current_num_threads() as u64, "thread")),
+            Self::Cuda(gpu) => gpu.describe(),
             #[cfg(feature = "emulator")]
-            Self::Emulated(_) => format!("emulated GPU, {}", precision.name()),
+            Self::Emulated(_) => "emulated GPU".to_owned(),
         }
+    }
+
+    /// Why it is not a GPU, where `--device` was `asked` and left that open.
+    pub fn why(&self, asked: &str) -> Option<String> {
+        let (Self::Cpu, "auto") = (self, asked) else { return None };
+        let error = open_gpu(0).err()?;
+        let report = error.report();
+        let cause = report.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}"));
+        Some(format!("no GPU: {}{cause}", report.what))
     }
 
     /// `--precision`, or what the device computes in by itself.

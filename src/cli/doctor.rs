@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::device::open_gpu;
 use super::output::out;
+use super::plot_text::columns;
 use super::smi;
 use crate::bench::records;
 use crate::cuda::images::choose;
@@ -10,6 +11,7 @@ use crate::cuda::stream::Stream;
 use crate::cuda::timed::{Properties, Timed};
 use crate::cuda::{self, KERNELS, handles};
 use crate::error::Result;
+use crate::text::{count, counted, wrapped};
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +31,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("{}", records::listing(&records::read_all(&args.records)?).trim_end());
         return Ok(Outcome::Done);
     }
-    out!("cpu      {} threads", rayon::current_num_threads());
+    out!("cpu      {}", counted(rayon::current_num_threads() as u64, "thread"));
     let gpus = match cuda::gpus() {
         Ok(gpus) => {
             if gpus.is_empty() {
@@ -104,7 +106,8 @@ fn images(gpus: &[Properties]) {
         let of_target = || KERNELS.iter().filter(|k| k.target == target);
         let kib = of_target().map(|k| k.bytes.len()).sum::<usize>() >> 10;
         let names: Vec<_> = of_target().map(|k| k.name).collect();
-        out!("  {target:<7}{kib:>5} KiB: {}", names.join(", "));
+        let line = format!("  {target:<7} {:>6} KiB: {}", count(kib as u64), names.join(", "));
+        out!("{}", wrapped(&line, columns(), 4));
     }
     for (i, gpu) in gpus.iter().enumerate() {
         match choose(KERNELS, KERNELS[0].name, gpu.capability) {

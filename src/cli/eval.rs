@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
 use super::output::out;
+use super::plot_text::columns;
 use super::preprocess::{self, Preprocessing};
 use super::progress::ProgressMode;
 use super::room;
@@ -14,6 +15,7 @@ use crate::data::Dataset;
 use crate::data::loader::Source;
 use crate::data::validation::Stored;
 use crate::error::{Error, Result};
+use crate::text::{counted, wrapped};
 use crate::train::config::Precision;
 use crate::train::eval::{self, Options, Score};
 use crate::train::score::Scorer;
@@ -40,7 +42,7 @@ pub struct Args {
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Use only the first N batches
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_val_batches: Option<u64>,
     #[arg(long, default_value = "auto")]
     device: String,
@@ -69,11 +71,13 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let dataset: Arc<dyn Source> = Arc::new(dataset);
     let memory = room::check_evaluation(&device, &weights.model, Some(&*dataset), transform, options.batch_size)?;
     let (report, stop) = (Report::new(args.progress), signals::stop_on_signal("stopping, there will be no result", Outcome::Interrupted)?);
-    [&weights.describe(), &plan].into_iter().chain(&memory).for_each(|line| report.note(line));
+    let device_line = format!("device: {}", device.describe(device.precision(args.precision)?));
+    [&device_line, &weights.describe(), &plan].into_iter().chain(&memory).for_each(|line| report.note(&wrapped(line, columns(), 2)));
     let job = Evaluation { dataset: &dataset, weights: &weights, options: &options, stop: &stop, report: &report };
     let score = device.run(device.precision(args.precision)?, job)?;
+    report.end();
     let Some(score) = score else {
-        report.line("stopped: no result");
+        report.note("stopped: no result");
         return Ok(Outcome::Interrupted);
     };
     if args.json {
@@ -84,10 +88,14 @@ pub fn run(args: &Args) -> Result<Outcome> {
     } else {
         let (top1, top5) = (100.0 * score.top1, 100.0 * score.top5);
         let side = transform.crop;
-        out!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {} images at {side}x{side}", score.loss, score.images);
+        let images = counted(score.images, "image");
+        out!("top-1 {top1:.2}%  top-5 {top5:.2}%  loss {:.4}  {images} at {side} x {side}", score.loss);
     }
     if !score.loss.is_finite() {
-        return Err(Error::non_finite("the loss is not finite").at(weights.path.display().to_string()));
+        return Err(Error::non_finite("the loss is not finite, so the accuracy means nothing")
+            .at(weights.path.display().to_string())
+            .because("the run that wrote these weights diverged, or the file was altered")
+            .next("an earlier file of the run's checkpoints folder"));
     }
     Ok(Outcome::Done)
 }

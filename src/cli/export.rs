@@ -5,6 +5,7 @@ use super::output::{check_ending, out};
 use super::weights::Weights;
 use crate::checkpoint::{self, State};
 use crate::error::{Error, Result};
+use crate::text::counted;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -41,6 +42,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None, None)?;
     let state = State::fresh(weights.weights, weights.running);
     checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, weights.batches)?;
-    out!("wrote {}: {} for {} classes", args.output.display(), weights.model.name, weights.card.classes.len());
+    let classes = counted(weights.card.classes.len() as u64, "class");
+    out!("wrote {}: {} for {classes}", args.output.display(), weights.model.name);
     Ok(Outcome::Done)
 }

@@ -4,11 +4,12 @@ use super::Outcome;
 use super::output::{check_ending, name, out};
 use crate::data::{Dataset, sheet};
 use crate::error::{Error, Result};
+use crate::text::{count, counted};
 use indicatif::DecimalBytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Show what a packed folder holds, as text, JSON, or a contact sheet of labelled pictures
+/// Show what a packed folder holds, as text, JSON, or a contact sheet of labelled images
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A folder with dataset.json
@@ -17,7 +18,7 @@ pub struct Args {
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
-    /// Draw up to 64 pictures with their labels, the same number from each class, into a PNG file
+    /// Draw up to 64 images with their labels, the same number from each class, into a PNG file
     #[arg(long, value_name = "FILE.png")]
     pub sheet: Option<PathBuf>,
 }
@@ -34,10 +35,18 @@ const FLAGS: [(u8, &str); 8] = [
     (128, "from WebP"),
 ];
 
-/// How many pictures of each odd kind there are.
+/// How many images of each odd kind there are.
 pub(super) fn odd(dataset: &Dataset) -> BTreeMap<&'static str, usize> {
     let entries = || dataset.shards().iter().flat_map(|s| &s.entries);
     FLAGS.map(|(bit, what)| (what, entries().filter(|e| e.flags & bit != 0).count())).into_iter().filter(|(_, n)| *n > 0).collect()
+}
+
+/// Width and height in pixels, each with its least and most.
+fn sizes(width: (u16, u16), height: (u16, u16)) -> String {
+    match (width.0 == width.1, height.0 == height.1) {
+        (true, true) => format!("{} x {} pixels", width.0, height.0),
+        _ => format!("{} to {} pixels wide, {} to {} high", width.0, width.1, height.0, height.1),
+    }
 }
 
 /// # Errors
@@ -61,33 +70,32 @@ pub fn run(args: &Args) -> Result<Outcome> {
     } else {
         let counts = m.classes.iter().map(|c| c.records);
         let three = |v: [f64; 3]| v.map(|x| format!("{x:.4}")).join(" ");
-        out!("{}: {} split, {} pictures of {} classes", args.dir.display(), m.split.name(), m.records, m.classes.len());
+        let (images, classes) = (counted(m.records, "image"), counted(m.classes.len() as u64, "class"));
+        out!("{}: {} split, {images} of {classes}", args.dir.display(), m.split.name());
+        let shards = counted(m.shards.len() as u64, "shard");
+        let encoding = if m.encoding == "jpeg" { "JPEG files" } else { "raw pixels" };
+        out!("  stored    {encoding}, {}, {} in {shards}", sizes(width, height), DecimalBytes(bytes));
+        let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
         out!(
-            "  stored    {} of {}x{} to {}x{} pixels, {} in {} shards",
-            m.encoding,
-            width.0,
-            height.0,
-            width.1,
-            height.1,
-            DecimalBytes(bytes),
-            m.shards.len()
+            "  per class {}",
+            if least == most { counted(least, "image") } else { format!("{} to {}", count(least), counted(most, "image")) }
         );
-        out!("  per class {} to {} pictures", counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
         out!("  mean      {}\n  std       {}", three(m.mean), three(m.std));
         if m.skipped > 0 {
-            out!("  left out  {} pictures that could not be read (bad_images.jsonl)", m.skipped);
+            out!("  left out  {} that could not be read (bad_images.jsonl)", counted(m.skipped, "image"));
         }
         for (what, n) in &flagged {
-            out!("  {n} {what}");
+            out!("  of note   {} {what}", count(*n as u64));
         }
         out!("  dataset   {}", m.dataset_id);
-        let name_width = m.classes.iter().take(10).map(|c| c.name.len()).max().unwrap_or(0);
+        let name_width = m.classes.iter().take(10).map(|c| c.name.len()).max().unwrap_or(0).max("class".len());
+        out!("  {:>7}   {:name_width$}  {:>7}", "label", "class", "images");
         for (label, class) in m.classes.iter().enumerate().take(10) {
             let words = name(class.words.as_deref().unwrap_or(""));
             out!("{}", format!("  {label:>7}   {:name_width$}  {:>7}  {words}", name(&class.name), class.records).trim_end());
         }
         if m.classes.len() > 10 {
-            out!("      ...   {} more classes (--json has all)", m.classes.len() - 10);
+            out!("      ...   {} more (--json has all)", counted(m.classes.len() as u64 - 10, "class"));
         }
     }
     if let Some(path) = &args.sheet {

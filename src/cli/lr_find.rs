@@ -1,20 +1,22 @@
 //! `lr-find`: the learning-rate range test on your pictures, with every flag of `train`. Writes nothing but the files asked for.
 
 use super::Outcome;
+use super::datasets::{self, Opened};
 use super::device::{Job, open_device, set_threads};
-use super::output::out;
+use super::output::{check_ending, out};
 use super::plot::{Figure, Line};
 use super::plot_text;
 use super::progress::ProgressMode;
 use super::room::Asked;
+use super::run_facts;
+use super::signals;
 use super::train_report::Report;
-use super::{datasets, signals};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
 use crate::fit::host::Work;
 use crate::models::Model;
-use crate::text::{count, counted, number};
+use crate::text::{counted, number};
 use crate::train::config::Config;
 use crate::train::lr_find::{self, Range, Suggestion, Trial};
 use crate::train::trainer::Datasets;
@@ -27,10 +29,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Args {
     #[command(flatten)]
     config: Config,
-    /// First rate [default: a ten-thousandth of the optimizer's usual one]
+    /// First learning rate [default: a ten-thousandth of the optimizer's usual one]
     #[arg(long, value_name = "RATE", help_heading = "Range test")]
     lr_low: Option<f64>,
-    /// Last rate [default: a hundred times the optimizer's usual one]
+    /// Last learning rate [default: a hundred times the optimizer's usual one]
     #[arg(long, value_name = "RATE", help_heading = "Range test")]
     lr_high: Option<f64>,
     /// Steps
@@ -50,12 +52,15 @@ pub struct Args {
 }
 
 /// # Errors
-/// `Usage` for a range that makes no sense or says nothing; those of the pictures and the device.
+/// `Usage` for a range that makes no sense or says nothing; those of the images and the device.
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     if let Some(flag) = NOT_HERE.iter().find(|flag| given(&flag.replace('-', "_"))) {
         return Err(Error::usage(format!("--{flag} means nothing to lr-find"))
             .because("it tries rates from --lr-low to --lr-high for --steps steps, validates nothing and keeps nothing")
             .next(format!("leave --{flag} out; imagenet-engine lr-find --help")));
+    }
+    for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
+        path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }
     let open = args.config.leaves_batch_open(&given)?;
     let mut config = Config::resolve(args.config, given)?;
@@ -65,7 +70,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let usual = config.usual_lr();
     let range = Range { low: args.lr_low.unwrap_or(usual * 1e-4), high: args.lr_high.unwrap_or(usual * 100.0), updates: args.steps };
     if !(range.low.is_finite() && range.high.is_finite() && range.low > 0.0 && range.high > range.low) {
-        return Err(Error::usage(format!("the range {} to {} is none", range.low, range.high))
+        return Err(Error::usage(format!("invalid learning-rate range: {} to {}", number(range.low), number(range.high)))
             .at("--lr-low, --lr-high")
             .next("0 < low < high, such as --lr-low 1e-5 --lr-high 10"));
     }
@@ -73,11 +78,13 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
     let stop = signals::stop_on_signal("finishing this step", Outcome::Interrupted)?;
     let asked = Asked { device: &device, precision, work: Work::Trial, open };
-    let trials = datasets::open(&config, &folder, &report).map(|opened| opened.data).and_then(|data| {
-        let model = Model::new(&config.model, data.train.classes().len(), config.zero_init_residual)?;
+    let trials = datasets::open(&config, &folder, &report).and_then(|opened| {
+        let model = Model::new(&config.model, opened.data.train.classes().len(), config.zero_init_residual)?;
         let said;
-        (config, said) = asked.settle(config.clone(), &model, &data)?;
-        said.iter().for_each(|line| report.line(line));
+        (config, said) = asked.settle(config.clone(), &model, &opened.data)?;
+        let opened = Opened { said: opened.said.into_iter().take_while(|(word, _)| *word != "val").collect(), ..opened };
+        report.facts(&run_facts::settled(&config, (&device, precision), &model, Some(&opened), said)?);
+        let data = opened.data;
         device.run(precision, RangeTest { config: &config, data: &data, range, stop: &stop, report: &report })
     });
     if folder.exists() {
@@ -106,10 +113,10 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         out!("{}", figure.text(plot_text::columns()).trim_end());
     }
     if stop.load(Ordering::Relaxed) {
-        out!("stopped after {} of {} steps: too early to suggest a rate", trials.len(), range.updates);
+        out!("stopped after {} of {}: too early to suggest a rate", trials.len(), counted(range.updates, "step"));
         return Ok(Outcome::Interrupted);
     }
-    let found = suggestion?;
+    let found = suggestion.map_err(|e| e.next(more(&config, args.steps)))?;
     let (least_lr, least) = found.least;
     out!(
         "loss {:.3} at first, falling steepest at lr {}, least {least:.3} at lr {}",
@@ -122,10 +129,25 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         None => out!("did not diverge up to lr {}: --lr-high {} tells more", number(range.high), number(range.high * 10.0)),
     }
     let why = if found.diverged.is_some() { "a tenth of where it diverges" } else { "where the loss falls steepest" };
-    out!("suggestion: --lr {} ({why}), the highest rate of the {} schedule", number(found.peak), schedule_name(&config));
-    let each = count((config.batch_size * config.grad_accum) as u64);
-    out!("from {} of {each} images; no weights were kept", counted(trials.len() as u64, "step"));
+    // The rate belongs to the step it was found with.
+    let parts = match config.grad_accum {
+        1 => String::new(),
+        parts => format!(" --batch-size {} --grad-accum {parts}", config.batch_size),
+    };
+    out!("suggestion: --lr {}{parts}", number(found.peak));
+    out!("  ({why}; the max lr of the {} schedule)", schedule_name(&config));
+    let each = counted((config.batch_size * config.grad_accum) as u64, "image");
+    out!("from {} of {each} each; no weights were kept", counted(trials.len() as u64, "step"));
     Ok(Outcome::Done)
+}
+
+/// What tells more than a test of `steps` steps that said nothing: a larger step is made by the flag that was given.
+fn more(config: &Config, steps: u64) -> String {
+    let larger = match config.grad_accum {
+        1 => format!("--batch-size {}", 2 * config.batch_size),
+        parts => format!("--grad-accum {}", 2 * parts),
+    };
+    format!("--steps {}, or {larger}; or another range (--lr-low, --lr-high)", 2 * steps)
 }
 
 fn schedule_name(config: &Config) -> String {
@@ -151,7 +173,14 @@ impl Job for RangeTest<'_> {
         let Self { config, data, range, stop, report } = self;
         lr_find::run(backend, config, data, range, stop, &mut |u, t: &Trial| {
             if u.is_multiple_of(config.log_interval) {
-                report.line(&format!("step {u}/{}  lr {}  loss {:.4}  smoothed {:.4}", range.updates, number(t.lr), t.loss, t.smoothed));
+                report.line(&format!(
+                    "step {}/{}  lr {}  loss {:.4}  smoothed {:.4}",
+                    u + 1,
+                    range.updates,
+                    number(t.lr),
+                    t.loss,
+                    t.smoothed
+                ));
             }
         })
     }
@@ -160,7 +189,12 @@ impl Job for RangeTest<'_> {
 fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) -> Figure {
     let line = |name: &str, value: fn(&Trial) -> f64| Line { name: name.into(), points: trials.iter().map(|t| (t.lr, value(t))).collect() };
     Figure {
-        title: format!("{} with {}, {} images a step", config.model, config.rule().name(), config.batch_size * config.grad_accum),
+        title: format!(
+            "{} with {}, {} a step",
+            config.model,
+            config.rule().name(),
+            counted((config.batch_size * config.grad_accum) as u64, "image")
+        ),
         x: "learning rate",
         y: "loss",
         log_x: true,

@@ -2,7 +2,6 @@
 
 mod bench;
 mod datasets;
-mod date;
 mod device;
 mod doctor;
 mod eval;
@@ -19,6 +18,8 @@ mod predict;
 mod preprocess;
 pub mod progress;
 mod room;
+mod run_facts;
+mod run_table;
 mod schedule;
 mod selftest;
 mod signals;
@@ -40,7 +41,7 @@ use std::ffi::OsString;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// Packed, but some pictures were left out.
+    /// Packed, but some images were left out.
     SkippedImages,
     /// Stopped by a signal after writing what is needed to go on.
     Stopped,
@@ -74,33 +75,42 @@ struct Cli {
 #[derive(Subcommand)]
 #[allow(clippy::large_enum_variant)] // one value per process
 enum Command {
-    /// Turn a folder of pictures into shards, once
+    /// Turn a folder of images into shards, once
+    #[command(allow_negative_numbers = true)]
     Pack(pack::Args),
     /// Read shards back and check every byte
+    #[command(allow_negative_numbers = true)]
     Verify(verify::Args),
     /// Say what is in packed shards; a contact sheet
+    #[command(allow_negative_numbers = true)]
     Inspect(inspect::Args),
-    /// Turn shards back into pictures
+    /// Turn shards back into images
+    #[command(allow_negative_numbers = true)]
     Unpack(unpack::Args),
     /// Train a network
     #[command(args_override_self = true, allow_negative_numbers = true)] // scripts append flags; the last one counts, as in argparse
     Train(train::Args),
-    /// The learning rate of every update: a curve, CSV, JSON, a plot
+    /// The learning rate of every step: a curve, CSV, JSON, a plot
     #[command(args_override_self = true, allow_negative_numbers = true)]
     Schedule(schedule::Args),
-    /// A peak learning rate, from a short test on your pictures
+    /// A peak learning rate, from a short test on your images
     #[command(args_override_self = true, allow_negative_numbers = true)]
     LrFind(lr_find::Args),
-    /// Exact accuracy of weights on packed pictures
+    /// Exact accuracy of weights on packed images
+    #[command(allow_negative_numbers = true)]
     Eval(eval::Args),
     /// Weights of a checkpoint, or their moving average, as a file for others
+    #[command(allow_negative_numbers = true)]
     Export(export::Args),
-    /// The classes of pictures
+    /// The classes of images
+    #[command(allow_negative_numbers = true)]
     Predict(predict::Args),
     /// How fast this machine does the work
     Bench(bench::Args),
     /// What this machine has, and what to fix
+    #[command(allow_negative_numbers = true)]
     Doctor(doctor::Args),
+    #[command(allow_negative_numbers = true)]
     Selftest(selftest::Args),
 }
 

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::output::out;
+use super::plot_text::columns;
 use super::progress::{ProgressMode, Terminal};
 use super::source_args::SourceArgs;
 use crate::data::Dataset;
@@ -15,6 +16,7 @@ use crate::data::resize::Fit;
 use crate::data::source::{Part, split_named};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::text::{count, counted, duration, number, wrapped};
 use indicatif::DecimalBytes;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -25,14 +27,14 @@ pub enum EncodingArg {
     Jpeg,
 }
 
-/// Decode and resize pictures once, into checked shards that training reads at full speed
+/// Decode and resize images once, into checked shards that training reads at full speed
 ///
 /// PATH is ImageNet as you have it, found out by looking: a folder per class (or PATH/<split>/<class>), the original tars with the
 /// development kit, Kaggle's tree, Hugging Face's Parquet files, WebDataset tars, or a list of lines PATH CLASS or JSON. Nothing is unpacked.
-/// The same pictures give the same shards from each of them. The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
+/// The same images give the same shards from each of them. The output is the same, byte for byte, for any number of jobs. An interrupted pack goes on when the same command is run again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pictures: a folder, an archive or a list; .jpg, .jpeg, .png, .webp in any case, types are found by content
+    /// The images: a folder, an archive or a list; .jpg, .jpeg, .png, .webp in any case, types are found by content
     #[arg(long, value_name = "PATH")]
     pub input: PathBuf,
     #[command(flatten)]
@@ -46,35 +48,35 @@ pub struct Args {
     /// raw: RGB bytes, which training reads at full speed; jpeg: files of a tenth of the size, which training decodes
     #[arg(long, value_enum, default_value = "raw")]
     pub encoding: EncodingArg,
-    /// Short side in pixels after resizing, 0 keeps every picture at its size [default: 256 for raw, 0 for jpeg]
+    /// Short side in pixels after resizing, 0 keeps every image at its size [default: 256 for raw, 0 for jpeg]
     #[arg(long, value_name = "N")]
     pub resize: Option<u32>,
-    /// jpeg: encode every picture anew at this quality [default: keep the original bytes; 90 for what is made smaller]
+    /// jpeg: encode every image anew at this quality [default: keep the original bytes; 90 for what is made smaller]
     #[arg(long, value_name = "1-100")]
     pub quality: Option<u8>,
-    /// jpeg: make pictures smaller whose longest side is above this
+    /// jpeg: make images smaller whose longest side is above this
     #[arg(long, value_name = "PIXELS")]
     pub max_side: Option<u32>,
     /// Print sizes and time of this and other encodings, from a sample, and stop; exit code 73 if the disk cannot hold it
     #[arg(long)]
     pub estimate: bool,
-    /// short: keep the whole picture, its short side N (longer than 8:1 is cut to its middle); square: and of that the centre N x N
+    /// short: keep the whole image, its short side N (longer than 8:1 is cut to its middle); square: and of that the centre N x N
     #[arg(long, value_enum, default_value = "short")]
     pub fit: Fit,
-    /// Pictures in each shard file
+    /// Images in each shard file
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub records_per_shard: u64,
     /// Threads [default: one per core]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub jobs: usize,
-    /// Pictures that cannot be read: fail at the first, skip any number, or skip up to limit=FRACTION of all; they are listed in
+    /// Images that cannot be read: fail at the first, skip any number, or skip up to limit=FRACTION of all; they are listed in
     /// bad_images.jsonl, and the exit code is 3 when some were skipped
     #[arg(long, value_name = "fail|skip|limit=FRACTION", default_value = "limit=0.0001", value_parser = parse_on_bad)]
     pub on_bad: OnBad,
     /// Seed of the stored order; given for val, it is permuted too [default: 1 for train, none for val]
     #[arg(long, value_name = "N")]
     pub shuffle_seed: Option<u64>,
-    /// Largest picture to decode, in megapixels; the header is looked at before memory is taken
+    /// Largest image to decode, in megapixels; the header is looked at before memory is taken
     #[arg(long, value_name = "MEGAPIXELS", default_value_t = 64.0)]
     pub max_size: f64,
     /// How progress is shown; notes about the data are printed either way
@@ -157,26 +159,30 @@ pub fn run(args: &Args) -> Result<Outcome> {
     };
     let m = &report.manifest;
     let bytes: u64 = m.shards.iter().map(|s| s.bytes).sum();
-    out!(
-        "{}: {} pictures of {} classes in {} shards, {}, dataset {}",
+    let line = format!(
+        "{}: {} of {} in {}, {}, dataset {}",
         args.output.display(),
-        m.records,
-        m.classes.len(),
-        m.shards.len(),
+        counted(m.records, "image"),
+        counted(m.classes.len() as u64, "class"),
+        counted(m.shards.len() as u64, "shard"),
         DecimalBytes(bytes),
-        &m.dataset_id[..16]
+        &m.dataset_id[..12]
     );
+    out!("{}", wrapped(&line, columns(), 2));
     if report.kept > 0 {
-        out!("{} shards of an earlier run were kept", report.kept);
+        let were = if report.kept == 1 { "was" } else { "were" };
+        out!("{} of an earlier run {were} kept", counted(report.kept as u64, "shard"));
     }
-    let odd: Vec<String> = super::inspect::odd(&Dataset::open(&args.output)?).iter().map(|(what, n)| format!("{n} {what}")).collect();
+    let odd: Vec<String> =
+        super::inspect::odd(&Dataset::open(&args.output)?).iter().map(|(what, n)| format!("{} {what}", count(*n as u64))).collect();
     if !odd.is_empty() {
-        out!("odd pictures: {}", odd.join(", "));
+        out!("of note: {}", odd.join(", "));
     }
     if report.bad.is_empty() {
         return Ok(Outcome::Done);
     }
-    out!("{} pictures could not be read and were left out: see {}", report.bad.len(), args.output.join(BAD_IMAGES).display());
+    let (bad, list) = (counted(report.bad.len() as u64, "image"), args.output.join(BAD_IMAGES));
+    out!("{bad} could not be read, left out: see {}", list.display());
     Ok(Outcome::SkippedImages)
 }
 
@@ -184,23 +190,31 @@ pub fn run(args: &Args) -> Result<Outcome> {
 fn estimate(options: &PackOptions, stop: &AtomicBool) -> Result<Outcome> {
     let made = Estimate::make(&options.input, &options.source, &options.output, &options.plan, options.jobs, stop)?;
     let Some(e) = made else { return Ok(Outcome::Stopped) };
-    out!("{}: {}, {} pictures of {} classes, {}", options.input.display(), e.kind, e.pictures, e.classes, DecimalBytes(e.source_bytes));
+    let (images, classes) = (counted(e.pictures as u64, "image"), counted(e.classes as u64, "class"));
+    out!("{}: {}, {images} of {classes}, {}", options.input.display(), e.kind, DecimalBytes(e.source_bytes));
     e.notes.iter().for_each(|note| out!("  note: {note}"));
     out!(
-        "  sizes and times: {} pictures, spread evenly over the names, were read, decoded and stored in memory here, and multiplied by {:.1};",
-        e.sampled,
-        e.pictures as f64 / e.sampled.max(1) as f64
+        "{}",
+        wrapped(
+            &format!(
+                "  from a sample: {}, spread evenly over the names, read, decoded and stored in memory here, multiplied by {}; \
+                 a slow disk to read from or write to comes on top",
+                counted(e.sampled as u64, "image"),
+                number(e.pictures as f64 / e.sampled.max(1) as f64)
+            ),
+            columns(),
+            2
+        )
     );
-    out!("  reading the source from a slow disk and writing the shards to one come on top");
     if e.bad > 0 {
-        out!("  {} of them cannot be read", e.bad);
+        out!("  {} of them cannot be read", count(e.bad as u64));
     }
     for c in &e.choices {
         let mark = if c.asked { "->" } else { "  " };
-        out!("  {mark} {:<36} {:>12} {:>8.1} minutes", c.name, DecimalBytes(c.bytes).to_string(), c.seconds / 60.0);
+        out!("  {mark} {:<36} {:>12} {:>14}", c.name, DecimalBytes(c.bytes).to_string(), duration(c.seconds));
     }
     if let Some(free) = e.free {
-        out!("  {} are free at {}", DecimalBytes(free), options.output.display());
+        out!("  {} free at {}", DecimalBytes(free), options.output.display());
     }
     e.check_space(&options.output)?;
     Ok(Outcome::Done)

@@ -103,7 +103,9 @@ pub fn chart(lines: &[&[(f64, f64)]], x: Axis, y: Axis, columns: usize) -> Strin
     }
     let (mut axis, mut numbers) = (vec!['─'; across], vec![' '; across]);
     let mut free = 0;
-    for tick in x.ticks(across / 14) {
+    // The end of the axis too, such as the last epoch, where there is room.
+    let end = Some(x.high).filter(|_| !x.log);
+    for tick in x.ticks(across / 14).into_iter().chain(end) {
         let (at, text) = ((x.share(tick) * right / 2.0) as usize, number(tick));
         let begin = at.saturating_sub(text.len() / 2).min(across.saturating_sub(text.len()));
         if begin < free || at >= across {

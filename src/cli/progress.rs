@@ -2,6 +2,7 @@
 
 use super::output::remark;
 use crate::progress::Progress;
+use crate::text::count;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -59,7 +60,7 @@ impl Progress for Terminal {
             bar.enable_steady_tick(Duration::from_millis(200));
             *self.bar.lock().unwrap_or_else(|e| e.into_inner()) = bar;
         } else if self.mode == ProgressMode::Plain {
-            remark!("{what}: {total}");
+            remark!("{what}: {}", count(total));
         }
     }
 

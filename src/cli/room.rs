@@ -2,6 +2,7 @@
 //! and the default does not fit, the CPU takes it in parts: `--grad-accum` of them make the same update.
 
 use super::device::Device;
+use super::run_facts::Fact;
 use crate::data::loader::Source;
 use crate::data::validation::ResizeCrop;
 use crate::error::Result;
@@ -26,7 +27,7 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// `Device`, with the largest batch that fits; those of the settings and the images.
-    pub fn settle(&self, config: Config, model: &Model, data: &Datasets) -> Result<(Config, Option<String>)> {
+    pub fn settle(&self, config: Config, model: &Model, data: &Datasets) -> Result<(Config, Option<Fact>)> {
         if !matches!(self.device, Device::Cpu) {
             let val = data.val.as_deref().filter(|_| self.work == Work::Train).map(|v| (v, data.transform));
             self.device.check_room(&Demand::new(&config, self.precision, model.clone(), &*data.train, val)?)?;
@@ -39,7 +40,7 @@ impl Asked<'_> {
         let Some((needed, room)) = short else {
             demand.check(batch, &host)?;
             let line = line(&demand, batch, &host)?;
-            return Ok((config, Some(line)));
+            return Ok((config, Some(("memory", line))));
         };
         let Some(largest) = demand.largest_batch(batch, &host)? else {
             demand.check(batch, &host)?;
@@ -48,13 +49,13 @@ impl Asked<'_> {
         let (part, times) = parts(batch, largest);
         let (needed, there) = (gib(needed), gib(room.bytes as usize));
         let line = format!(
-            "memory: batch {part} x grad-accum {times} (the default of {batch} at once needs {needed}, {there} are available): \
-             the same images and rate an update, statistics of batch norm over {part}"
+            "batch {part} x grad-accum {times} (the default of {batch} at once needs {needed}, {there} are available): \
+             the same images and learning rate for each step, batch norm over {part}"
         );
         let limit = |batches: Option<u64>| batches.map(|n| n.saturating_mul(times as u64));
         let (limit_train_batches, limit_val_batches) = (limit(config.limit_train_batches), limit(config.limit_val_batches));
         let grad_accum = times * config.grad_accum;
-        Ok((Config { batch_size: part, grad_accum, limit_train_batches, limit_val_batches, ..config }, Some(line)))
+        Ok((Config { batch_size: part, grad_accum, limit_train_batches, limit_val_batches, ..config }, Some(("memory", line))))
     }
 }
 
@@ -79,11 +80,11 @@ pub fn check_evaluation(
     let config = Config::default();
     let (host, demand) = (Host::now(), HostDemand::evaluation(&config, model.clone(), loading, rayon::current_num_threads()));
     demand.check(batch, &host)?;
-    line(&demand, batch, &host).map(Some)
+    line(&demand, batch, &host).map(|line| Some(format!("memory: {line}")))
 }
 
 /// What the process will hold at most with batches of `batch`, in a line.
 fn line(demand: &HostDemand<'_>, batch: usize, host: &Host) -> Result<String> {
     let there = host.memory.map_or_else(String::new, |room| format!("; {} more are available", gib(room.bytes as usize)));
-    Ok(format!("memory: {} at most with a batch of {batch}{there}", gib(demand.peak(batch)?)))
+    Ok(format!("{} at most with a batch of {batch}{there}", gib(demand.peak(batch)?)))
 }

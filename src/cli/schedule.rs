@@ -1,14 +1,14 @@
 //! `schedule`: the learning rate of every update before anything is trained. Needs no data and no GPU; takes every setting of `train`.
 
 use super::Outcome;
-use super::output::{out, remark};
+use super::output::{check_ending, out, remark};
 use super::plot::{Figure, Line};
 use super::plot_text;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files::write_output;
 use crate::schedule::Point;
-use crate::text::{count, counted};
+use crate::text::{count, counted, wrapped};
 use crate::train::config::{Config, Sched};
 use crate::train::plan::Plan;
 use clap::ValueEnum;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// `--data` where none was given: no folder can have this name.
 const NO_DATA: &str = "\0";
-/// Training pictures of ImageNet-1K.
+/// Training images of ImageNet-1K.
 const IMAGENET: u64 = 1_281_167;
 /// Points of a drawn line; more cannot be seen.
 const MOST_POINTS: u64 = 2000;
@@ -27,13 +27,13 @@ const MOST_POINTS: u64 = 2000;
 pub struct Args {
     #[command(flatten)]
     config: Config,
-    /// Updates an epoch [default: what --images and the batch give]
+    /// Steps per epoch [default: what --images and the batch give]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Curve", conflicts_with = "images")]
     updates_per_epoch: Option<u64>,
-    /// Training pictures [default: those of --data, else ImageNet-1K's 1281167]
+    /// Training images [default: those of --data, else ImageNet-1K's 1,281,167]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Curve")]
     images: Option<u64>,
-    /// One line an update: update,epoch,lr,momentum
+    /// One line a step: update,epoch,lr,momentum
     #[arg(long, value_name = "FILE", help_heading = "Curve")]
     csv: Option<PathBuf>,
     #[arg(long, value_name = "FILE", help_heading = "Curve")]
@@ -51,13 +51,16 @@ pub struct Args {
 /// # Errors
 /// `Usage` naming the flag that makes no sense; `Write`.
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
+    for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
+        path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
+    }
     let mut flags = args.config;
     if !given("data") {
         flags.data = NO_DATA.into(); // not the demo, whose preset is for its pictures
     }
     let config = Config::resolve(flags, &given)?;
     let (updates_per_epoch, basis) = match (args.updates_per_epoch, args.images) {
-        (Some(updates), _) => (updates, format!("{} an epoch (--updates-per-epoch)", counted(updates, "step"))),
+        (Some(updates), _) => (updates, format!("{} per epoch (--updates-per-epoch)", counted(updates, "step"))),
         (None, given) => {
             let images = given.map_or_else(|| pictures(&config), Ok)?;
             let whose = match (given, config.data.as_str()) {
@@ -66,7 +69,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
                 (None, data) => format!("those of {data}"),
             };
             let each = config.batch_size * config.grad_accum;
-            let basis = format!("{} training images ({whose}), {} a step", count(images), count(each as u64));
+            let basis = format!("{} training images, {} per step ({whose})", count(images), count(each as u64));
             (Plan::new(&config, images)?.updates_per_epoch, basis)
         }
     };
@@ -98,18 +101,19 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let files: Vec<&Path> = [&args.csv, &args.json, &args.plot].into_iter().flatten().map(PathBuf::as_path).collect();
     if files.is_empty() {
-        out!("for {basis}");
+        out!("{}", wrapped(&format!("for {basis}"), plot_text::columns(), 2));
         out!("{}", figure.text(plot_text::columns()).trim_end());
     }
     for (sched, plan) in &plans {
-        let (all, each) = (count(plan.total_updates), count(plan.updates_per_epoch));
-        out!("{}: {all} steps, {each} an epoch; learning rate {}", word(*sched), plan.rates());
+        let (all, each) = (counted(plan.total_updates, "step"), count(plan.updates_per_epoch));
+        out!("{}: {all}, {each} per epoch", word(*sched));
+        out!("  learning rate {}", plan.rates());
     }
     files.iter().for_each(|path| out!("wrote {}", path.display()));
     Ok(Outcome::Done)
 }
 
-/// How many pictures an epoch would draw from.
+/// How many images an epoch would draw from.
 fn pictures(config: &Config) -> Result<u64> {
     match config.data.as_str() {
         NO_DATA | "synthetic" => Ok(IMAGENET),
@@ -152,7 +156,9 @@ fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
     let alone = plans.len() == 1;
     let line = |name: String, plan: &Plan, value: fn(Point) -> f64| {
         let point = |u: u64| (u as f64 / plan.updates_per_epoch as f64, value(plan.schedule.at(u)));
-        Line { name, points: shown(plan).into_iter().map(point).collect() }
+        // The last step lasts until the end of its epoch.
+        let end = (plan.total_updates as f64 / plan.updates_per_epoch as f64, value(plan.schedule.at(plan.total_updates - 1)));
+        Line { name, points: shown(plan).into_iter().map(point).chain([end]).collect() }
     };
     let moves = |plan: &Plan| shown(plan).iter().any(|u| plan.schedule.at(*u).momentum != plan.schedule.at(0).momentum);
     let first = &plans[0].1;
@@ -172,7 +178,7 @@ fn figure(config: &Config, plans: &[(Sched, Plan)]) -> Figure {
     }
 }
 
-/// Updates worth a point: all of them, or of each of many stretches the first, the lowest and the highest, so that no jump and no cycle
+/// Steps worth a point: all of them, or of each of many stretches the first, the lowest and the highest, so that no jump and no cycle
 /// is lost however long the run.
 fn shown(plan: &Plan) -> Vec<u64> {
     let (total, schedule) = (plan.schedule.total, &plan.schedule);

@@ -1,9 +1,9 @@
 //! `selftest`: every kernel against its oracle, on the device it is to run on.
 
+use super::Outcome;
 use super::device::{cuda_ordinal, open_gpu, unknown_device};
 use super::output::out;
 use super::progress::{ProgressMode, Terminal};
-use super::{Outcome, date};
 use crate::bench::records::{COMMIT_VARIABLE, Record};
 use crate::cuda::handles::ALL;
 use crate::cuda::timed::{Properties, Timed};
@@ -28,7 +28,7 @@ pub struct Args {
     /// Only cases whose subject, operation, element type or shape contain this, such as norm, conv_dgrad, bf16, or "conv_fprop bf16 2x7x7"
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
-    /// The layers as they are, on eight pictures, also where that takes long (the default on cuda)
+    /// The layers as they are, on eight images, also where that takes long (the default on cuda)
     #[arg(long)]
     full: bool,
     /// Of the source this program was built from, for the record in the JSON [default: IMAGENET_ENGINE_COMMIT]
@@ -99,7 +99,7 @@ fn with_record(results: Value, report: &Report, properties: Option<&Properties>,
     };
     let passed = ALL.iter().filter(|k| right(k.name));
     let commit = args.commit.clone().or_else(|| std::env::var(COMMIT_VARIABLE).ok()).unwrap_or_else(|| "unknown".into());
-    let record = Record::new("selftest", &date::iso(), &commit, properties, passed);
+    let record = Record::new("selftest", &crate::date::iso(), &commit, properties, passed);
     match (serde_json::to_value(record), results) {
         (Ok(Value::Object(mut record)), Value::Object(results)) => {
             record.extend(results);

@@ -1,11 +1,13 @@
-//! `train`: settles the settings, opens or makes the pictures, trains, and says where everything is.
+//! `train`: settles the settings, opens or generates the images, trains, and says where everything is.
 
 use super::Outcome;
 use super::datasets::{self, DEMO_TRAIN, Opened};
 use super::device::{Job, open_device, set_threads};
 use super::output::out;
+use super::plot_text::columns;
 use super::progress::ProgressMode;
 use super::room::Asked;
+use super::run_facts;
 use super::signals;
 use super::train_report::Report;
 use crate::backend::Backend;
@@ -15,9 +17,11 @@ use crate::error::{Error, Result};
 use crate::fit::host::Work;
 use crate::models::Model;
 use crate::nn::Kind;
+use crate::text::{count, counted, number, pasted, rate};
 use crate::train::config::Config;
 use crate::train::metrics::EmaScore;
 use crate::train::plan::Plan;
+use crate::train::resume;
 use crate::train::run_dir::RunDir;
 use crate::train::trainer::{self, Datasets, Finish, Requests};
 use std::path::{Path, PathBuf};
@@ -58,27 +62,28 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     // What can be seen to be wrong is seen before the output folder is made.
     let report = Report::new(progress);
     let demo = config.data == "demo";
-    let opened = if demo { None } else { Some(datasets::open(&config, &output, &report)?.data) };
-    let (classes, pictures) = opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |d| (d.train.classes().len(), d.train.len()));
-    let (model, _) = settle(&config, classes, pictures)?;
+    let opened = if demo { None } else { Some(datasets::open(&config, &output, &report)?) };
+    let (classes, images) = size(opened.as_ref());
+    let (model, _) = settle(&config, classes, images)?;
     let mut said = None;
-    if let Some(data) = &opened {
+    if let Some(Opened { data, .. }) = &opened {
         (config, said) = asked.settle(config, &model, data)?;
     }
     let dir = RunDir::open(&output, config.resume.is_some())?;
-    let datasets = match opened {
-        Some(datasets) => datasets,
+    let opened = match opened {
+        Some(opened) => opened,
         None => {
-            let made = datasets::open(&config, &output, &report)?.data;
-            (config, said) = asked.settle(config, &model, &made)?;
+            let made = datasets::open(&config, &output, &report)?;
+            (config, said) = asked.settle(config, &model, &made.data)?;
             made
         }
     };
-    said.iter().for_each(|line| report.line(line));
-    let run = Training { config: &config, datasets: &datasets, dir: &dir, requests: &requests, report: &report };
+    report.facts(&run_facts::settled(&config, (&device, precision), &model, Some(&opened), said)?);
+    report.facts(&[run_facts::rules(&config), ("output", output.display().to_string())]);
+    let run = Training { config: &config, datasets: &opened.data, dir: &dir, requests: &requests, report: &report };
     let finish = device.run(precision, run)?;
     report.end();
-    Ok(tell(&config, &output, &finish))
+    Ok(tell(&config, &output, &finish, report.shows_epochs()))
 }
 
 /// Refuses to be one of several: launchers (torchrun, srun, mpirun) say so in the environment, and each process would train alone, into
@@ -118,9 +123,11 @@ fn resume_with_its_own_settings(flags: &mut Config, data: bool) -> Result<()> {
         return Ok(());
     }
     let Some(output) = &flags.output else {
-        return Err(Error::usage("--resume needs to know the run")
+        let run = flags.resume.as_deref().map(Path::new).filter(|path| path.join("config.toml").is_file());
+        let dir = run.map_or_else(|| "DIR, DIR being the run's folder".to_owned(), pasted);
+        return Err(Error::usage("--resume without --output: where does the run go on?")
             .at("--output")
-            .next("train --resume auto --output DIR, DIR being the run's folder"));
+            .next(format!("{} train --resume auto --output {dir}", super::program())));
     };
     let own = output.join("config.toml");
     if flags.config.is_some() {
@@ -156,15 +163,20 @@ fn similar_runs(output: &Path) -> Option<String> {
 }
 
 fn default_output(config: &Config) -> PathBuf {
-    let base = format!("runs/{}-{}", super::date::today(), config.model);
+    let base = format!("runs/{}-{}", crate::date::today(), config.model);
     let taken = |p: &PathBuf| p.exists();
     let numbered = (2..).map(|i| PathBuf::from(format!("{base}-{i}")));
     std::iter::once(PathBuf::from(&base)).chain(numbered).find(|p| !taken(p)).unwrap_or_else(|| base.into())
 }
 
+/// Classes and training images; `opened` is none for a demo not generated yet.
+fn size(opened: Option<&Opened>) -> (usize, usize) {
+    opened.map_or((demo::CLASSES.len(), DEMO_TRAIN), |o| (o.data.train.classes().len(), o.data.train.len()))
+}
+
 /// The network and the plan, or what is wrong with them.
-fn settle(config: &Config, classes: usize, pictures: usize) -> Result<(Model, Plan)> {
-    Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, pictures as u64)?))
+fn settle(config: &Config, classes: usize, images: usize) -> Result<(Model, Plan)> {
+    Ok((Model::new(&config.model, classes, config.zero_init_residual)?, Plan::new(config, images as u64)?))
 }
 
 fn dry_run(mut config: Config, asked: &Asked<'_>, output: &Path, list_params: bool) -> Result<Outcome> {
@@ -178,28 +190,24 @@ fn dry_run(mut config: Config, asked: &Asked<'_>, output: &Path, list_params: bo
         (config, said) = asked.settle(config, &model, data)?;
     }
     let config = &config;
-    let (classes, pictures) =
-        opened.as_ref().map_or((demo::CLASSES.len(), DEMO_TRAIN), |o| (o.data.train.classes().len(), o.data.train.len()));
+    let (classes, images) = size(opened.as_ref());
     let transform = opened.as_ref().map_or_else(|| datasets::demo_transform(config), |o| Ok(o.data.transform))?;
-    let (model, plan) = settle(config, classes, pictures)?;
+    let (model, plan) = settle(config, classes, images)?;
     if let Some(init) = &config.init {
         weights::load(&model, &safetensors::read(&locate(init, Wanted::Weights)?)?)?;
     }
+    let from = resume::newest(config, output)?;
+    let done = from.as_ref().map_or(0, |(_, done)| *done);
+    plan.check_progress(done)?;
+    let mut facts = run_facts::settled(config, (asked.device, asked.precision), &model, opened.as_ref(), said)?;
+    facts.extend([run_facts::rules(config), ("output", output.display().to_string())]);
+    facts.extend(from.map(|(path, _)| ("resumes from", path.display().to_string())));
+    facts.extend(run_facts::plan(&plan, done));
+    facts.iter().for_each(|fact| out!("{}", run_facts::line(fact, columns())));
+    out!("\nThe settings, as config.toml would hold them (nothing is written):\n");
     out!("{}", plan.config_toml(config, transform.resize)?.trim_end());
     out!("");
-    out!("device        {}", asked.device.describe(asked.precision));
-    said.iter().filter_map(|line| line.split_once(": ")).for_each(|(what, line)| out!("{what:<13} {line}"));
-    out!("model         {} for {classes} classes, {} parameters", config.model, model.layout.len());
-    out!("images        {pictures} for training");
-    out!("updates       {} an epoch, {} in all, {} of them now", plan.updates_per_epoch, plan.total_updates, plan.last_update);
-    out!("learning rate {}", plan.rates());
-    match &opened {
-        None => out!("validation    {transform}"),
-        Some(opened) => opened.said.iter().for_each(|(what, line)| out!("{what:<13} {line}")),
-    }
     print_parameters(config, &model, list_params);
-    plan.warnings.iter().for_each(|warning| out!("warning       {warning}"));
-    out!("output        {} (nothing written)", output.display());
     Ok(Outcome::Done)
 }
 
@@ -210,43 +218,47 @@ fn print_parameters(config: &Config, model: &Model, all: bool) {
     for (kind, decay) in kinds.into_iter().zip(decays) {
         let of_kind = model.layout.params.iter().filter(|p| p.kind == kind);
         let (tensors, numbers) = of_kind.fold((0, 0), |(t, n), p| (t + 1, n + p.param.range.len()));
-        out!("{:<13} {numbers} parameters in {tensors} tensors, weight decay {decay:e}", kind.name());
+        let (numbers, tensors) = (count(numbers as u64), counted(tensors, "tensor"));
+        out!("{:<13} {numbers} parameters in {tensors}, weight decay {}", kind.name(), number(decay));
     }
     if all {
         out!("\n{:<40} {:<20} {:<7} weight decay", "name", "shape", "kind");
         for p in &model.layout.params {
             let decay = kinds.iter().position(|k| *k == p.kind).map_or(0.0, |i| decays[i]);
-            out!("{:<40} {:<20} {:<7} {decay:e}", p.name, format!("{:?}", p.shape), p.kind.name());
+            out!("{:<40} {:<20} {:<7} {}", p.name, format!("{:?}", p.shape), p.kind.name(), number(decay));
         }
     }
 }
 
-/// The last lines: what was reached, where it lies, what to type next.
-fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
-    let (run, program) = (output.display(), super::program());
+/// The last lines: what was reached, where it lies, what to type next. `shown`: the last evaluation stands in the rows above.
+fn tell(config: &Config, output: &Path, finish: &Finish, shown: bool) -> Outcome {
+    let (run, program) = (pasted(output), pasted(Path::new(&super::program())));
+    let done = counted(finish.updates, "step");
     if !finish.complete {
-        out!("stopped after {} updates; everything needed to go on is in {run}", finish.updates);
+        out!("stopped after {done}; everything needed to go on is in {}", output.display());
         out!("next: {program} train --resume auto --output {run}");
         return Outcome::Stopped;
     }
-    if let Some(score) = &finish.last_eval {
-        out!(
-            "validation: top-1 {:.2}%, top-5 {:.2}%, loss {:.4} over {} pictures",
-            100.0 * score.top1,
-            100.0 * score.top5,
-            score.loss,
-            score.images
-        );
+    if let Some(score) = finish.last_eval.as_ref().filter(|_| !shown) {
+        let (top1, top5, images) = (100.0 * score.top1, 100.0 * score.top5, counted(score.images, "image"));
+        out!("validation: top-1 {top1:.2}%, top-5 {top5:.2}%, loss {:.4} over {images}", score.loss);
     }
-    if let Some(EmaScore { loss, top1, top5 }) = &finish.last_ema {
+    if let Some(EmaScore { loss, top1, top5 }) = finish.last_ema.as_ref().filter(|_| !shown) {
         out!("moving average: top-1 {:.2}%, top-5 {:.2}%, loss {loss:.4}", 100.0 * top1, 100.0 * top5);
     }
-    if finish.failed_saves > 0 {
-        out!("{} checkpoints could not be written and were let pass (save_error in metrics.jsonl)", finish.failed_saves);
+    if let (Some(top1), Some(update)) = (finish.best_top1, finish.best_update.filter(|_| finish.last_ema.is_none())) {
+        out!("best top-1 {:.2}%, after {} (best.safetensors)", 100.0 * top1, counted(update, "step"));
     }
-    match finish.images_per_s {
-        0.0 => out!("all {} updates were done already; the run lies in {run}", finish.updates),
-        rate => out!("{} updates at {rate:.1} images/s; the run lies in {run}", finish.updates),
+    if finish.failed_saves > 0 {
+        out!("{} could not be written (save_error in metrics.jsonl)", counted(finish.failed_saves, "checkpoint"));
+    }
+    match finish.steps {
+        0 => out!("all {done} were done already; saved to {}", output.display()),
+        now if now < finish.updates => {
+            let (now, rate) = (count(now), rate(finish.images_per_s));
+            out!("{done}, {now} of them in this process at {rate} images/s; saved to {}", output.display());
+        }
+        _ => out!("{done} at {} images/s; saved to {}", rate(finish.images_per_s), output.display()),
     }
     let val = match (&config.val, config.data.as_str()) {
         (Some(val), _) => Some(val.clone()),
@@ -254,13 +266,8 @@ fn tell(config: &Config, output: &Path, finish: &Finish) -> Outcome {
         _ => None,
     };
     match val {
-        Some(val) => out!(
-            "next: {program} eval --data {} --weights {} --model {}",
-            val.display(),
-            output.join("model.safetensors").display(),
-            config.model
-        ),
-        None => out!("next: {program} predict --weights {} PICTURE", output.join("model.safetensors").display()),
+        Some(val) => out!("next: {program} eval --data {} --weights {run}", pasted(&val)),
+        None => out!("next: {program} predict --weights {run} IMAGE"),
     }
     Outcome::Done
 }

@@ -7,9 +7,10 @@ use crate::data::Dataset;
 use crate::data::unpack::unpack;
 use crate::error::Result;
 use crate::progress::Progress;
+use crate::text::counted;
 use std::path::PathBuf;
 
-/// Write the pictures of a packed folder as PNG files, <class>/<name>.png, and index.csv (global_id,label,path) in stored order
+/// Write the images of a packed folder as PNG files, <class>/<name>.png, and index.csv (global_id,label,path) in stored order
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A folder with dataset.json
@@ -18,7 +19,7 @@ pub struct Args {
     /// Folder for the files; made if missing
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Only the first N pictures
+    /// Only the first N images
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// What to show meanwhile
@@ -36,6 +37,6 @@ pub fn run(args: &Args) -> Result<Outcome> {
         terminal.note("stopped; remove the output before the next try");
         return Ok(Outcome::Stopped);
     };
-    out!("{}: {count} of {} pictures, and index.csv", args.output.display(), dataset.len());
+    out!("{}: {count} of {}, and index.csv", args.output.display(), counted(dataset.len() as u64, "image"));
     Ok(Outcome::Done)
 }

@@ -42,6 +42,14 @@ pub fn refused(error: &clap::Error, command: &clap::Command, args: &[std::ffi::O
             let flag = bare(&flag);
             Error::usage(format!("{flag} {value}: {}", number(&flag, &source))).next(help)
         }
+        (ErrorKind::MissingRequiredArgument, Some(flags), _) => Error::usage(format!("{flags} is missing")).next(help),
+        (ErrorKind::InvalidValue, Some(flag), _) => {
+            let flag = bare(&flag);
+            let known = get(ContextKind::ValidValue).filter(|known| !known.is_empty()).map(|known| format!("one of {known}"));
+            let wanted =
+                known.or_else(|| expected(&flag).map(|words| words.to_string())).map_or_else(String::new, |wanted| format!(": {wanted}"));
+            Error::usage(format!("{flag} needs a value{wanted}")).next(help)
+        }
         _ => Error::usage(first_line(error)).next(help),
     }
 }
@@ -88,7 +96,7 @@ fn number(flag: &str, source: &str) -> String {
         let low = if low.is_empty() { "0" } else { low };
         return match high.strip_prefix('=').unwrap_or(high) {
             "" => format!("expected a whole number, {low} or more"),
-            high if high.parse::<i64>().is_ok_and(|n| n >= i64::MAX - 1) => format!("expected a whole number, {low} or more"),
+            high if high.parse::<u64>().is_ok_and(|n| n >= i64::MAX as u64 - 1) => format!("expected a whole number, {low} or more"),
             high => format!("expected a whole number from {low} to {high}"),
         };
     }

@@ -7,6 +7,7 @@ use super::source_args::SourceArgs;
 use crate::data::manifest::MAKE_ANEW;
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
+use crate::text::{counted, pasted};
 use indicatif::DecimalBytes;
 use std::path::PathBuf;
 
@@ -58,27 +59,28 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if let (Some(source), false) = (&args.repair_from, report.damaged_shards.is_empty()) {
         let stop = super::signals::stop_on_signal("finishing the images under way", Outcome::Stopped)?;
         let repaired = repair(&args.dir, source, &args.source.options(), &report.damaged_shards, &terminal, &stop)?;
-        out!("{repaired} shards made again from {}", source.display());
+        out!("{} made again from {}", counted(repaired as u64, "shard"), source.display());
         report = verify(&args.dir, depth, &terminal)?;
         for line in &report.damage {
             out!("{line}");
         }
     }
     if report.damage.is_empty() {
-        let how = if depth == Depth::Quick { "structure" } else { "every byte" };
-        out!("ok: {} pictures in {} shards, {} ({how})", report.records, report.shards, DecimalBytes(report.bytes));
+        let how = if depth == Depth::Quick { "structure only" } else { "every byte" };
+        let (images, shards) = (counted(report.records, "image"), counted(report.shards as u64, "shard"));
+        out!("ok: {images} in {shards}, {} ({how} checked)", DecimalBytes(report.bytes));
         return Ok(Outcome::Done);
     }
     let next = if report.damaged_shards.is_empty() {
         MAKE_ANEW.to_owned()
     } else {
-        format!("imagenet-engine verify {} --repair-from PICTURES, or pack again into a new folder", args.dir.display())
+        format!("imagenet-engine verify {} --repair-from IMAGES, or pack again into a new folder", pasted(&args.dir))
     };
     Err(Error::data(format!(
-        "{} damages in {} of {} shards (listed above)",
-        report.damage.len(),
+        "{} in {} of {} (listed above)",
+        counted(report.damage.len() as u64, "error"),
         report.damaged_shards.len(),
-        report.shards
+        counted(report.shards as u64, "shard")
     ))
     .at(args.dir.display().to_string())
     .because("the files changed after packing (disk or copy error)")

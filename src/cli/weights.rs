@@ -6,6 +6,7 @@ use crate::data::crop::MOST_SIDE;
 use crate::data::validation::Filter;
 use crate::error::{Error, Result};
 use crate::models::{Model, recognise};
+use crate::text::{count, counted};
 use std::path::{Path, PathBuf};
 
 pub struct Weights {
@@ -85,9 +86,13 @@ impl Weights {
         });
         if let Some(names) = names {
             if names.len() != outputs {
-                return Err(Error::data(format!("{} class names for {outputs} outputs", names.len()))
-                    .at(format!("--class-names, {}", path.display()))
-                    .next("one class a line, in the order of the outputs"));
+                return Err(Error::data(format!(
+                    "{} for {}",
+                    counted(names.len() as u64, "class name"),
+                    counted(outputs as u64, "output")
+                ))
+                .at(format!("--class-names, {}", path.display()))
+                .next("one class a line, in the order of the outputs"));
             }
             card.classes = names;
         }
@@ -96,7 +101,11 @@ impl Weights {
             if !same {
                 return Err(Error::data("the weights and the images have different classes")
                     .at(path.display().to_string())
-                    .because(format!("{outputs} classes in the weights, {} in the images, or other names", classes.len()))
+                    .because(format!(
+                        "{} in the weights, {} in the images, or other names",
+                        counted(outputs as u64, "class"),
+                        count(classes.len() as u64)
+                    ))
                     .next("images packed from the dataset the weights were trained on; --class-names where only the names differ"));
             }
         }
@@ -110,7 +119,7 @@ impl Weights {
 impl Weights {
     /// File, model and classes in one line.
     pub fn describe(&self) -> String {
-        format!("weights: {}, {} for {} classes", self.path.display(), self.model.name, self.model.classes)
+        format!("weights: {}, {} for {}", self.path.display(), self.model.name, counted(self.model.classes as u64, "class"))
     }
 }
 
@@ -123,7 +132,7 @@ fn check_card(card: &ModelCard, outputs: usize, path: &Path) -> Result<()> {
             .next("the model.safetensors that the run wrote"))
     };
     if !(card.classes.is_empty() || card.classes.len() == outputs) {
-        return wrong(format!("{} class names for {outputs} outputs", card.classes.len()));
+        return wrong(format!("{} for {}", counted(card.classes.len() as u64, "class name"), counted(outputs as u64, "output")));
     }
     for (what, side) in [("crop", card.val_crop_size), ("resize", card.val_resize_size)] {
         if !(1..=MOST_SIDE as usize).contains(&side) {

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::files::{failpoint, remove, write_whole};
+use crate::text::{count, counted};
 use std::path::Path;
 
 /// The report of pictures that were left out, one JSON object a line.
@@ -59,17 +60,17 @@ pub fn too_many_bad(dir: &Path, plan: &Plan, bad: &[BadPicture], on_bad: OnBad) 
     let at = plan.items.iter().find(|i| i.path == first.path && plan.store.within(&i.path, &i.place) == first.within);
     let place = at.map_or_else(|| first.path.clone(), |i| plan.store.describe(&i.path, &i.place));
     if on_bad == OnBad::Fail {
-        return Error::data(format!("a picture cannot be read: {}", first.error))
+        return Error::data(format!("an image cannot be read: {}", first.error))
             .at(place)
             .because("--on-bad fail stops at the first one")
-            .next(format!("see {list}; --on-bad skip leaves such pictures out"));
+            .next(format!("see {list}; --on-bad skip leaves such images out"));
     }
     let allowed = if let OnBad::Limit(f) = on_bad {
         format!("--on-bad limit={f} allows {}", (plan.items.len() as f64 * f).floor())
     } else {
         String::new()
     };
-    Error::data(format!("{} of {} pictures cannot be read; {allowed}", bad.len(), plan.items.len()))
+    Error::data(format!("{} of {} cannot be read; {allowed}", count(bad.len() as u64), counted(plan.items.len() as u64, "image")))
         .at(format!("{place} and others, all in {list}"))
         .because(format!("the first one: {}", first.error))
         .next("look at that list; then run again with --on-bad skip, or a larger limit (finished shards are kept)")

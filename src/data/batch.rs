@@ -2,7 +2,7 @@
 
 use super::ahead::Windows;
 use super::budget;
-use super::loader::{Batch, LoaderOptions, PictureInfo, Source};
+use super::loader::{BadRecord, Batch, LoaderOptions, PictureInfo, Source};
 use super::order::{EpochOrder, Order};
 use super::reading::{Ahead, Hint};
 use crate::backend::{Crop, PictureView, Spare};
@@ -69,7 +69,7 @@ impl At {
         match (now.reading.iter().min_by_key(|(_, since)| *since), now.doing) {
             (Some((i, since)), _) => format!("has been reading {} for {:.0} s", source.place(*i), seconds(since)),
             (None, Doing::Asking(batch)) => {
-                format!("has been asking the disk for pictures of batch {batch} for {:.0} s", seconds(&now.since))
+                format!("has been asking the disk for images of batch {batch} for {:.0} s", seconds(&now.since))
             }
             (None, Doing::Waiting(batch)) => format!("finished batch {batch} {:.0} s ago and waits for its turn", seconds(&now.since)),
         }
@@ -173,7 +173,7 @@ impl Maker {
         if !self.options.replace_bad || !matches!(error, Error::Data(_)) {
             return Err(error);
         }
-        batch.bad.push(one_line(&error));
+        batch.bad.push(BadRecord { id: self.source.info(i).ok().map(|info| info.global_id), what: one_line(&error) });
         let at = batch.pixels.len();
         for next in (i + 1..).take(MOST_REPLACED).map(|next| next % self.source.len()) {
             let info = self.source.info(next)?;

@@ -142,7 +142,7 @@ pub fn decode_part(shard: &Shard, r: usize, payload: &[u8], rect: [u32; 4], out:
 }
 
 fn undecodable(shard: &Shard, r: usize, reason: &str) -> Error {
-    Error::data(format!("a stored picture cannot be decoded: {}: {reason}", shard.describe(r)))
+    Error::data(format!("a stored image cannot be decoded: {}: {reason}", shard.describe(r)))
         .at(format!("{}, byte {}", shard.path().display(), shard.entries[r].offset))
         .because("the shard was made by another program, or changed together with its checksums")
         .next(advice::repair(advice::folder_of(shard.path())).replace("--full", "--decode"))

@@ -97,7 +97,7 @@ impl Dataset {
         }
         for (class, &found) in manifest.classes.iter().zip(&per_class) {
             if class.records != found {
-                let what = format!("class {}: dataset.json says {} pictures, the shards hold {found}", class.name, class.records);
+                let what = format!("class {}: dataset.json says {} images, the shards hold {found}", class.name, class.records);
                 return Err(Error::data(what).at(dir.display().to_string()).next(advice::verify(dir)));
             }
         }
@@ -169,7 +169,7 @@ impl Dataset {
     /// Shard and record of picture `i`.
     fn locate(&self, i: usize) -> Result<(&Shard, usize)> {
         if i >= self.len() {
-            return Err(Error::internal(format!("picture {i} of {}", self.len())).at(self.dir.display().to_string()));
+            return Err(Error::internal(format!("image {i} of {}", self.len())).at(self.dir.display().to_string()));
         }
         let shard = self.starts.partition_point(|&s| s <= i) - 1;
         Ok((&self.shards[shard], i - self.starts[shard]))
@@ -231,7 +231,7 @@ impl Dataset {
             fits
         })?
         .then_some(())
-        .ok_or_else(|| Error::internal(format!("{} bytes of room for a picture", out.len())).at(shard.describe(r)))
+        .ok_or_else(|| Error::internal(format!("{} bytes of room for an image", out.len())).at(shard.describe(r)))
     }
 
     /// Decodes only the pixels of `crop` of the JPEG record `i` into `out`, which has room for exactly them. As [`Dataset::read_pixels`]
@@ -257,7 +257,7 @@ impl Dataset {
 
     /// Shard, record, source and byte of picture `i`, for people.
     pub fn place(&self, i: usize) -> String {
-        self.locate(i).map_or_else(|_| format!("picture {i}"), |(shard, r)| shard.describe(r))
+        self.locate(i).map_or_else(|_| format!("image {i}"), |(shard, r)| shard.describe(r))
     }
 
     /// Tells the kernel of neighbouring pictures.

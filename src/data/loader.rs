@@ -16,6 +16,7 @@ use super::reading::{Ahead, Hint};
 use super::ring::{Ring, Waited, Work};
 use crate::backend::{Crop, PictureView, Pixels, Spare};
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,7 +79,7 @@ pub trait Source: Send + Sync {
     fn hint(&self, _pictures: Range<usize>, _hint: Hint) {}
     /// Where picture `i` lies, for people.
     fn place(&self, i: usize) -> String {
-        format!("picture {i}")
+        format!("image {i}")
     }
 }
 
@@ -238,6 +239,15 @@ impl LoaderOptions {
     }
 }
 
+/// A damaged record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// Global id of its image; none where not even that can be read.
+    pub id: Option<u64>,
+    /// Where it is, and what is wrong.
+    pub what: String,
+}
+
 /// Pictures on their way to the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -248,8 +258,8 @@ pub struct Batch {
     pub views: Vec<PictureView>,
     pub labels: Vec<u32>,
     pub ids: Vec<u64>,
-    /// Damaged records that others took the place of: where they are, and what is wrong.
-    pub bad: Vec<String>,
+    /// Damaged records that others took the place of.
+    pub bad: Vec<BadRecord>,
     pub epoch: u32,
     /// Within the epoch.
     pub index: u64,
@@ -315,7 +325,7 @@ impl Loader {
     pub fn new(source: Arc<dyn Source>, options: &LoaderOptions) -> Result<Self> {
         let per_epoch = if options.batch_size == 0 { 0 } else { options.batches_per_epoch(source.len()) };
         if per_epoch == 0 {
-            return Err(Error::usage(format!("no full batch of {} in {} pictures", options.batch_size, source.len()))
+            return Err(Error::usage(format!("no full batch of {} in {}", options.batch_size, counted(source.len() as u64, "image")))
                 .next("take a smaller --batch-size or more data"));
         }
         if options.first_batch > per_epoch {

@@ -6,6 +6,7 @@ use super::shard_writer::ShardSummary;
 use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use crate::files::{failpoint, open_file, write_whole};
+use crate::text::pasted;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
@@ -134,8 +135,18 @@ impl Manifest {
     }
 }
 
+/// Whether an entry of `dir` is so.
+fn holds(dir: &Path, what: impl Fn(&Path) -> bool) -> bool {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().any(|e| what(&e.path()))
+}
+
 fn missing(dir: &Path, e: std::io::Error) -> Error {
     let path = dir.join(MANIFEST);
+    if dir.is_file() {
+        let folder = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let error = Error::usage("a file, where a packed folder is expected").at(dir.display().to_string());
+        return if folder.join(MANIFEST).is_file() { error.next(pasted(folder)) } else { error.next("the folder that `pack` wrote") };
+    }
     if e.kind() != std::io::ErrorKind::NotFound {
         return Error::reading(&path, e);
     }
@@ -143,12 +154,18 @@ fn missing(dir: &Path, e: std::io::Error) -> Error {
         ["train", "val"].iter().map(|s| dir.join(s)).filter(|d| d.join(MANIFEST).is_file()).map(|d| d.display().to_string()).collect();
     let error = Error::data(format!("no packed data set here ({MANIFEST} is missing)")).at(dir.display().to_string());
     if !below.is_empty() {
-        return error.because("each split has its own folder").next(format!("give {}", below.join(" or ")));
+        return error.because("each split has its own folder").next(below.join(" or "));
     }
     if !dir.is_dir() {
-        return error.because("no such folder").next("imagenet-engine pack --input PICTURES --output DIR");
+        return error.because("no such folder").next("imagenet-engine pack --input IMAGES --output DIR");
     }
-    error
-        .because("it is no packed folder, or packing did not finish")
-        .next("run the same pack command again to finish it, or: imagenet-engine pack --input PICTURES --output DIR")
+    if holds(dir, |p| p.extension().is_some_and(|e| e == "ies")) {
+        return error.because("packing did not finish").next("the same pack command again: it goes on where it stopped");
+    }
+    let name = dir.file_name().map_or_else(|| "packed".into(), std::ffi::OsStr::to_os_string);
+    let pack = format!("imagenet-engine pack --input {} --output {}", pasted(dir), pasted(&Path::new("packed").join(name)));
+    match holds(dir, Path::is_dir) {
+        true => error.because("it holds folders, maybe of images: they are packed once before training").next(pack),
+        false => error.because("it is no packed folder").next("imagenet-engine pack --input IMAGES --output DIR"),
+    }
 }

@@ -97,7 +97,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     }
     check_space(dir, needed)?;
 
-    progress.start("packing", plan.items.len() as u64);
+    progress.start("packing images", plan.items.len() as u64);
     let stop_at_bad = options.on_bad == OnBad::Fail;
     let mut run = Run { plan: &plan, dir, pool: &pool, progress, stop, stop_at_bad, bad: Vec::new(), benches: Benches::default() };
     let shards = run.shards(done)?;
@@ -120,7 +120,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     let Some(shards) = shards else { return Ok(PackEnd::Stopped) };
     let manifest = manifest(&plan, &shards, bad.len() as u64)?;
     if manifest.records == 0 {
-        return Err(Error::data("not one picture could be read").at(dir.join(BAD_IMAGES).display().to_string()));
+        return Err(Error::data("not one image could be read").at(dir.join(BAD_IMAGES).display().to_string()));
     }
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
@@ -193,7 +193,7 @@ impl Run<'_> {
                 match self.benches.at(|bench| bench.one(self.plan, id))? {
                     Err(bad) => self.bad.push(bad),
                     Ok(_) => {
-                        return Err(Error::data("a finished shard lacks a picture that can be read")
+                        return Err(Error::data("a finished shard lacks an image that can be read")
                             .at(format!("{}: {}", kept.summary.name, self.plan.items[id].path))
                             .next("remove that shard and run the same command again"));
                     }
@@ -267,8 +267,8 @@ fn refuse_output_inside_input(input: &Path, output: &Path) -> Result<()> {
         remove_empty(output); // as when it was made just now
         return Err(Error::usage("the output lies inside the input")
             .at(output.display().to_string())
-            .because("it would be taken for a class of pictures")
-            .next("an --output beside the pictures"));
+            .because("it would be taken for a class of images")
+            .next("an --output beside the images"));
     }
     Ok(())
 }

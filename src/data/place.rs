@@ -6,6 +6,7 @@ use super::format::Encoding;
 use super::order::Mixing;
 use super::reading::{Ahead, Io, PageCache, ReadOptions, Reading};
 use crate::error::Result;
+use crate::text::counted;
 use indicatif::DecimalBytes;
 use rustix::fs::{StatFs, statfs};
 use std::fmt;
@@ -168,10 +169,10 @@ pub fn available_memory() -> Option<u64> {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pictures, shards, bytes, file_system, memory, reading, .. } = self;
-        write!(f, "{pictures} pictures, {} in {shards} shards on {file_system}, {}", DecimalBytes(*bytes), reading.describe())?;
-        write!(f, "{}", reading.ahead.describe())?;
-        memory.map_or(Ok(()), |memory| write!(f, "; {} of memory available", DecimalBytes(memory)))
+        let Self { shards, bytes, file_system, reading, .. } = self;
+        let shards = counted(*shards as u64, "shard");
+        write!(f, "{} in {shards} on {file_system}, {}", DecimalBytes(*bytes), reading.describe())?;
+        write!(f, "{}", reading.ahead.describe())
     }
 }
 

@@ -182,7 +182,7 @@ impl Plan {
         options.check()?;
         let listing = source::open(input, source, options.split)?;
         let store = Arc::new(listing.store);
-        progress.start("reading", listing.files.len() as u64);
+        progress.start("reading images", listing.files.len() as u64);
         let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Option<Item> {
             if stop.load(Ordering::Relaxed) {
                 return None;

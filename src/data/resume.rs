@@ -68,7 +68,7 @@ fn finished(path: &Path, plan: &Plan) -> Result<(u32, Done)> {
         let ours = plan.options.canonical();
         let differs = ours.as_object().and_then(|o| o.iter().find(|(k, v)| meta.options.get(k.as_str()) != Some(v)));
         let why = differs.map_or_else(
-            || "the source pictures are others".to_owned(),
+            || "the source images are others".to_owned(),
             |(k, v)| format!("{k} was {}, now {v}", meta.options.get(k.as_str()).unwrap_or(&serde_json::Value::Null)),
         );
         return Err(other(format!("the folder holds shards of another pack: {why}")));

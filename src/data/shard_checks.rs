@@ -3,6 +3,7 @@
 
 use super::format::*;
 use crate::error::{Error, Result};
+use crate::text::count;
 
 /// Section, byte, expected, found.
 pub type Bad<'a> = &'a dyn Fn(&str, u64, &dyn std::fmt::Display, &dyn std::fmt::Display) -> Error;
@@ -24,7 +25,11 @@ pub fn check_header(h: &Header, len: u64, bad: Bad<'_>) -> Result<()> {
         ("colorspace sRGB", 163, 0, h.colorspace.into()),
     ];
     if h.file_len != len {
-        return Err(bad("HEADER", 128, &format!("a file of {} bytes", h.file_len), &format!("one of {len}")));
+        let (should, is) = (count(h.file_len), count(len));
+        return Err(bad("HEADER", 128, &format!("a file of {should} bytes"), &format!("one of {is}")).because(match len < h.file_len {
+            true => format!("the file is cut short: it is {is} bytes and should be {should}; the copy or download did not finish"),
+            false => format!("the file has grown: it is {is} bytes and should be {should}"),
+        }));
     }
     for (what, offset, expected, found) in fields {
         if expected != found {
@@ -125,7 +130,7 @@ pub fn check_entries(h: &Header, entries: &[Entry], strings: &[u8], bad: Bad<'_>
         let pixels = u64::from(e.width) * u64::from(e.height) * CHANNELS as u64;
         if h.encoding == Encoding::Jpeg as u8 {
             if pixels == 0 || e.stored_len == 0 {
-                return Err(bad(8, &"a picture of some pixels and bytes", &format!("{}x{}, {} bytes", e.width, e.height, e.stored_len)));
+                return Err(bad(8, &"an image of some pixels and bytes", &format!("{}x{}, {} bytes", e.width, e.height, e.stored_len)));
             }
         } else if pixels == 0 || pixels != u64::from(e.stored_len) {
             return Err(bad(8, &format!("{}x{}x3 = {pixels} bytes, not 0", e.width, e.height), &e.stored_len));

@@ -103,7 +103,7 @@ pub fn draw(dataset: &Dataset) -> Result<(u32, u32, Vec<u8>)> {
     let rows = records.len().div_ceil(COLUMNS).max(1);
     let mut canvas = Canvas::new(GAP + COLUMNS * (CELL + GAP), HEAD + rows * (CELL + TEXT + GAP));
     let title = format!(
-        "{}  {} pictures  {} classes  {}  dataset {}",
+        "{}  {} images  {} classes  {}  dataset {}",
         dataset.split().name(),
         dataset.len(),
         dataset.classes().len(),

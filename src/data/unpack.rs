@@ -22,7 +22,7 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
     if std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::write("the output folder is not empty")
             .at(output.display().to_string())
-            .because("pictures of the same names would be overwritten")
+            .because("images of the same names would be overwritten")
             .next("a new --output"));
     }
     let count = dataset.len().min(limit.unwrap_or(usize::MAX));
@@ -33,7 +33,7 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
         let picture = dataset.describe(i)?;
         paths.push(file_name(&dataset.classes()[picture.label as usize], picture.name, if jpeg { "jpg" } else { "png" }, &mut taken));
     }
-    progress.start("unpacking", count as u64);
+    progress.start("unpacking images", count as u64);
     let folders: std::collections::BTreeSet<PathBuf> = paths.iter().filter_map(|p| output.join(p).parent().map(Path::to_owned)).collect();
     for folder in folders.iter().map(PathBuf::as_path).chain([output]) {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;

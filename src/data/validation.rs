@@ -12,6 +12,7 @@ use super::resize::short_side;
 use crate::error::{Error, Result};
 pub use crate::resample::Filter;
 use crate::resample::{Image, Resampler, Resize};
+use crate::text;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -159,10 +160,12 @@ impl Stored {
     }
 
     fn share(&self, count: u64) -> String {
-        if count == self.images { format!("all {count} packed images") } else { format!("{count} of {} packed images", self.images) }
+        let (n, all) = (text::count(count), text::count(self.images));
+        if count == self.images { format!("all {n} packed images") } else { format!("{n} of {all} packed images") }
     }
 
-    fn short_sides(&self) -> String {
+    /// In words.
+    pub fn short_sides(&self) -> String {
         match self.short {
             (least, most) if least == most => format!("short side {least}"),
             (least, most) => format!("short sides {least} to {most}"),

@@ -49,7 +49,7 @@ pub struct VerifyReport {
 pub fn verify(dir: &Path, depth: Depth, progress: &dyn Progress) -> Result<VerifyReport> {
     let manifest = Manifest::read(dir)?;
     let mut report = VerifyReport { shards: manifest.shards.len(), ..VerifyReport::default() };
-    progress.start("verifying", manifest.shards.len() as u64);
+    progress.start("verifying shards", manifest.shards.len() as u64);
     let look = |i: usize| {
         let damage = verify_shard(dir, &manifest, i, depth);
         progress.advance(1);
@@ -203,7 +203,7 @@ pub fn repair(
     let source = SourceOptions { scratch: Some(dir.to_owned()), ..source.clone() };
     let plan = Plan::make(input, &source, &options, progress, stop)?.ok_or_else(stopped)?;
     if hex(&plan.dataset_id) != manifest.dataset_id {
-        return Err(Error::data("the pictures are not those that were packed")
+        return Err(Error::data("the images are not those that were packed")
             .at(input.display().to_string())
             .because(format!("dataset_id of the source: {}, of the shards: {}", hex(&plan.dataset_id), manifest.dataset_id))
             .next("give the unchanged source, or pack into a new folder"));

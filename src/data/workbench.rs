@@ -60,7 +60,7 @@ impl Bench {
         }
         let read = plan.store.read(&item.place, &mut self.file);
         if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
-            return Err(Error::data("a picture changed while it was being packed")
+            return Err(Error::data("an image changed while it was being packed")
                 .at(plan.describe(id))
                 .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
                 .next("wait until the source is at rest and run the same command again"));

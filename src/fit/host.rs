@@ -261,7 +261,7 @@ impl<'a> HostDemand<'a> {
         }
         let (part, times) = parts(batch, largest);
         Err(error.next(format!(
-            "--batch-size {largest} fits; --batch-size {part} --grad-accum {} makes the same updates",
+            "--batch-size {largest} fits; --batch-size {part} --grad-accum {} makes the same steps",
             times * self.config.grad_accum
         )))
     }

@@ -42,7 +42,13 @@ impl Model {
     pub fn new(name: &str, classes: usize, zero_init_residual: bool) -> Result<Self> {
         let Some(depth) = resnet::DEPTHS.iter().find(|d| d.name == name) else {
             let known: Vec<_> = names().collect();
-            return Err(Error::usage(format!("unknown model '{name}'")).at("--model").next(format!("one of: {}", known.join(", "))));
+            // ResNet50, resnet-50, resnet_50
+            let plain: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+            let next = match known.iter().find(|known| **known == plain) {
+                Some(near) => format!("--model {near}"),
+                None => format!("one of: {}", known.join(", ")),
+            };
+            return Err(Error::usage(format!("unknown model '{name}'")).at("--model").next(next));
         };
         Self::of(depth, classes, zero_init_residual)
     }

@@ -47,7 +47,7 @@ pub fn norm<B: Backend>(
             if problem.pixels < 2 {
                 return Err(Error::usage("batch norm needs more than one value per channel to train")
                     .at(format!("norm of {shape:?}"))
-                    .because("one picture has shrunk to one pixel")
+                    .because("one image has shrunk to one pixel")
                     .next("a larger --batch-size or --train-crop-size"));
             }
             let mut saved = backend.empty_full(2 * channels)?;

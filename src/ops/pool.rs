@@ -22,7 +22,7 @@ pub fn max_pool<B: Backend>(tape: &mut Tape<'_, B>, x: &Value<B>, geometry: Pool
     let (n, h, w, c) = x.shape().nhwc("max_pool")?;
     let PoolGeometry { window, stride, pad } = geometry;
     if h + 2 * pad < window || w + 2 * pad < window || 2 * pad > window {
-        return Err(Error::usage("the pool window does not fit the picture").at(format!("max_pool {geometry:?} of {:?}", x.shape())));
+        return Err(Error::usage("the pool window does not fit the image").at(format!("max_pool {geometry:?} of {:?}", x.shape())));
     }
     let problem = PoolProblem { n, h, w, c, window, stride, pad };
     let mut y = tape.backend().empty(problem.y_len())?;

@@ -2,6 +2,7 @@
 
 use super::{Curve, OneCycle, Schedule, Sgdr};
 use crate::error::{Error, Result};
+use crate::text::{count, counted, number};
 
 fn bad<T>(flag: &str, what: String) -> Result<T> {
     Err(Error::usage(what).at(flag.to_owned()).next("imagenet-engine schedule, with the same flags, draws the curve"))
@@ -19,19 +20,25 @@ impl Schedule {
             return bad("--lr", format!("the peak learning rate must be positive and finite, not {}", self.peak));
         }
         if !(self.min.is_finite() && self.min >= 0.0) || (floor_counts && self.min > self.peak) {
-            return bad("--min-lr", format!("the floor {} must lie between 0 and the peak {}", self.min, self.peak));
+            return bad("--min-lr", format!("the min lr {} must lie between 0 and the max lr {}", number(self.min), number(self.peak)));
         }
         if !(self.warmup_lr.is_finite() && self.warmup_lr >= 0.0 && self.warmup_lr <= self.peak) {
-            return bad("--warmup-lr", format!("the first rate {} must lie between 0 and the peak {}", self.warmup_lr, self.peak));
+            return bad(
+                "--warmup-lr",
+                format!("the first lr {} must lie between 0 and the max lr {}", number(self.warmup_lr), number(self.peak)),
+            );
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return bad("--momentum", format!("the momentum {} must lie in [0, 1)", self.momentum));
         }
         if self.total == 0 {
-            return bad("--epochs", "the run has no updates".into());
+            return bad("--epochs", "the run has no steps".into());
         }
         if self.warmup >= self.total && self.warmup > 0 {
-            return bad("--warmup-epochs", format!("the warm-up takes {} updates, but the run has only {}", self.warmup, self.total));
+            return bad(
+                "--warmup-epochs",
+                format!("the warm-up takes {}, but the run has only {}", counted(self.warmup, "step"), count(self.total)),
+            );
         }
         let mut warnings = Vec::new();
         match &self.curve {
@@ -49,12 +56,13 @@ impl Schedule {
     fn check_step(&self, every: u64, rate: f64, warnings: &mut Vec<String>) -> Result<()> {
         check_factor("--decay-rate", rate)?;
         if every == 0 {
-            return bad("--decay-epochs", "the rate would drop every 0 updates: it must span at least one update".into());
+            return bad("--decay-epochs", "the rate would drop every 0 steps: it must span at least one step".into());
         }
         if every >= self.total - self.warmup {
             warnings.push(format!(
-                "--decay-epochs: the first drop would come {every} updates after the warm-up, but only {} follow it: the rate never drops",
-                self.total - self.warmup
+                "--decay-epochs: the first drop would come {} after the warm-up, but only {} follow it: the rate never drops",
+                counted(every, "step"),
+                count(self.total - self.warmup)
             ));
         }
         Ok(())
@@ -67,24 +75,27 @@ impl Schedule {
             return bad(FLAG, "--sched multistep needs the epochs at which the rate drops, such as 30,60,80".into());
         }
         if let Some(early) = milestones.iter().find(|m| **m <= self.warmup && self.warmup > 0) {
-            return bad(FLAG, format!("the drop at update {early} lies inside the warm-up, which ends at update {}", self.warmup));
+            return bad(
+                FLAG,
+                format!("the drop at step {} lies inside the warm-up, which ends at step {}", count(*early), count(self.warmup)),
+            );
         }
         if let Some(0) = milestones.first() {
-            return bad(FLAG, "a drop at update 0 would mean that the peak is never used: lower --lr instead".into());
+            return bad(FLAG, "a drop at step 0 would mean that the peak is never used: lower --lr instead".into());
         }
         let past = milestones.iter().filter(|m| **m >= self.total).count();
         if past > 0 {
-            warnings.push(format!("{FLAG}: {past} of {} lie past the end of the run at update {}", milestones.len(), self.total));
+            warnings.push(format!("{FLAG}: {past} of {} lie past the end of the run at step {}", milestones.len(), count(self.total)));
         }
         if let Some(twice) = milestones.windows(2).find(|w| w[0] == w[1]) {
-            warnings.push(format!("{FLAG}: the drop at update {} is listed twice and counts twice", twice[0]));
+            warnings.push(format!("{FLAG}: the drop at step {} is listed twice and counts twice", twice[0]));
         }
         Ok(())
     }
 
     fn check_cycles(&self, sgdr: &Sgdr, warnings: &mut Vec<String>) -> Result<()> {
         if sgdr.first == 0 {
-            return bad("--cycle-epochs", "the first cycle spans no update".into());
+            return bad("--cycle-epochs", "the first cycle spans no step".into());
         }
         if sgdr.mul == 0 {
             return bad("--cycle-mul", "must be a whole number of at least 1".into());
@@ -93,10 +104,10 @@ impl Schedule {
         let last = sgdr.position(self.total - self.warmup - 1);
         if last.t + 1 < last.len && last.t / 9 < last.len / 10 {
             warnings.push(format!(
-                "--cycle-epochs: the run ends {} updates into a cycle of {}, at a rate of {:e}: see where cycles end with the schedule command",
-                last.t + 1,
-                last.len,
-                self.lr(self.total)
+                "--cycle-epochs: the run ends {} into a cycle of {}, at a learning rate of {}: see where cycles end with the schedule command",
+                counted(last.t + 1, "step"),
+                count(last.len),
+                number(self.lr(self.total))
             ));
         }
         Ok(())
@@ -135,7 +146,7 @@ impl Schedule {
                 } else {
                     "more --epochs".into()
                 };
-                return bad("--pct-start", format!("with {} updates a phase would have no width at {pct}: {remedy}", self.total));
+                return bad("--pct-start", format!("with {} a phase would have no width at {pct}: {remedy}", counted(self.total, "step")));
             }
             begin = end;
         }

@@ -60,7 +60,7 @@ pub fn run<B: Backend>(
     scorer: &mut Scorer<'_, B>,
 ) -> Result<Option<Score>> {
     if source.is_empty() {
-        return Err(Error::data("there are no validation pictures").next("imagenet-engine inspect DIR"));
+        return Err(Error::data("there are no validation images").next("imagenet-engine inspect DIR"));
     }
     let Options { transform, mean, std, .. } = *options;
     let loader = LoaderOptions { limit: options.limit_batches, ..LoaderOptions::eval(options.batch_size, transform.crop) };

@@ -3,11 +3,15 @@
 use super::config::{Config, StopOrSkip};
 use super::eval;
 use super::metrics::Event;
+use super::step::Pictures;
+use crate::backend::StoredBatch;
 use crate::data::advice;
-use crate::data::loader::{Batch, LoaderOptions};
+use crate::data::loader::{BadRecord, Batch, LoaderOptions};
 use crate::data::order::Mixing;
 use crate::data::reading::ReadOptions;
+use crate::data::{MEAN, STD};
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::path::Path;
 
 /// Records that stay together on disk, and blocks of them that are mixed: 50 MB and 1.6 GB of 256x256 pictures.
@@ -51,7 +55,8 @@ pub fn options(config: &Config, done: u64, updates_per_epoch: u64) -> LoaderOpti
 
 /// The damaged records of `batch`, as update `update` sees it, after `before` others.
 pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
-    let event = |(what, count): (&String, u64)| Event::BadRecord { update, epoch: batch.epoch.into(), what: what.clone(), count };
+    let epoch = batch.epoch.into();
+    let event = |(bad, count): (&BadRecord, u64)| Event::BadRecord { update, epoch, what: bad.what.clone(), id: bad.id, count };
     batch.bad.iter().zip(before + 1..).map(event).collect()
 }
 
@@ -61,10 +66,18 @@ pub fn bad_records(batch: &Batch, update: u64, before: u64) -> Vec<Event> {
 /// `Data` when there were more than `allowed`, naming the last.
 pub fn check_bad(batch: &Batch, data: &str, allowed: StopOrSkip, count: u64) -> Result<()> {
     match batch.bad.last() {
-        Some(last) if count > allowed.most() => Err(Error::data(format!("{count} damaged records, and --on-bad-record {allowed}"))
-            .at(last.clone())
-            .because("the disk or the copy is damaged")
-            .next(advice::repair(Path::new(data)))),
+        Some(last) if count > allowed.most() => {
+            Err(Error::data(format!("{}, and --on-bad-record {allowed}", counted(count, "damaged record")))
+                .at(last.what.clone())
+                .because("the disk or the copy is damaged")
+                .next(advice::repair(Path::new(data))))
+        }
         _ => Ok(()),
     }
+}
+
+/// What a batch is to the step.
+pub fn pictures(batch: Batch, size: usize) -> Pictures {
+    let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
+    Pictures { stored, size, mean: MEAN, std: STD }
 }

@@ -10,6 +10,7 @@ use crate::checkpoint::{State, Wanted, locate, safetensors, weights};
 use crate::data::loader::{Loader, LoaderOptions};
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::text::counted;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Share of the smoothed loss that stays from one step to the next, as fastai displays it.
@@ -101,9 +102,13 @@ pub fn run<B: Backend>(
         ..LoaderOptions::train(config.batch_size, config.train_crop_size as u32, (0.08, 1.0), config.seed, u32::MAX >> 5)
     };
     if loader.batches_per_epoch(data.train.len()) == 0 {
-        return Err(Error::usage(format!("{} training pictures do not fill one batch", data.train.len()))
-            .at("--batch-size")
-            .next(format!("--batch-size {}", data.train.len().clamp(1, 64))));
+        return Err(Error::usage(format!(
+            "{} do not fill one batch of {}",
+            counted(data.train.len() as u64, "training image"),
+            config.batch_size
+        ))
+        .at("--batch-size")
+        .next(format!("--batch-size {}", data.train.len().clamp(1, 64))));
     }
     let mut batches = Loader::new(data.train.clone(), &loader)?;
     let (mut trials, mut mean, mut least): (Vec<Trial>, f64, f64) = (Vec::new(), 0.0, f64::INFINITY);
@@ -113,7 +118,7 @@ pub fn run<B: Backend>(
             learner.accumulate(pictures(batch, config.train_crop_size), None)?;
         }
         learner.apply()?;
-        let report = learner.reports(true)?.pop().ok_or_else(|| Error::internal("an update without a report"))?;
+        let report = learner.reports(true)?.pop().ok_or_else(|| Error::internal("a step without a report"))?;
         let loss = report.loss;
         if stop.load(Ordering::Relaxed) || !report.measured.finite || report.measured.overflowed {
             break;

@@ -1,8 +1,10 @@
-//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `save_error`, `eval` and `end` events. Appended to as the run goes; rewound on resume so that
+//! `metrics.jsonl`: one JSON object a line, `step`, `skip`, `bad_record`, `nonfinite`, `save_error`, `eval` and `end` events, each with its `time` (RFC 3339, UTC).
+//! Appended to as the run goes; rewound on resume so that
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
 use crate::files::{append, open_file, open_log, write_atomically};
+use crate::text::counted;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
@@ -43,6 +45,9 @@ pub enum Event {
         epoch: u64,
         /// Shard, record, picture, byte, and what is wrong.
         what: String,
+        /// Of the damaged image.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
         /// So far, this one included.
         count: u64,
     },
@@ -116,6 +121,14 @@ impl Event {
     }
 }
 
+/// An event as it stands in the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    time: String,
+}
+
 /// The file, open for appending.
 pub struct Log {
     path: PathBuf,
@@ -151,7 +164,12 @@ impl Log {
             let aside = path.with_extension("jsonl.damaged");
             write_atomically(&aside, &[&damaged])?;
             let lines = damaged.iter().filter(|&&b| b == b'\n').count();
-            note(format!("{}: {lines} damaged lines, the first being line {first}, moved to {}", path.display(), aside.display()));
+            note(format!(
+                "{}: moved {} to {}, the first being line {first}",
+                path.display(),
+                counted(lines as u64, "damaged line"),
+                aside.display()
+            ));
         }
         if kept != old {
             write_atomically(path, &[&kept])?;
@@ -162,7 +180,8 @@ impl Log {
     /// # Errors
     /// `Write`.
     pub fn append(&mut self, event: &Event) -> Result<()> {
-        let mut line = serde_json::to_string(event).map_err(|e| Error::internal("an event does not serialise").source(e))?;
+        let mut line = serde_json::to_string(&Line { event, time: crate::date::rfc3339() })
+            .map_err(|e| Error::internal("an event does not serialise").source(e))?;
         line.push('\n');
         append(&self.file, &self.path, line.as_bytes(), self.len)?;
         self.len += line.len() as u64;
@@ -214,7 +233,10 @@ mod tests {
         std::fs::write(&path, &text).unwrap();
         let mut notes = Vec::new();
         Log::open(&path, 2, None, &mut |line| notes.push(line)).unwrap().append(&step(2)).unwrap();
-        assert!(notes.len() == 1 && notes[0].contains("4 damaged lines, the first being line 2"), "{notes:?}");
+        assert!(
+            notes.len() == 1 && notes[0].contains("moved 4 damaged lines to ") && notes[0].ends_with("the first being line 2"),
+            "{notes:?}"
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n{}\n{}\n", whole(0), whole(1), whole(2)));
         let aside = std::fs::read(folder.path().join("metrics.jsonl.damaged")).unwrap();
         assert_eq!(aside, [bad.join(&b'\n'), b"\n".to_vec()].concat());

@@ -7,6 +7,7 @@ pub mod eval;
 pub mod loading;
 pub mod lr_find;
 pub mod metrics;
+pub mod notice;
 pub mod plan;
 pub mod resume;
 pub mod run_dir;

@@ -7,7 +7,7 @@ use crate::backend::UpdateTable;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::schedule::{Curve, Schedule};
-use crate::text::{count, number};
+use crate::text::{count, counted, number};
 
 /// The rates of all updates are kept in a table.
 const MOST_UPDATES: u64 = 1 << 26;
@@ -34,17 +34,21 @@ impl Plan {
         let whole = pictures / per_update;
         let updates_per_epoch = match config.limit_train_batches {
             Some(limit) if limit < config.grad_accum as u64 => {
-                return Err(Error::usage(format!("{limit} batches do not make one update of {}", config.grad_accum))
-                    .at("--limit-train-batches")
-                    .next(format!("--limit-train-batches {}", config.grad_accum)));
+                return Err(Error::usage(format!(
+                    "{} do not make one step of {} of --grad-accum",
+                    counted(limit, "batch"),
+                    config.grad_accum
+                ))
+                .at("--limit-train-batches")
+                .next(format!("--limit-train-batches {}", config.grad_accum)));
             }
             Some(limit) => whole.min(limit / config.grad_accum as u64),
             None => whole,
         };
         if updates_per_epoch == 0 {
-            return Err(Error::usage(format!("{pictures} training pictures do not fill one update of {per_update}"))
+            return Err(Error::usage(format!("{} do not fill one step of {}", counted(pictures, "training image"), count(per_update)))
                 .at("--batch-size")
-                .because("each epoch drops the last pictures that make no whole batch")
+                .because("each epoch drops the last images that make no whole batch")
                 .next(match (pictures / config.grad_accum as u64).min(64) {
                     0 => "fewer --grad-accum".to_owned(),
                     batch => format!("--batch-size {batch}"),
@@ -61,10 +65,14 @@ impl Plan {
         if done <= self.total_updates {
             return Ok(());
         }
-        Err(Error::usage(format!("the checkpoint was saved after step {done}, and this run ends at step {}", self.total_updates))
-            .at("--resume")
-            .because("--epochs or --limit-train-batches is lower than in the run that saved it, or the checkpoint was changed")
-            .next("the settings of that run; or --init FILE to start a new run from the weights"))
+        Err(Error::usage(format!(
+            "the checkpoint was saved after step {}, and this run ends at step {}",
+            count(done),
+            count(self.total_updates)
+        ))
+        .at("--resume")
+        .because("--epochs or --limit-train-batches is lower than in the run that saved it, or the checkpoint was changed")
+        .next("the settings of that run; or --init FILE to start a new run from the weights"))
     }
 
     /// As [`Self::new`], for so many updates an epoch.
@@ -74,7 +82,7 @@ impl Plan {
     pub fn of(config: &Config, updates_per_epoch: u64) -> Result<Self> {
         let total_updates = config.epochs.saturating_mul(updates_per_epoch);
         if total_updates > MOST_UPDATES {
-            return Err(Error::usage(format!("{total_updates} updates are more than {MOST_UPDATES}"))
+            return Err(Error::usage(format!("{} are more than {}", counted(total_updates, "step"), count(MOST_UPDATES)))
                 .at("--epochs")
                 .next("fewer --epochs"));
         }
@@ -94,7 +102,7 @@ impl Plan {
         let rate = |u: u64| self.schedule.lr(u);
         let peak = (0..=last).fold(0, |best, u| if rate(u) > rate(best) { u } else { best });
         let [first, highest, end] = [0, peak, last].map(|u| number(rate(u)));
-        format!("{first} at step 0, {highest} at step {}, {end} at the last", count(peak))
+        format!("{first} at step 0, {highest} at step {}, {end} at the last step", count(peak))
     }
 
     /// The run's `config.toml`: the settings, and as comments what those left open come to here, so that another `--epochs` or `--sched`

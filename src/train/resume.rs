@@ -6,6 +6,7 @@ use crate::checkpoint::{self, Progress, State, Wanted, safetensors, weights};
 use crate::data::order::ORDER_VERSION;
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::text::counted;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -55,14 +56,14 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         return Ok(Start { state, progress, from: None });
     };
     if progress.dataset_id != dataset_id {
-        return Err(Error::usage("the training pictures are not those of the checkpoint")
-            .at(format!("{}: dataset {}, checkpoint {}", config.data, dataset_id, progress.dataset_id))
+        return Err(Error::usage("the training images are not those of the checkpoint")
+            .at(format!("{}: dataset {}, checkpoint {}", config.data, short(dataset_id), short(&progress.dataset_id)))
             .because("another --data, or it was packed again with other options")
             .next("the same --data; or --init FILE to start a new run from the weights"));
     }
     if progress.order_version != ORDER_VERSION {
         return Err(Error::usage(format!(
-            "this version orders pictures differently ({ORDER_VERSION}) than the checkpoint's ({})",
+            "this version orders images differently ({ORDER_VERSION}) than the checkpoint's ({})",
             progress.order_version
         ))
         .at(path.display().to_string())
@@ -71,7 +72,7 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
     for (key, was, is) in differences(&progress.config, &settings) {
         let flag = format!("--{key}");
         let because = match key.as_str() {
-            k if ORDER.contains(&k) => Some("it decides which pictures an update sees"),
+            k if ORDER.contains(&k) => Some("it decides which images a step sees"),
             k if OPTIMIZER.contains(&k) => Some("the optimizer's state in the checkpoint would mean something else"),
             _ => None,
         };
@@ -90,9 +91,32 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
             .because("its run kept one (--model-ema), so another program wrote or changed the file")
             .next("an earlier file of the checkpoints folder; or --init FILE to start a new run from the weights"));
     }
-    note(format!("going on from {} after {} updates", path.display(), progress.update));
+    note(format!("going on from {} after {}", path.display(), counted(progress.update, "step")));
     progress.config = settings;
     Ok(Start { state, progress, from: Some(path) })
+}
+
+/// The checkpoint that `config.resume` goes on from with the run in `output`, and the steps done in it. Nothing is set aside.
+///
+/// # Errors
+/// `Data` for one that cannot be read or is damaged; `Usage` if it stands at no step of a run.
+pub fn newest(config: &Config, output: &Path) -> Result<Option<(PathBuf, u64)>> {
+    let path = match config.resume.as_deref() {
+        None => return Ok(None),
+        // Damaged ones are left out, as the run itself would.
+        Some("auto") => {
+            checkpoint::list(&output.join("checkpoints")).into_iter().map(|(_, path)| path).find(|p| safetensors::read(p).is_ok())
+        }
+        Some(path) => Some(checkpoint::locate(Path::new(path), Wanted::Checkpoint)?),
+    };
+    let Some(path) = path else { return Ok(None) };
+    let done = checkpoint::progress(&safetensors::read(&path)?)?.update;
+    Ok(Some((path, done)))
+}
+
+/// The start of a dataset's id, as messages show it.
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
 }
 
 /// The same for a repeated run, so that its checkpoints are the same bytes.

@@ -7,68 +7,43 @@
 use super::config::{Config, OnSaveError};
 pub use super::datasets::Datasets;
 use super::diverged::{self, Done};
+pub use super::loading::pictures;
 use super::metrics::{EmaScore, Event, Log};
+use super::notice::EpochSums;
+pub use super::notice::{Notice, Requests};
 use super::plan::Plan;
 use super::resume::{self, Start};
 use super::run_dir::RunDir;
 use super::speed::Speed;
-use super::step::{Learner, Pictures};
+use super::step::Learner;
 use super::{eval, loading};
-use crate::backend::{Backend, Counters, Measured, StoredBatch};
+use crate::backend::{Backend, Counters, Measured};
 use crate::checkpoint::{self, ModelCard, Progress};
 use crate::data::loader::{Batch, Loader, Source};
-use crate::data::{self};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// What happens, for whoever shows it.
-pub enum Notice<'a> {
-    /// Before the first update: the plan, and how many updates are done already.
-    Plan(&'a Plan, u64),
-    /// Every update, logged or not.
-    Update {
-        update: u64,
-        epoch: u64,
-        loss: f64,
-        lr: f64,
-        images_per_s: f64,
-        logged: bool,
-    },
-    /// `done` of `total` validation batches.
-    Evaluating {
-        done: u64,
-        total: u64,
-    },
-    Event(&'a Event),
-    Saved(PathBuf),
-    Line(String),
-}
-
-/// What the outside asks of a run, at any time and from any thread.
-#[derive(Clone, Debug, Default)]
-pub struct Requests {
-    /// Finish the step, save a checkpoint and end.
-    pub stop: Arc<AtomicBool>,
-    /// Save a checkpoint and go on.
-    pub save: Arc<AtomicBool>,
-}
-
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finish {
     /// False if it was stopped and can be resumed.
     pub complete: bool,
     pub updates: u64,
+    /// Steps that this process did.
+    pub steps: u64,
+    /// Over these steps.
     pub images_per_s: f64,
     pub last_eval: Option<eval::Score>,
     /// Of the moving average.
     pub last_ema: Option<EmaScore>,
     pub best_top1: Option<f64>,
+    /// Steps after which that was reached.
+    pub best_update: Option<u64>,
     /// Checkpoints that could not be written and were let pass.
     pub failed_saves: u64,
 }
@@ -92,8 +67,8 @@ pub fn run<B: Backend>(
     plan.check_progress(progress.update)?;
     let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);
     if progress.update >= plan.last_update && evaluated && dir.model_file().exists() {
-        let (updates, best_top1) = (progress.update, progress.best_top1);
-        return Ok(Finish { complete: true, updates, images_per_s: 0.0, last_eval: None, last_ema: None, best_top1, failed_saves: 0 });
+        let Progress { update: updates, best_top1, best_update, .. } = progress;
+        return Ok(Finish { complete: true, updates, best_top1, best_update, ..Finish::default() });
     }
     let options = plan.learner_options(config, &model);
     let counters = Counters { step: progress.update, skipped: progress.skipped };
@@ -117,6 +92,8 @@ pub fn run<B: Backend>(
         card,
         log,
         learner,
+        began: (Instant::now(), progress.update),
+        epoch: EpochSums::new(),
         progress,
         under_way: VecDeque::new(),
         saved,
@@ -138,6 +115,9 @@ struct Run<'a, B: Backend> {
     log: Log,
     learner: Learner<B>,
     progress: Progress,
+    /// When this process began, after how many steps.
+    began: (Instant, u64),
+    epoch: EpochSums,
     /// Pictures of the updates begun whose reports have not come.
     under_way: VecDeque<Vec<u64>>,
     /// Updates done when the newest checkpoint was written, and where.
@@ -149,10 +129,10 @@ struct Run<'a, B: Backend> {
 
 impl<B: Backend> Run<'_, B> {
     fn all(mut self) -> Result<Finish> {
-        let began = Instant::now();
         let mut training = Speed::default();
         let mut logged = Speed::default();
         self.evaluate_if_due()?;
+        self.end_epoch();
         let mut batches = self.batches()?;
         while self.begun() < self.plan.last_update && !self.stopped() {
             let start = Instant::now();
@@ -161,14 +141,14 @@ impl<B: Backend> Run<'_, B> {
             let asked = self.requests.save.swap(false, Ordering::Relaxed);
             let due = asked || self.config.save_every.is_some_and(|n| begun.is_multiple_of(n));
             let images = (self.config.batch_size * self.config.grad_accum) as u64;
-            training.add(images, start.elapsed());
-            logged.add(images, start.elapsed());
+            [&mut training, &mut logged, &mut self.epoch.speed].into_iter().for_each(|speed| speed.add(images, start.elapsed()));
             self.end_updates(due || end_of_epoch, &mut logged)?;
             if due || end_of_epoch {
                 self.save()?; // before the evaluation, which may take long or fail
             }
             if end_of_epoch {
                 self.evaluate_if_due()?;
+                self.end_epoch();
             }
         }
         drop(batches);
@@ -177,6 +157,7 @@ impl<B: Backend> Run<'_, B> {
         self.save()?;
         if complete {
             self.evaluate_if_due()?;
+            self.end_epoch();
         }
         // A stop during the last evaluation leaves it to the run that goes on.
         let complete = complete && !(self.evaluation_due() && self.stopped());
@@ -188,17 +169,19 @@ impl<B: Backend> Run<'_, B> {
             }
             checkpoint::save_weights(&self.dir.model_file(), model, &self.card, &state, batches)?;
             let Progress { best_top1, best_ema_top1, skipped, bad_records, .. } = self.progress;
-            let wall_s = began.elapsed().as_secs_f64();
+            let wall_s = self.began.0.elapsed().as_secs_f64();
             let (images_per_s, failed_saves) = (training.rate(), self.failed_saves);
             self.emit(Event::End { images_per_s, wall_s, best_top1, best_ema_top1, skipped, bad_records, failed_saves })?;
         }
         Ok(Finish {
             complete,
             updates: self.progress.update,
+            steps: self.progress.update - self.began.1,
             images_per_s: training.rate(),
             last_eval: self.last_eval,
             last_ema: self.last_ema,
             best_top1: self.progress.best_top1,
+            best_update: self.progress.best_update,
             failed_saves: self.failed_saves,
         })
     }
@@ -290,6 +273,7 @@ impl<B: Backend> Run<'_, B> {
         }
         let is_logged = update.is_multiple_of(self.config.log_interval) || update + 1 == self.plan.last_update;
         let (loss, grad_norm) = (done.loss, done.grad_norm);
+        self.epoch.add(loss);
         if is_logged {
             let order = done.ids.iter().fold(0, |crc, id| crc32c::crc32c_append(crc, &id.to_le_bytes()));
             self.log.append(&Event::Step { update, epoch, loss, lr, images_per_s, grad_norm, order })?;
@@ -303,6 +287,21 @@ impl<B: Backend> Run<'_, B> {
         self.log.append(&event)?;
         (self.notice)(Notice::Event(&event));
         Ok(())
+    }
+
+    /// Says how the epoch of the last step ended, and begins the next; nothing where neither a step nor an evaluation is new.
+    fn end_epoch(&mut self) {
+        let sums = std::mem::replace(&mut self.epoch, EpochSums::new());
+        let (done, (began, before)) = (self.progress.update, self.began);
+        if sums.is_empty() || done == 0 {
+            return;
+        }
+        let left = self.plan.last_update.saturating_sub(done);
+        let pace = (done > before).then(|| began.elapsed().div_f64((done - before) as f64));
+        let best = self.progress.best_ema_top1.or(self.progress.best_top1);
+        let (epoch, lr) = (self.plan.epoch_of(done - 1) + 1, self.plan.schedule.lr(done - 1));
+        let end = sums.end(epoch, self.config.epochs, lr, best, pace.map(|pace| pace.mul_f64(left as f64)));
+        (self.notice)(Notice::Epoch(&end));
     }
 
     /// Whether an evaluation belongs to where the run stands and has not been made.
@@ -327,6 +326,7 @@ impl<B: Backend> Run<'_, B> {
         self.last_eval = Some(score);
         let ema = average.map(|s| EmaScore { loss: s.loss, top1: s.top1, top5: s.top5 });
         self.last_ema = ema;
+        self.epoch.eval = Some((score, ema));
         let raise = |best: &mut Option<f64>, top1: f64| {
             let better = best.is_none_or(|b| top1 > b);
             *best = if better { Some(top1) } else { *best };
@@ -390,10 +390,4 @@ impl<B: Backend> Run<'_, B> {
         (self.notice)(Notice::Saved(path));
         Ok(true)
     }
-}
-
-/// What a batch is to the step.
-pub fn pictures(batch: Batch, size: usize) -> Pictures {
-    let stored = StoredBatch { pixels: batch.pixels, views: batch.views, labels: batch.labels };
-    Pictures { stored, size, mean: data::MEAN, std: data::STD }
 }

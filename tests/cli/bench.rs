@@ -22,7 +22,7 @@ fn the_loader_is_measured_on_pictures_made_for_it() {
     let done = engine(&[&made[..], &["--json", out.to_str().unwrap(), "--csv", csv.to_str().unwrap()]].concat());
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(said.contains("300 pictures") && said.contains("9 batches of 32"), "{said}");
+    assert!(said.contains("300 images") && said.contains("9 batches of 32"), "{said}");
     let found = json(&out);
     assert!(found["pictures"] == 300 && found["encoding"] == "raw_fixed", "{found}");
     for what in ["checked", "again", "augmented"] {
@@ -44,7 +44,7 @@ fn pictures_need_no_memory_of_their_size() {
     let done = std::process::Command::new("sh").args(["-c", &bench]).output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.status.code(), Some(0), "{said}{}", stderr(&done));
-    assert!(2700 * 256 * 256 * 3 > kib << 10 && said.contains("2700 pictures"), "{said}");
+    assert!(2700 * 256 * 256 * 3 > kib << 10 && said.contains("2,700 images"), "{said}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_step_is_measured_with_made_and_loaded_pictures() {
     let done = engine(&[&fixed[..], &["--data", "made", "--json", out.to_str().unwrap()]].concat());
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let found = json(&out);
-    assert!(found["batch"] == 4 && found["precision"] == "fp32" && found["device"].as_str().unwrap().contains("cpu"), "{found}");
+    assert!(found["batch"] == 4 && found["precision"] == "fp32" && found["device"].as_str().unwrap().contains("CPU"), "{found}");
     above_zero(&found, &["images_per_s"]);
     above_zero(&found, &["loaded", "images_per_s"]);
     above_zero(&found, &["start_up_s"]);

@@ -6,6 +6,7 @@ mod mistakes;
 mod received;
 mod schedule;
 mod selftest;
+mod transcript;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -124,7 +125,7 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for word in ["epochs = 2", "resnet18", "updates", "learning rate", "weight decay 5e-5", "weight-decay = 0.00005", "lr-base = 0.1"] {
+    for word in ["epochs = 2", "resnet18", "steps", "learning rate", "weight decay 5e-5", "weight-decay = 0.00005", "lr-base = 0.1"] {
         assert!(text.contains(word), "{text}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -137,11 +138,11 @@ fn parameters_are_listed_with_their_decay() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = |name: &str| text.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("{name}: {text}"));
     for (name, words) in [
-        ("layer2.0.conv1.weight", ["weight", "1e-2"]), // adamw's own, not the demo's for sgd
-        ("layer2.0.downsample.1.weight", ["norm", "0e0"]),
-        ("bn1.bias", ["norm", "0e0"]),
-        ("fc.bias", ["bias", "5e-1"]),
-        ("fc.weight", ["weight", "1e-2"]),
+        ("layer2.0.conv1.weight", ["weight", "0.01"]), // adamw's own, not the demo's for sgd
+        ("layer2.0.downsample.1.weight", ["norm", " 0"]),
+        ("bn1.bias", ["norm", " 0"]),
+        ("fc.bias", ["bias", "0.5"]),
+        ("fc.weight", ["weight", "0.01"]),
     ] {
         assert!(words.iter().all(|w| line(name).contains(w)), "{}", line(name));
     }

@@ -1,6 +1,7 @@
 //! Mistakes that people make, as one table: the command, its exit code, and the words that must appear. None may write anything.
 
 use crate::{engine, stderr};
+use imagenet_engine::data::{Split, demo};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -75,6 +76,58 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("train --config D/typo.toml", 2, &["no setting 'epoch'", "typo.toml, line 2", "epochs?"]),
     ("train --config D/type.toml", 2, &["wrong type", "type.toml, line 1"]),
     ("train --config D/nowhere.toml", 65, &["D/nowhere.toml"]),
+    ("train --config D/packed/train/dataset.json", 2, &["looks like JSON"]),
+    // what is missing
+    ("pack --input D/photos", 2, &["--output <DIR> is missing"]),
+    ("unpack D/packed/train", 2, &["--output <DIR> is missing"]),
+    ("eval --data D/packed/val", 2, &["--weights <FILE|RUN> is missing"]),
+    ("predict --weights D/run", 2, &["<IMAGE|DIR|->... is missing"]),
+    ("train --model", 2, &["--model needs a value"]),
+    ("train --epochs", 2, &["--epochs needs a value: a whole number from 1"]),
+    ("schedule --sched", 2, &["--sched needs a value: one of cosine"]),
+    ("train --resume auto", 2, &["where does the run go on?", "--output DIR"]),
+    ("train --resume D/run", 2, &["train --resume auto --output D/run"]),
+    ("train --sched multistep", 2, &["--decay-milestones", "30,60,80"]),
+    // folders taken for each other
+    ("pack --input D/packed/train --output D/o", 2, &["this folder is packed already", "imagenet-engine inspect D/packed/train"]),
+    ("pack --input D/photos --output D/photos/packed", 2, &["inside the input"]),
+    ("pack --input D/photos --output D/packed/train", 73, &["refusing to overwrite"]),
+    ("train --data D/photos", 65, &["packed once before training", "pack --input D/photos --output packed/photos"]),
+    ("train --data D/packed", 65, &["each split has its own folder", "D/packed/train or D/packed/val"]),
+    ("train --data D/packed/train/dataset.json", 2, &["a file, where a packed folder is expected", "next:  D/packed/train"]),
+    ("inspect D/packed/train/dataset.json", 2, &["next:  D/packed/train"]),
+    ("train --data D/packed/train --val D/packed/train", 2, &["the same dataset", "--allow-same"]),
+    ("train --data D/packed/val --val D/packed/train", 2, &["--data D/packed/train --val D/packed/val"]),
+    ("verify D/packed", 65, &["D/packed/train or D/packed/val"]),
+    ("bench loader --data D/packed", 65, &["D/packed/train or D/packed/val"]),
+    ("export --weights D/packed/train --output D/y.safetensors", 65, &["it is a packed dataset"]),
+    ("unpack D/packed/train --output D/photos", 73, &["the output folder is not empty"]),
+    ("train --data synthetic --init D/photo.jpg --output D/x", 65, &["this is a JPEG image, and weights are read from safetensors"]),
+    ("eval --data D/packed/val --weights resnet50", 65, &["resnet50", "no such file or folder"]),
+    ("inspect D/cut", 65, &["the file is cut short: it is 51,288 bytes and should be 52,288"]),
+    // values
+    ("pack --input D/photos --output D/o --resize -1", 2, &["--resize -1: expected a whole number"]),
+    ("pack --input D/photos --output D/o --resize 256px", 2, &["--resize 256px: expected a whole number"]),
+    ("pack --input D/photos --output D/o --on-bad limit=5%", 2, &["a fraction from 0 to 1"]),
+    ("pack --input D/photos --output D/o --quality 90", 2, &["add --encoding jpeg"]),
+    ("train --model ResNet50", 2, &["unknown model 'ResNet50'", "next:  --model resnet50"]),
+    ("train --model resnet-18", 2, &["next:  --model resnet18"]),
+    ("train --model vit_b_16", 2, &["one of: resnet18"]),
+    ("train --warmup-epochs 20 --epochs 10", 2, &["the warm-up takes 2,500 steps, but the run has only 1,250"]),
+    ("train --val-resize-size 20", 2, &["--val-resize-size 32 or more"]),
+    ("train --nesterov --momentum 0", 2, &["needs --momentum above 0"]),
+    ("train --precision bf16 --device cpu", 2, &["the CPU computes in fp32 only", "next:  --precision fp32"]),
+    ("eval --data D/packed/val --weights D/run --limit-val-batches 0", 2, &["--limit-val-batches 0: expected a whole number"]),
+    ("lr-find --lr-low 1 --lr-high 0.1", 2, &["invalid learning-rate range: 1 to 0.1"]),
+    ("lr-find --steps 5", 2, &["--steps 5: expected a whole number from 20"]),
+    ("lr-find --epochs 3", 2, &["--epochs means nothing to lr-find"]),
+    ("lr-find --plot D/x.png", 2, &["written as svg only", "next:  --plot D/x.svg"]),
+    ("schedule --plot D/x.png", 2, &["written as svg only", "next:  --plot D/x.svg"]),
+    ("schedule --csv D/x.json", 2, &["written as csv only"]),
+    ("schedule --images 0", 2, &["--images 0: expected a whole number, 1 or more"]),
+    ("schedule --compare cosine,cosin", 2, &["next:  --compare cosine"]),
+    ("doctor --gpu", 2, &["there is no flag --gpu"]),
+    ("selftest --only nothing", 2, &["no case contains 'nothing'"]),
 ];
 
 fn fixtures(folder: &Path) {
@@ -92,6 +145,24 @@ fn fixtures(folder: &Path) {
         ("type.toml", b"epochs = 'ninety'\n"),
     ];
     files.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
+    for (split, count) in [(Split::Train, 16), (Split::Val, 8)] {
+        demo::write(&folder.join("packed").join(split.name()), split, count, 1).unwrap();
+    }
+    std::fs::create_dir_all(folder.join("photos/dog")).unwrap();
+    std::fs::write(folder.join("photos/dog/1.jpg"), b"\xff\xd8\xff\xe0").unwrap();
+    std::fs::write(folder.join("photo.jpg"), b"\xff\xd8\xff\xe0\0\x10JFIF\0").unwrap();
+    std::fs::create_dir(folder.join("run")).unwrap();
+    std::fs::write(folder.join("run/config.toml"), "data = \"demo\"\n").unwrap();
+    let (whole, cut) = (folder.join("packed/val"), folder.join("cut"));
+    std::fs::create_dir(&cut).unwrap();
+    for entry in std::fs::read_dir(&whole).unwrap().flatten() {
+        let copy = cut.join(entry.file_name());
+        std::fs::copy(entry.path(), &copy).unwrap();
+        if copy.extension().is_some_and(|e| e == "ies") {
+            let len = copy.metadata().unwrap().len();
+            std::fs::OpenOptions::new().write(true).open(&copy).unwrap().set_len(len - 1000).unwrap();
+        }
+    }
 }
 
 /// Every path below `folder`, with the size of files.
@@ -147,7 +218,7 @@ fn each_mistake_is_told_and_writes_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), MISTAKES.len(), wrong.join("\n"));
-    assert!(MISTAKES.len() >= 50);
+    assert!(MISTAKES.len() >= 100);
 }
 
 /// Each process of a launcher would train alone, into one folder.

@@ -52,7 +52,7 @@ fn each_awkward_file_as_owed() {
         ("truncated_header.JPEG", "cut within its header"),
         ("bitrot.JPEG", "JPEG"),
         ("empty.JPEG", "empty"),
-        ("text.JPEG", "not a picture"),
+        ("text.JPEG", "not an image"),
         ("bomb_40000x40000.png", "above the limit"),
         ("sof_65535x65535.JPEG", "above the limit"),
     ] {

@@ -41,7 +41,7 @@ fn the_program_reports_record_and_byte_and_repairs() {
     }
     assert_eq!(call(&["verify", d, "--quick"]).0, 0, "quick looks at the structure alone");
     let (code, text) = call(&["verify", d, "--repair-from", tmp.path().join("in").to_str().unwrap()]);
-    assert!(code == 0 && text.contains("1 shards made again"), "{text}");
+    assert!(code == 0 && text.contains("1 shard made again"), "{text}");
     assert_eq!(std::fs::read(&shard).unwrap(), bytes, "the repaired shard has the packed bytes");
     // Other pictures are no source for a repair.
     std::fs::write(&shard, &damaged).unwrap();

@@ -43,7 +43,7 @@ fn a_class_named_train_is_a_class() {
         for more in [&[][..], &["--source", "folder"]] {
             let (code, said, classes, records) = pack(&[&["--input", &text(&input)], more].concat());
             assert_eq!((code, classes), (0, ["bus", "car", "train"].map(str::to_owned).to_vec()), "{said}");
-            assert!(said.contains(&format!("{images} pictures of 3 classes")) && !records.is_empty(), "{said}");
+            assert!(said.contains(&format!("{images} images of 3 classes")) && !records.is_empty(), "{said}");
         }
     }
 }
@@ -53,14 +53,14 @@ fn leftovers_beside_class_folders_are_weighed() {
     if let Some(input) = shared("faults/leftover_tars/in") {
         let (code, said, classes, _) = pack(&["--input", &text(&input)]);
         assert_eq!((code, classes.len()), (0, 3), "{said}");
-        assert!(said.contains("9 pictures") && said.contains("2 tars are not read: folders of the same names"), "{said}");
+        assert!(said.contains("9 images") && said.contains("2 tars are not read: folders of the same names"), "{said}");
     }
     let tmp = tempfile::tempdir().unwrap();
     let root = tmp.path().join("in");
     ["a/0.png", "b/1.png", "b/2.png"].iter().for_each(|p| image(&root.join(p)));
     write(&root.join("code_backup.tar"), &tar_of(&[("code/train.py".to_owned(), b"import torch")]));
     let (code, said, classes, _) = pack(&["--input", &text(&root)]);
-    assert!(code == 0 && classes == ["a", "b"] && said.contains("1 tars are not read: no images"), "{said}");
+    assert!(code == 0 && classes == ["a", "b"] && said.contains("1 tar is not read: no images"), "{said}");
     // A class that is still packed: both readings, with counts and commands.
     let bytes = std::fs::read(root.join("a/0.png")).unwrap();
     write(&root.join("c.tar"), &tar_of(&[("7.png".to_owned(), &bytes[..]), ("8.png".to_owned(), &bytes[..])]));
@@ -89,7 +89,7 @@ fn leftovers_beside_class_folders_are_weighed() {
 fn json_beside_images_makes_no_webdataset() {
     if let Some(input) = shared("faults/tar_json_beside/train.tar") {
         let (code, said, classes, _) = pack(&["--input", &text(&input)]);
-        assert!(code == 0 && classes == ["n01", "n02", "n03"] && said.contains("9 pictures"), "{said}");
+        assert!(code == 0 && classes == ["n01", "n02", "n03"] && said.contains("9 images"), "{said}");
     }
     // One beside each image, but without a label.
     let tmp = tempfile::tempdir().unwrap();
@@ -222,7 +222,7 @@ fn a_name_that_is_no_text_ends_nothing() {
         return;
     }
     let (code, said, _, records) = pack(&["--input", &text(&root)]);
-    assert!(code == 0 && records.len() == 2 && said.contains("1 files that do not end like an image"), "{said}");
+    assert!(code == 0 && records.len() == 2 && said.contains("ignored 1 file: the names do not end like an image"), "{said}");
     // Of an image, and of a folder that holds one: bad images.
     std::fs::copy(root.join("a/0.png"), root.join("a").join(odd(b"n\xe9.png"))).unwrap();
     std::fs::create_dir(root.join(odd(b"c\xe9"))).unwrap();

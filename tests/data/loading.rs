@@ -148,7 +148,7 @@ fn a_damaged_record_is_replaced_by_the_next() {
         }
         let bad = want.ids.iter().filter(|id| ids.contains(id)).count();
         assert_eq!(got.bad.len(), bad);
-        assert!(got.bad.iter().all(|what| what.contains("crc32c") && what.contains("record ")), "{:?}", got.bad);
+        assert!(got.bad.iter().all(|bad| bad.id.is_some() && bad.what.contains("crc32c") && bad.what.contains("record ")), "{:?}", got.bad);
     }
     assert!(replaced >= 2, "both epochs see most of 55 pictures");
     assert!(all == batches(&damaged, &options(3)));
@@ -216,7 +216,7 @@ fn a_loader_that_is_stuck_says_where() {
             batch.unwrap();
         }
         // On a busy machine other batches may be late too.
-        let about: Vec<_> = said.iter().filter(|line| line.contains("thread 1 has been reading picture 13")).collect();
+        let about: Vec<_> = said.iter().filter(|line| line.contains("thread 1 has been reading image 13")).collect();
         assert!(about.len() >= 3, "again and again: {said:?}");
         assert!(about.last().unwrap().contains("thread 0 finished batch"), "{said:?}");
     }

@@ -215,7 +215,7 @@ fn unreadable_sources_are_bad_pictures() {
     let bad = if root { 5 } else { 6 };
 
     let error = run(&options(&input, &out)).unwrap_err();
-    assert!(error.exit_code() == 65 && error.to_string().contains(&format!("{bad} of 14 pictures cannot be read")), "{error}");
+    assert!(error.exit_code() == 65 && error.to_string().contains(&format!("{bad} of 14 images cannot be read")), "{error}");
     assert!(!out.join("dataset.json").exists());
     let report = run(&imagenet_engine::data::pack::PackOptions { on_bad: OnBad::Skip, ..options(&input, &out) }).unwrap();
     assert_eq!((report.manifest.records, report.manifest.skipped), (14 - bad, bad));
@@ -236,7 +236,7 @@ fn unreadable_sources_are_bad_pictures() {
     std::fs::remove_file(class.join("dangling.png")).unwrap();
     std::fs::write(class.join("dangling.png"), []).unwrap();
     let error = run(&options(&input, &out)).unwrap_err();
-    assert!(error.exit_code() == 73 && error.to_string().contains("source pictures are others"), "{error}");
+    assert!(error.exit_code() == 73 && error.to_string().contains("source images are others"), "{error}");
 }
 
 #[test]

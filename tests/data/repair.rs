@@ -46,7 +46,7 @@ fn every_kind_of_damage_is_repaired_to_the_packed_bytes() {
             let (code, text) = call(&["verify", d]);
             assert!(code == 65 && text.contains(VICTIM), "{kind}, {what}: {code} {text}");
             let (code, text) = call(&["verify", d, "--repair-from", i]);
-            assert!(code == 0 && text.contains("1 shards made again"), "{kind}, {what}: {code} {text}");
+            assert!(code == 0 && text.contains("1 shard made again"), "{kind}, {what}: {code} {text}");
             assert!(files(&bed.dir) == before, "{kind}, {what}: not as it was packed");
         }
     }

@@ -166,7 +166,7 @@ fn other_options_or_sources_are_not_mixed_in() {
     assert!(error.exit_code() == 73 && error.to_string().contains("resize was 32, now 24"), "{error}");
     std::fs::remove_file(input.join("class00/p0000.png")).unwrap();
     let error = run(&base).unwrap_err();
-    assert!(error.exit_code() == 73 && error.to_string().contains("source pictures"), "{error}");
+    assert!(error.exit_code() == 73 && error.to_string().contains("source images"), "{error}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn finished_shards_are_checked_with_progress_and_every_byte() {
     let (told, stop) = (Told::default(), AtomicBool::new(false));
     assert!(matches!(pack(&base, &told, &stop).unwrap(), PackEnd::Finished(report) if report.kept == 5));
     let jobs = told.0.into_inner().unwrap();
-    assert_eq!(jobs, [("reading".into(), 40, 40), ("checking finished shards".into(), 5, 5), ("packing".into(), 40, 40)]);
+    assert_eq!(jobs, [("reading images".into(), 40, 40), ("checking finished shards".into(), 5, 5), ("packing images".into(), 40, 40)]);
     assert!(files(&out) == whole);
 
     // A padding byte, which no checksum but the SHA-256 of the file covers; of two such shards the first is named.

@@ -5,6 +5,7 @@ use super::sources::{tar_of, write};
 use super::zips::zip_of;
 use imagenet_engine::data::Split;
 use imagenet_engine::data::source::{SourceOptions, open};
+use imagenet_engine::text::counted;
 use std::path::{Path, PathBuf};
 
 /// A tree of images (`.png`) and texts (`NAME=CONTENT`) as a folder, and as a tar of the same.
@@ -41,7 +42,7 @@ fn text(path: &Path) -> &str {
 fn gives(input: &Path, more: &[&str], classes: &[&str], images: usize) {
     let (code, said, found, _) = pack(&[&["--input", text(input)], more].concat());
     assert!(code == 0 && found == classes, "{}: {code} {found:?} {said}", input.display());
-    let counted = format!("{images} pictures of {} classes", classes.len());
+    let counted = format!("{} of {}", counted(images as u64, "image"), counted(classes.len() as u64, "class"));
     assert!(said.contains(&counted), "{}: {said}", input.display());
 }
 
@@ -201,7 +202,7 @@ fn samples_are_paired_by_key() {
         .collect();
     let listing = list(&tar_of(&slices(&masks)), "masks.tar").unwrap();
     assert!(listing.files.len() == 4 && listing.files.iter().all(|f| f.trouble.is_none() && f.path.ends_with(".jpg")));
-    assert!(listing.notes.iter().any(|n| n.contains("4 images are parts of others' samples")), "{:?}", listing.notes);
+    assert!(listing.notes.iter().any(|n| n.contains("left out 4 images: parts of other samples")), "{:?}", listing.notes);
     // Keys that each archive counts anew, and an archive that is there twice.
     let shards = tmp.path().join("shards");
     let shard = |from: usize| -> Vec<(String, Vec<u8>)> {

@@ -279,6 +279,6 @@ fn repairs_take_any_form() {
     bytes[entry.offset as usize] ^= 4;
     std::fs::write(&shard, bytes).unwrap();
     let (code, text) = call(&["verify", out.to_str().unwrap(), "--repair-from", tar.to_str().unwrap()]);
-    assert!(code == 0 && text.contains("1 shards made again"), "{text}");
+    assert!(code == 0 && text.contains("1 shard made again"), "{text}");
     assert!(files(&out) == before);
 }

@@ -142,11 +142,11 @@ fn a_batch_that_does_not_fit_is_refused_with_the_one_that_does() {
     assert!(!output.exists(), "nothing half-written");
     let fits = said.split("--batch-size ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
     let parts = said.rsplit("--batch-size ").next().unwrap();
-    assert!(said.contains("makes the same updates") && parts.contains("--grad-accum"), "{said}");
+    assert!(said.contains("makes the same steps") && parts.contains("--grad-accum"), "{said}");
     let (code, said) = run(room, &fits);
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = run("20", "24");
-    assert!(code == Some(71) && said.contains("not even one picture"), "{said}");
+    assert!(code == Some(71) && said.contains("not even one image"), "{said}");
     let (code, said) = run("lots", "24");
     assert!(code == Some(2) && said.contains("no number of MiB"), "{said}");
 }

@@ -102,7 +102,7 @@ fn what_is_said_to_fit_is_the_largest_that_does() {
     let error = demand.check(24, &host).unwrap_err();
     let said = error.to_string();
     assert!(error.exit_code() == 71 && said.contains("a batch of 24 needs") && said.contains("limited to 77 bytes"), "{said}");
-    assert!(said.contains("--batch-size 10 fits; --batch-size 8 --grad-accum 3 makes the same updates"), "{said}");
+    assert!(said.contains("--batch-size 10 fits; --batch-size 8 --grad-accum 3 makes the same steps"), "{said}");
     let said = demand.check(24, &room(1 << 20)).unwrap_err().to_string();
     assert!(said.contains("not even one image"), "{said}");
     let addresses = Host { memory: None, addresses: host.memory };
@@ -195,14 +195,14 @@ fn a_default_that_does_not_fit_is_taken_in_parts() {
     assert!(tight.contains(&format!("batch {part} x grad-accum {times} (the default of 256 at once needs")), "{tight}");
     let same = |key: &str, text: &str| text.lines().find(|l| l.starts_with(key)).map(str::to_owned);
     if code == Some(0) {
-        for key in ["learning rate", "updates", "# lr"] {
+        for key in ["learning rate", "steps", "# lr"] {
             assert_eq!(same(key, &tight), same(key, &roomy));
         }
     }
     let (_, limited) = dry(3_000_000, &["--limit-train-batches", "10"]);
-    assert_eq!(number_after(&limited, "updates       "), 10, "{limited}");
+    assert_eq!(number_after(&limited, "steps         "), 10, "{limited}");
     let (code, named) = dry(3_000_000, &["--batch-size", "256"]);
-    assert!(code == Some(71) && named.contains("makes the same updates"), "what was named is not changed: {named}");
+    assert!(code == Some(71) && named.contains("makes the same steps"), "what was named is not changed: {named}");
 }
 
 /// The most memory that a command had, from /proc, and the bytes it said it would need.
@@ -235,7 +235,7 @@ fn a_run_takes_the_memory_it_says() {
         let args: Vec<&str> = args.into_iter().chain(shape).chain(["--progress", "plain"]).collect();
         let (taken, text) = measured(&args);
         assert!(text.contains(&format!(" MiB at most with a batch of {batch}; ")), "{text}");
-        let mib = number_after(&text, "memory: ");
+        let mib = number_after(&text, "memory        ");
         let foretold = (mib << 20) as f64;
         let off = foretold / taken as f64 - 1.0;
         assert!((-0.1..0.1).contains(&off), "{model}: {foretold} foretold, {taken} taken: {text}");

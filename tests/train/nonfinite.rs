@@ -92,14 +92,15 @@ fn stop_names_the_update_its_pictures_and_the_last_good_checkpoint() {
     let output = train(&data, &run, THROWN);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(76), "{text}");
-    for word in ["update 1 (changed nothing)", "pictures ", "checkpoints/00000001.safetensors", "--on-nonfinite skip:"] {
+    for word in
+        ["step 1 (changed nothing); its 16 image ids are in metrics.jsonl", "checkpoints/00000001.safetensors", "--on-nonfinite skip:"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
-    let ids =
-        text.split("pictures ").nth(1).unwrap().lines().next().unwrap().split(',').filter(|id| id.trim().parse::<u64>().is_ok()).count();
-    assert_eq!(ids, 16, "every picture of the update: {text}");
+    assert_eq!(text.lines().skip_while(|line| !line.starts_with("error: ")).count(), 3, "three lines: {text}");
     let stop = events(&run).pop().unwrap();
     assert!(stop["event"] == "nonfinite" && stop["update"] == 1 && stop["applied"] == false, "{stop}");
+    assert_eq!(stop["ids"].as_array().unwrap().len(), 16, "every image of the step: {stop}");
     assert_eq!(events(&run).iter().filter(|e| e["event"] == "step").count(), 1);
     assert!(!run.join("model.safetensors").exists());
     assert_eq!(std::fs::read_dir(run.join("checkpoints")).unwrap().count(), 1, "nothing was written after the last good one");
@@ -115,7 +116,7 @@ fn an_update_that_overflows_is_named_and_nothing_of_it_is_kept() {
         let output = train(&data, &run, &format!("--lr 1e300 --resume auto --on-nonfinite {policy}"));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(76), "{text}");
-        for word in ["conv1.weight is not finite after an update", "update 0, pictures ", "last good checkpoint: none yet"] {
+        for word in ["conv1.weight is not finite after a step", "step 0; its 16 image ids", "last good checkpoint: none yet"] {
             assert!(text.contains(word), "{word}: {text}");
         }
         let all = events(&run);
@@ -133,7 +134,7 @@ fn skip_leaves_out_so_many_and_no_more() {
     let run = folder.path().join("run");
     let output = train(&data, &run, &format!("{THROWN} --on-nonfinite skip:3"));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(76) && text.contains("after 3 updates were left out"), "{text}");
+    assert!(output.status.code() == Some(76) && text.contains("after 3 steps were skipped"), "{text}");
     let skips: Vec<_> = events(&run).into_iter().filter(|e| e["event"] == "skip").collect();
     assert_eq!(skips.iter().map(|e| e["skipped"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(skips[0]["ids"].as_array().unwrap().len(), 16);

@@ -23,7 +23,7 @@ fn facts(output: &Path) -> Vec<String> {
         .into_iter()
         .filter(|e| e["event"] != "end")
         .map(|mut e| {
-            e.as_object_mut().unwrap().remove("images_per_s");
+            ["images_per_s", "time"].iter().for_each(|key| drop(e.as_object_mut().unwrap().remove(*key)));
             e.to_string()
         })
         .collect()

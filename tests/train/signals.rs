@@ -1,6 +1,7 @@
 //! Signals and limits: what each asks of a run, and with which code it ends.
 
 use crate::engine::{demo_pictures, engine};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -112,4 +113,23 @@ fn numbers_beyond_the_settings_file_are_usage_errors() {
     let result = train(&data, &output).args(["--threads", "5000"]).stderr(Stdio::piped()).output().unwrap();
     assert!(result.status.code() == Some(2) && String::from_utf8_lossy(&result.stderr).contains("--threads 5000: at most"));
     assert!(!output.exists(), "nothing is written");
+}
+
+/// An evaluation has nothing to go on from: it ends with a word, without a result, and with 130.
+#[test]
+fn an_evaluation_that_is_interrupted_says_so_and_has_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (demo_pictures(folder.path()), folder.path().join("run"));
+    assert_eq!(train(&data, &run).args(["--max-steps", "1"]).status().unwrap().code(), Some(0));
+    let mut command = engine();
+    command.arg("eval").arg("--data").arg(data.join("val")).arg("--weights").arg(&run);
+    command.args("--batch-size 1 --val-crop-size 512 --threads 1".split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("memory: ")), "the evaluation begins");
+    send(&child, "INT");
+    let rest: Vec<String> = lines.collect();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.code() == Some(130) && output.stdout.is_empty(), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("SIGINT: ")) && rest.iter().any(|line| line == "stopped: no result"), "{rest:?}");
 }

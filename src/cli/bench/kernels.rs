@@ -1,8 +1,8 @@
 //! `bench kernels`: every CUDA kernel at the shapes of a training step.
 
+use super::super::Outcome;
 use super::super::device::{cuda_ordinal, unknown_device};
 use super::super::output::out;
-use super::super::{Outcome, date};
 use crate::bench::ceilings::Ceilings;
 use crate::bench::records::{COMMIT_VARIABLE, Record};
 use crate::bench::subjects::Workload;
@@ -17,7 +17,7 @@ pub struct Args {
     /// cuda, cuda:N, or emulated: the launches on small problems, without times
     #[arg(long, default_value = "cuda")]
     device: String,
-    /// Pictures of a step [default: 256, 2 emulated]
+    /// Images of a step [default: 256, 2 emulated]
     #[arg(long, short = 'b', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Only operations, shapes and kernels that contain this
@@ -67,7 +67,7 @@ fn emulated(args: &Args) -> Result<Outcome> {
 
 fn measure<D: Timed>(args: &Args, driver: &D, workload: Workload) -> Result<Outcome> {
     let properties = driver.properties();
-    out!("{}, {}, batch {}, pictures of {}", properties.name, properties.driver, workload.batch, workload.side);
+    out!("{}, {}, batch {}, images of {}", properties.name, properties.driver, workload.batch, workload.side);
     let options = Options { workload, only: args.only.clone(), repeats: args.repeats as usize };
     let report = bench::run(driver, &options, &mut |progress| match progress {
         Progress::Ceilings(ceilings) => heading(ceilings),
@@ -76,7 +76,7 @@ fn measure<D: Timed>(args: &Args, driver: &D, workload: Workload) -> Result<Outc
     out!("");
     out!("{}", report.summary().trim_end());
     let commit = args.commit.clone().or_else(|| std::env::var(COMMIT_VARIABLE).ok()).unwrap_or_else(|| "unknown".into());
-    let record = Record::new("bench kernels", &date::iso(), &commit, properties, report.launches().map(|(kernel, _)| kernel));
+    let record = Record::new("bench kernels", &crate::date::iso(), &commit, properties, report.launches().map(|(kernel, _)| kernel));
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report.json(&record, properties))
             .map_err(|e| Error::internal("the results are no JSON").source(e))?;

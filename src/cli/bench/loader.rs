@@ -8,11 +8,13 @@ use crate::bench::loading::{self, Options, Rate};
 use crate::data::crop::{MOST_SIDE, parse_side};
 use crate::data::loader::Source;
 use crate::data::made::{Scratch, write_noise};
+use crate::data::order::Mixing;
 use crate::data::order::Shuffle;
 use crate::data::place::Place;
 use crate::data::reading::{Io, PageCache, ReadOptions, VerifyReads};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::text::{count, counted};
 use crate::train::config::Config;
 use serde_json::json;
 use std::path::PathBuf;
@@ -20,10 +22,10 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Packed pictures [default: those of --made]
+    /// Packed images [default: those of --made]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Pictures of noise, made in a temporary folder: COUNTxSIDE
+    /// Images of noise, made in a temporary folder: COUNTxSIDE
     #[arg(long, value_name = "COUNTxSIDE", default_value = "2048x256", conflicts_with = "data")]
     made: String,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
@@ -61,12 +63,12 @@ pub struct Args {
 }
 
 /// # Errors
-/// Those of the pictures; `Write` for the files.
+/// Those of the images; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
     set_threads(args.threads)?;
     let scratch = if args.data.is_some() { None } else { Some(make(&args.made)?) };
     let Some(dir) = args.data.as_deref().or(scratch.as_ref().map(Scratch::path)) else {
-        return Err(Error::internal("no pictures").at("bench loader"));
+        return Err(Error::internal("no images").at("bench loader"));
     };
     let watch = Watch::start();
     let Args { shuffle, shuffle_block, shuffle_window, io, verify_reads: verify, page_cache, .. } = *args;
@@ -84,8 +86,18 @@ pub fn run(args: &Args) -> Result<Outcome> {
         most_batches: args.limit_batches,
     };
     let r = loading::measure(&source, &options)?;
-    out!("{place}");
-    out!("{encoding}, {} batches of {} a pass, {} reading threads, shuffle {:?}", r.batches, args.batch_size, args.workers, options.mixing);
+    out!("{}, {place}", counted(place.pictures as u64, "image"));
+    let shuffle = match options.mixing {
+        Mixing::Full => "full".to_owned(),
+        Mixing::Block { block, window } => format!("block (windows of {} of {block})", counted(window, "block")),
+        Mixing::None => "none".to_owned(),
+    };
+    out!(
+        "{encoding}, {} of {} a pass, {}, shuffle {shuffle}",
+        counted(r.batches, "batch"),
+        args.batch_size,
+        counted(args.workers as u64, "worker")
+    );
     out!("opened in {:.1} ms; first batch of a resumed epoch after {:.1} ms", 1e3 * open_s, 1e3 * r.first_batch_s);
     let [first, again] = match args.verify_reads {
         VerifyReads::First => ["read and checked", "read again"],
@@ -93,9 +105,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
         VerifyReads::Off => ["read", "read again"],
     };
     let rows = [(first, r.checked), (again, r.again), ("and augmented to f32", r.augmented)];
-    out!("{:<24} {:>12} {:>16}", "", "images/s", "a core's second");
+    out!("{:<24} {:>12} {:>16}", "", "images/s", "images/s a core");
     for (name, Rate { wall, per_core }) in rows {
-        out!("{name:<24} {wall:>12.0} {per_core:>16.0}");
+        out!("{name:<24} {:>12} {:>16}", count(wall.round() as u64), count(per_core.round() as u64));
     }
     if let Some(bytes) = r.anonymous_bytes {
         out!("memory while reading, files' pages left out: {:.0} MB at most", bytes as f64 * 1e-6);

@@ -17,13 +17,13 @@ pub struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum What {
-    /// The whole training step, on synthetic pictures and on packed ones
+    /// The whole training step, on synthetic images and on packed ones
     Step(step::Args),
     /// Every CUDA kernel at the shapes of ResNet-50, against the ceilings of this GPU
     Kernels(kernels::Args),
-    /// Reading packed pictures, and cropping and resizing them for the CPU
+    /// Reading packed images, and cropping and resizing them for the CPU
     Loader(loader::Args),
-    /// Decoding, resizing and writing pictures
+    /// Decoding, resizing and writing images
     Pack(pack::Args),
 }
 

@@ -11,13 +11,14 @@ use crate::data::plan::PlanOptions;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress::Silent;
+use crate::text::{self, counted};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Pictures in any form that `pack` takes
+    /// Images in any form that `pack` takes
     #[arg(long, value_name = "PATH")]
     input: PathBuf,
     /// Short side, 0 to keep the size
@@ -78,7 +79,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         std::fs::remove_dir_all(&output).map_err(|e| Error::writing(&output, e))?;
     }
     let (rate, per_core, busy) = (median(rates), median(per_core), median(busy));
-    out!("{pictures} pictures at --resize {}: {rate:.0} a second, {per_core:.0} a core's second, {busy:.2} cores busy", args.resize);
+    let (images, per_s, per_core_s) = (counted(pictures as u64, "image"), text::rate(rate), text::rate(per_core));
+    out!("{images} at --resize {}: {per_s} images/s, {per_core_s} images/s a core, {busy:.2} cores busy", args.resize);
     if let Some(path) = &args.json {
         let text = json!({ "pictures": pictures, "resize": args.resize, "images_per_s": rate, "images_per_s_per_core": per_core,
             "cores_busy": busy });

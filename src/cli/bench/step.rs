@@ -39,10 +39,10 @@ pub struct Args {
     model: String,
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
-    /// Side of the pictures
+    /// Side of the images
     #[arg(long, value_name = "PIXELS", value_parser = parse_side, default_value_t = 224)]
     train_crop_size: u32,
-    /// Packed pictures, for a second measurement with loaded ones instead of synthetic; `made`: shards of noise in a temporary folder
+    /// Packed images, for a second measurement with loaded ones instead of synthetic; `made`: shards of noise in a temporary folder
     #[arg(long, value_name = "DIR|made")]
     data: Option<PathBuf>,
     /// Steps timed, after two that are not; on a GPU so many times five, from five on
@@ -56,7 +56,7 @@ pub struct Args {
     csv: Option<PathBuf>,
 }
 
-/// An epoch of synthetic pictures: more than any measurement takes.
+/// An epoch of synthetic images: more than any measurement takes.
 const PICTURES: usize = 1_281_167;
 /// Batches in the shards of `--data made`.
 const MADE_BATCHES: usize = 8;
@@ -69,7 +69,7 @@ const TAKEN_APART: usize = 2;
 /// without waiting, as in training, and are looked at five by five.
 ///
 /// # Errors
-/// Those of the step and of the pictures; `Write` for the files.
+/// Those of the step and of the images; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
     let began = Instant::now();
     set_threads(args.threads)?;

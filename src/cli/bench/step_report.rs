@@ -5,6 +5,7 @@ use crate::autograd::Profile;
 use crate::bench::step::OfOp;
 use crate::error::Result;
 use crate::files;
+use crate::text::{count, rate};
 use crate::train::config::Precision;
 use serde_json::json;
 use std::path::Path;
@@ -62,7 +63,7 @@ impl Kernel {
         ops.iter().flat_map(of).collect()
     }
 
-    /// From a profile of `steps` steps, and the seconds of their updates.
+    /// From a profile of `steps` steps, and the seconds of their steps.
     pub fn of_profile(profile: &Profile, update_s: f64, steps: usize, step_s: f64) -> Vec<Self> {
         let of = |op: &str, direction: &str, calls: f64, seconds: f64| {
             let (seconds, name) = (seconds / steps as f64, format!("{op}{direction}"));
@@ -88,7 +89,7 @@ pub struct Report {
     /// From the command's start to the end of the first step.
     pub start_up_s: f64,
     pub synthetic: Rate,
-    /// With pictures from shards.
+    /// With images from shards.
     pub loaded: Option<Rate>,
     pub kernels: Vec<Kernel>,
 }
@@ -101,10 +102,10 @@ impl Report {
 
     pub fn print(&self) {
         let Self { model, parameters, crop_size, batch, device, start_up_s, .. } = self;
-        out!("{model} {parameters} parameters, {crop_size}x{crop_size}, batch {batch}, {device}");
+        out!("{model}, {} parameters, {crop_size} x {crop_size}, batch {batch}, {device}", count(*parameters as u64));
         let say = |name: &str, r: &Rate| {
             let (ms, min, max) = (1e3 * r.median_s, 1e3 * r.min_s, 1e3 * r.max_s);
-            out!("{:.2} images/s{name} (median of {}: {ms:.1} ms a step, min {min:.1}, max {max:.1})", r.images_per_s, r.count);
+            out!("{} images/s{name} (median of {}: {ms:.1} ms a step, min {min:.1}, max {max:.1})", rate(r.images_per_s), r.count);
         };
         say("", &self.synthetic);
         if let (Some(loaded), Some(costs)) = (&self.loaded, self.loading_costs()) {

@@ -68,7 +68,7 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
         Kind::Png => png::size(bytes),
         Kind::WebP => webp::size(bytes),
         Kind::Other(name) => Err(format!("{name} is not supported (JPEG, PNG and WebP are)")),
-        Kind::Unknown => Err("not a picture: its first bytes are of no known type".to_owned()),
+        Kind::Unknown => Err("not an image: its first bytes are of no known type".to_owned()),
         Kind::Empty => Err("the file is empty".to_owned()),
     }
 }

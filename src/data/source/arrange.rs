@@ -4,6 +4,7 @@ use super::naming::{NO_CLASS, name_records};
 use super::{Kind, Listing, Place, SourceFile, Store};
 use crate::data::format::MOST_CLASSES;
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::collections::HashMap;
 
 /// Pictures and classes as a source meets them.
@@ -103,10 +104,16 @@ impl Found {
         let empty: Vec<&str> = self.classes.iter().zip(&filled).filter(|(_, filled)| !**filled).map(|(c, _)| c.as_str()).collect();
         if !empty.is_empty() {
             let names = empty.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-            self.notes.push(format!("{} classes hold no images and still count as classes: {}", empty.len(), shown(&names)));
+            self.notes.push(match empty.len() {
+                1 => format!("1 class holds no images and still counts as a class: {}", shown(&names)),
+                n => format!("{} hold no images and still count as classes: {}", counted(n as u64, "class"), shown(&names)),
+            });
         }
         if self.ignored > 0 {
-            self.notes.push(format!("{} files that do not end like an image (.jpg, .jpeg, .png) are ignored", self.ignored));
+            self.notes.push(format!(
+                "ignored {}: the names do not end like an image's (.jpg, .jpeg, .png, .webp)",
+                counted(self.ignored, "file")
+            ));
         }
         Ok(Listing { kind, store, classes: self.classes, words: Vec::new(), files: self.files, notes: self.notes })
     }

@@ -12,6 +12,7 @@ use super::copies;
 use super::splits::{Part, of_split};
 use super::{Kind, Listing, Store, is_picture, stem};
 use crate::error::{Error, Result};
+use crate::text::{count, counted};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -84,7 +85,7 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
             found.class(stem(name));
         });
     } else if let Some(first) = empty.first() {
-        seen.notes.push(format!("{} tars inside hold no images and are no classes, such as {first}", empty.len()));
+        seen.notes.push(format!("no classes: {} inside without images, such as {first}", counted(empty.len() as u64, "tar")));
     }
     let stems: Vec<String> = archives.iter().map(|p| stem(&p.to_string_lossy()).to_owned()).collect();
     // Inner tars, then the archives themselves where each is a class.
@@ -125,12 +126,12 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
             .next("compare its size and md5sum with those of where it came from, and fetch it again"));
     }
     if !stray.is_empty() {
-        found.notes.push(format!("{} images outside class tars and class folders are ignored", stray.len()));
+        found.notes.push(format!("ignored {} outside class tars and class folders", counted(stray.len() as u64, "image")));
     }
     let more = seen.notes.len().saturating_sub(MOST_NOTES);
     found.notes.extend(seen.notes.into_iter().take(MOST_NOTES));
     if more > 0 {
-        found.notes.push(format!("and {more} more notes of this kind"));
+        found.notes.push(format!("and {} more of this kind", count(more as u64)));
     }
     found.arrange(Kind::TrainTar, Store::new(PathBuf::new(), archives), false, &origin, NEXT)
 }
@@ -161,7 +162,7 @@ impl Seen {
         let Some(taken) = of_split(&names, part, origin)? else { return Ok(()) };
         let out: HashSet<u32> = with_images.iter().zip(&taken).filter(|(_, t)| !**t).map(|(&tar, _)| tar as u32).collect();
         if !out.is_empty() {
-            self.notes.push(format!("{} tars of other splits are left out", out.len()));
+            self.notes.push(format!("{} of other splits left out", counted(out.len() as u64, "tar")));
         }
         self.images.retain(|i| i.tar.is_none_or(|t| !out.contains(&t)));
         // Their names must make no classes, and no class of this split may go by its number alone.

@@ -14,6 +14,7 @@ use super::table::{SEPARATORS, Separator, Text};
 use super::words;
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -122,9 +123,9 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
                 .next("another --split"));
         }
         notes.push(format!(
-            "column {} of the list names the split: {} lines of {}, {others} of others",
+            "column {} of the list names the split: {} of {}, {others} of others",
             s + 1,
-            rows.len(),
+            counted(rows.len() as u64, "line"),
             wanted.split.name()
         ));
     }

@@ -9,6 +9,7 @@ use super::splits::Part;
 use super::{Listing, class_names, class_tar, flat, image_folder, is_picture, list, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -144,7 +145,11 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
             listing.words = listing.classes.iter().map(|c| words.get(c).cloned().unwrap_or_default()).collect();
         }
         if let (true, Some(path)) = (known > 0, names_path) {
-            listing.notes.push(format!("class names from {}: they know {known} of {} classes", path.display(), listing.classes.len()));
+            listing.notes.push(format!(
+                "class names from {}: they know {known} of {}",
+                path.display(),
+                counted(listing.classes.len() as u64, "class")
+            ));
         }
     }
     Ok(listing)

@@ -6,6 +6,7 @@ use super::labels::{self, Labels};
 use super::mount::Files;
 use super::{Kind, Listing, Place, Store, is_picture};
 use crate::error::{Error, Result};
+use crate::text::{count, counted};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -104,7 +105,11 @@ impl Flat {
         found.notes.push(format!("labels from {}", labels.origin.display()));
         found.notes.extend(labels.notes.iter().cloned());
         if listed < labels.len() {
-            found.notes.push(format!("{} of {} labels are of images that are not there", labels.len() - listed, labels.len()));
+            found.notes.push(format!(
+                "{} of {} without an image",
+                count((labels.len() - listed) as u64),
+                counted(labels.len() as u64, "label")
+            ));
         }
         found.arrange(kind, store, labels.numbered, &origin.display().to_string(), NEXT)
     }

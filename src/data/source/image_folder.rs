@@ -7,7 +7,9 @@
 use super::arrange::{Found, shown};
 use super::mount::Files;
 use super::{Kind, Listing, is_picture};
+use crate::data::manifest::MANIFEST;
 use crate::error::{Error, Result};
+use crate::text::{counted, pasted};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -35,7 +37,13 @@ pub fn list(root: &Path, files: &Files) -> Result<Listing> {
         }
     }
     if folders.is_empty() {
-        let what = format!("no class folders ({stray} images lie directly in the folder)");
+        if root.join(MANIFEST).is_file() {
+            return Err(Error::usage("this folder is packed already")
+                .at(root.display().to_string())
+                .because(format!("it holds {MANIFEST}: shards that `pack` wrote"))
+                .next(format!("imagenet-engine inspect {}; or the original images as --input", pasted(root))));
+        }
+        let what = format!("no class folders ({} directly in the folder)", counted(stray, "image"));
         return Err(Error::data(what).at(root.display().to_string()).next(NEXT));
     }
     for folder in folders {
@@ -55,7 +63,7 @@ pub fn list(root: &Path, files: &Files) -> Result<Listing> {
         }
     }
     if stray > 0 {
-        found.notes.push(format!("{stray} images outside the class folders are ignored"));
+        found.notes.push(format!("ignored {} outside the class folders", counted(stray, "image")));
     }
     found.notes.extend(odd_names(found.names()));
     let kind = if files.archived() { Kind::TrainTar } else { Kind::Folder };

@@ -10,6 +10,7 @@ use super::splits::{Part, of_split};
 use super::table::Text;
 use super::{Kind, Listing};
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,10 @@ pub fn list(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'
     let resolved = Resolved::new(&rows, names, path)?;
     let once = once(&rows, &resolved.labels, path)?;
     if once.len() < rows.len() {
-        notes.push(format!("{} lines of the list are there before, with the same class", rows.len() - once.len()));
+        notes.push(format!(
+            "left out {} of the list that repeat others, with the same class",
+            counted((rows.len() - once.len()) as u64, "line")
+        ));
     }
     let mut found = Found::with_classes(&resolved.classes);
     found.notes.extend(notes.into_iter().chain(resolved.notes));
@@ -101,12 +105,16 @@ fn of_split_folders(rows: &mut Vec<Row>, wanted: &Wanted<'_>, path: &Path, notes
         return Ok(());
     }
     if Part::of_file(&name) == Some(part) {
-        notes.push(format!("{left_out} lines lie in folders of other splits, and are packed as {}, as the list is named", part.name()));
+        notes.push(format!(
+            "{} of images in folders of other splits, packed as {}, as the list is named",
+            counted(left_out as u64, "line"),
+            part.name()
+        ));
         return Ok(());
     }
     let mut taken = taken.iter();
     rows.retain(|_| taken.next() == Some(&true));
-    notes.push(format!("{left_out} lines lie in folders of other splits and are left out"));
+    notes.push(format!("left out {} of images in folders of other splits", counted(left_out as u64, "line")));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use super::looking;
 use super::peek::holds_images;
 use super::{Place, Store, is_picture};
 use crate::error::{Error, Result};
+use crate::text::count;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -299,7 +300,7 @@ impl Mount {
         let more = self.notes.len().saturating_sub(MOST_NOTES);
         self.notes.truncate(MOST_NOTES);
         if more > 0 {
-            self.notes.push(format!("and {more} more notes of this kind"));
+            self.notes.push(format!("and {} more of this kind", count(more as u64)));
         }
         Ok(())
     }

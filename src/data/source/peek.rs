@@ -5,6 +5,7 @@ use super::container::{Archive, Member, counts_as_image, hidden};
 use super::looking::Look;
 use super::{is_picture, stem};
 use crate::error::{Error, Result};
+use crate::text::are;
 use std::path::{Path, PathBuf};
 
 /// Members of an archive that are looked at to tell what it is.
@@ -97,10 +98,10 @@ pub fn without_leftovers(tars: &mut Vec<PathBuf>, look: &Look) -> Vec<String> {
     }
     let mut notes = Vec::new();
     if unpacked > 0 {
-        notes.push(format!("{unpacked} tars are not read: folders of the same names lie beside them"));
+        notes.push(format!("{} not read: folders of the same names lie beside", are(unpacked as u64, "tar")));
     }
     if left > tars.len() {
-        notes.push(format!("{} tars are not read: no images are among their first members", left - tars.len()));
+        notes.push(format!("{} not read: no images among the first members", are((left - tars.len()) as u64, "tar")));
     }
     notes
 }

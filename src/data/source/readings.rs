@@ -10,6 +10,7 @@ use super::peek::{MOST_ARCHIVES, images_in, labelled_table, without_leftovers};
 use super::refusals::{archives_beside, list_of_another_split, names_nothing, no_classes, own_labels, says_classes, unread_beside};
 use super::splits::Part;
 use crate::error::{Error, Result};
+use crate::text::are;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -86,7 +87,7 @@ impl Looked {
             let before = tables.len();
             tables.retain(|t| labelled_table(t));
             if tables.len() < before {
-                notes.push(format!("{} Parquet files are not read: they hold no images with labels", before - tables.len()));
+                notes.push(format!("{} not read: no images with labels in them", are((before - tables.len()) as u64, "Parquet file")));
             }
         }
         let archives = [&tables, &tars].into_iter().any(|a| a.as_ref().is_ok_and(|a| !a.is_empty()));

@@ -83,7 +83,7 @@ impl Store {
             Place::Range { archive, offset, len } => {
                 let path = self.archive(*archive)?;
                 if *len > MAX_FILE {
-                    return Err(format!("a picture of {len} bytes, above {MAX_FILE}"));
+                    return Err(format!("an image of {len} bytes, above {MAX_FILE}"));
                 }
                 let file = File::open(path).map_err(|e| format!("the archive cannot be read: {e}"))?;
                 bytes.resize(*len as usize, 0);

@@ -11,6 +11,7 @@ use super::resolve::{Names, Resolved, Row};
 use super::splits::{Part, of_split};
 use super::{Kind, Listing, Store, is_picture, stem};
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ const NEXT: &str = "give a folder of tars that hold KEY.jpg and KEY.cls";
 const MOST_CLS: u64 = 4096;
 const MOST_JSON: u64 = 1 << 20;
 
-const SECOND: &str = "a second picture of the same key";
+const SECOND: &str = "a second image of the same key";
 
 /// What the parts of one key come to.
 #[derive(Default)]
@@ -65,8 +66,9 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, part: Part) -> Result
         let more: u64 = samples.all.iter_mut().map(Sample::without_masks).sum();
         if more > 0 {
             notes.push(format!(
-                "{}: {more} images are parts of others' samples (KEY.seg.png beside KEY.jpg) and are not read",
-                path.display()
+                "{}: left out {}: parts of other samples (KEY.seg.png beside KEY.jpg)",
+                path.display(),
+                counted(more, "image")
             ));
         }
         images.extend(samples.all.into_iter().flat_map(|sample| {
@@ -79,7 +81,7 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, part: Part) -> Result
     if let Some(taken) = of_split(&all, part, &origin.display().to_string())? {
         let left_out = taken.iter().filter(|t| !**t).count();
         if left_out > 0 {
-            notes.push(format!("{left_out} images of other splits are left out"));
+            notes.push(format!("{} of other splits left out", counted(left_out as u64, "image")));
         }
         let mut taken = taken.into_iter();
         images.retain(|_| taken.next() == Some(true));

@@ -3,6 +3,7 @@
 use super::{AnnealShape, Config, Opt, Sched};
 use crate::error::Result;
 use crate::schedule::{Anneal, Curve, OneCycle, Schedule, Sgdr};
+use crate::text::{count, counted, number};
 
 /// A schedule, and what is odd about it.
 pub struct Resolved {
@@ -59,14 +60,23 @@ impl Config {
         let mut warnings = schedule.check()?;
         warnings.extend(self.idle_flags(warmup));
         if let Some(epochs) = self.warmup_epochs.filter(|e| *e > 0.0 && warmup == 0) {
-            warnings.push(format!("--warmup-epochs: {epochs} epochs are less than half an update: there is no warm-up"));
+            warnings.push(format!("--warmup-epochs: {epochs} epochs are less than half a step: there is no warm-up"));
         }
         if let Some(steps) = self.max_steps.filter(|steps| *steps < total) {
             let lr = schedule.lr(steps.saturating_sub(1));
-            warnings.push(format!("--max-steps: the run ends after {steps} of the schedule's {total} updates, at a rate of {lr:e}"));
+            warnings.push(format!(
+                "--max-steps: the run ends after {} of the schedule's {}, at a learning rate of {}",
+                count(steps),
+                counted(total, "step"),
+                number(lr)
+            ));
         }
         if matches!(self.opt, Opt::Adamw | Opt::Lion) && peak > 0.02 {
-            warnings.push(format!("--lr: a peak of {peak:e} is a rate for sgd; {} is trained with 1e-2 at most", word(self.opt)));
+            warnings.push(format!(
+                "--lr: a peak of {} is a learning rate for sgd; {} is trained with 0.01 at most",
+                number(peak),
+                word(self.opt)
+            ));
         }
         Ok(Resolved { schedule, warnings })
     }

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
-    /// Packed training pictures: a folder `pack` wrote, `demo` (generated pictures), or `synthetic` (random pixels, for speed)
+    /// Packed training images: a folder `pack` wrote, `demo` (generated images), or `synthetic` (random pixels, for speed)
     #[arg(long, value_name = "DIR|demo|synthetic", default_value = "demo", help_heading = "Data")]
     pub data: String,
-    /// Packed validation pictures
+    /// Packed validation images
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<PathBuf>,
@@ -43,10 +43,10 @@ pub struct Config {
     /// What is done to training images
     #[arg(long, value_enum, default_value_t = Augment::Standard, help_heading = "Data")]
     pub augment: Augment,
-    /// Share of the picture's area a random crop takes: LOW,HIGH
+    /// Share of the image's area a random crop takes: LOW,HIGH
     #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', action = clap::ArgAction::Set, num_args = 1..=2, default_values_t = [0.08, 1.0], help_heading = "Data")]
     pub rrc_scale: Vec<f64>,
-    /// Order of the training pictures
+    /// Order of the training images
     #[arg(long, value_enum, default_value_t = Shuffle::Full, help_heading = "Data")]
     pub shuffle: Shuffle,
     /// Neighbouring records that --shuffle block keeps together on disk [default: 256]
@@ -63,13 +63,13 @@ pub struct Config {
     /// When the CRC of a record is checked
     #[arg(long, value_enum, default_value_t = VerifyReads::Always, help_heading = "Data")]
     pub verify_reads: VerifyReads,
-    /// What the page cache is told of coming pictures: auto steers it where they do not fit memory
+    /// What the page cache is told of coming images: auto steers it where they do not fit memory
     #[arg(long, value_enum, default_value_t = PageCache::Auto, help_heading = "Data")]
     pub page_cache: PageCache,
     /// What a damaged record does: stop (exit 65), or skip:N to put the next one in its place N times at most
     #[arg(long, value_name = "stop|skip:N", default_value_t = StopOrSkip::Stop, help_heading = "Data")]
     pub on_bad_record: StopOrSkip,
-    /// Threads that read training pictures ahead [default: a quarter of the cores, 8 at most]
+    /// Threads that read training images ahead [default: a quarter of the cores, 8 at most]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256), help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u64>,
@@ -93,24 +93,24 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
 
-    /// Passes over the training pictures
+    /// Passes over the training images
     #[arg(long, default_value_t = 90, help_heading = "Schedule")]
     pub epochs: u64,
-    /// Stop after this many updates, with an evaluation; the schedule still spans --epochs
+    /// Stop after this many steps, with an evaluation; the schedule still spans --epochs
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
-    /// Pictures per batch and device
+    /// Images per batch and device
     #[arg(long, short = 'b', value_name = "N", default_value_t = 256, help_heading = "Schedule")]
     pub batch_size: usize,
-    /// Batches per update
+    /// Batches per step
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Schedule")]
     pub grad_accum: usize,
     /// Peak learning rate; otherwise --lr-base scaled linearly to the batch
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
-    /// Peak learning rate per --lr-base-size pictures of an update [default: sgd 0.1, adamw 1e-3, lion 1e-4, lars 1, lamb 1e-3]
+    /// Peak learning rate per --lr-base-size images of a step [default: sgd 0.1, adamw 1e-3, lion 1e-4, lars 1, lamb 1e-3]
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_base: Option<f64>,
@@ -123,7 +123,7 @@ pub struct Config {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_epochs: Option<f64>,
-    /// Learning rate of the first update [default: 1% of the peak]
+    /// Learning rate of the first step [default: 1% of the peak]
     #[arg(long, value_name = "RATE", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_lr: Option<f64>,
@@ -187,7 +187,7 @@ pub struct Config {
     /// Nesterov's momentum (sgd, lars)
     #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Optimizer")]
     pub nesterov: bool,
-    /// Share of the gradient kept out of sgd's momentum after the first update
+    /// Share of the gradient kept out of sgd's momentum after the first step
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Optimizer")]
     pub dampening: f64,
     /// Decay of the moments [default: adamw and lamb 0.9,0.999, lion 0.9,0.99]
@@ -220,10 +220,10 @@ pub struct Config {
     /// Keep a moving average of the weights, evaluated beside them
     #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Optimizer")]
     pub model_ema: bool,
-    /// How much of the average an update keeps, in the long run; update t keeps at most (1+t)/(10+t)
+    /// How much of the average a step keeps, in the long run; step t keeps at most (1+t)/(10+t)
     #[arg(long, value_name = "DECAY", default_value_t = 0.9998, help_heading = "Optimizer")]
     pub model_ema_decay: f64,
-    /// What a loss or gradient that is not finite does: stop (exit 76), or skip:N to leave out N such updates at most
+    /// What a loss or gradient that is not finite does: stop (exit 76), or skip:N to leave out N such steps at most
     #[arg(long, value_name = "stop|skip:N", default_value_t = StopOrSkip::Stop, help_heading = "Optimizer")]
     pub on_nonfinite: StopOrSkip,
 
@@ -249,7 +249,7 @@ pub struct Config {
     #[arg(long, value_name = "auto|PATH", help_heading = "Run")]
     #[serde(skip)]
     pub resume: Option<String>,
-    /// Updates between checkpoints [default: one checkpoint an epoch]
+    /// Steps between checkpoints [default: one checkpoint an epoch]
     #[arg(long, value_name = "N", help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_every: Option<u64>,
@@ -263,7 +263,7 @@ pub struct Config {
     /// Epochs between validations; the last epoch always has one
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
     pub val_interval: u64,
-    /// Updates between lines of metrics.jsonl and of the terminal
+    /// Steps between lines of metrics.jsonl and of the terminal
     #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Run")]
     pub log_interval: u64,
     /// Settings in TOML, as the config.toml of a run; flags override

@@ -87,7 +87,7 @@ impl Layout {
                     at = after;
                     continue;
                 }
-                EOI => return Err("JPEG without a picture (EOI before the first scan)".to_owned()),
+                EOI => return Err("JPEG without an image (EOI before the first scan)".to_owned()),
                 SOS if layout.components == 0 => return Err("JPEG without a frame header (SOF)".to_owned()),
                 SOS => {
                     layout.scan = after - 2;

@@ -1,4 +1,4 @@
-//! Today's date in UTC, for the names of run folders and for records.
+//! Date and time in UTC: for the names of run folders, for records, and for the lines of a run's log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,18 @@ pub fn today() -> String {
 pub fn iso() -> String {
     let (y, m, d) = now();
     format!("{y:04}-{m:02}-{d:02}")
+}
+
+/// The time as RFC 3339 writes it, to the millisecond: `2026-11-29T18:37:13.042Z`.
+pub fn rfc3339() -> String {
+    stamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
+}
+
+/// [`rfc3339`] of the time `ms` milliseconds after 1970 began.
+fn stamp(ms: u64) -> String {
+    let (y, m, d) = civil((ms / 86_400_000) as i64);
+    let [hours, minutes, seconds] = [3_600_000, 60_000, 1000].map(|unit| ms % 86_400_000 / unit);
+    format!("{y:04}-{m:02}-{d:02}T{hours:02}:{:02}:{:02}.{:03}Z", minutes % 60, seconds % 60, ms % 1000)
 }
 
 fn now() -> (i64, i64, i64) {
@@ -34,7 +46,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::civil;
+    use super::{civil, stamp};
+
+    /// As `date -u -d @1792151999.5` says.
+    #[test]
+    fn known_times() {
+        assert_eq!(stamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(stamp(1_792_151_999_500), "2026-10-16T11:59:59.500Z");
+        assert_eq!(stamp(951_827_696_007), "2000-02-29T12:34:56.007Z");
+    }
 
     #[test]
     fn known_days() {
