@@ -48,6 +48,25 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A name's bytes as text that no other name gives, for reports that are read by programs. What is UTF-8 is itself; what is not is written
+/// as a shell's `$'...'`, bytes as `\\xNN`, which bash reads back. Names that look like that are written so too.
+pub fn exact(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, str> {
+    if let Some(text) = name.to_str().filter(|text| !text.starts_with("$'")) {
+        return text.into();
+    }
+    let mut out = "$'".to_owned();
+    for chunk in std::os::unix::ffi::OsStrExt::as_bytes(name).utf8_chunks() {
+        chunk.valid().chars().for_each(|c| match c {
+            '\\' | '\'' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        });
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out.push('\'');
+    out.into()
+}
+
 /// `path` as a shell reads it back: in quotes where it needs them.
 pub fn pasted(path: &std::path::Path) -> String {
     let text = path.display().to_string();
@@ -71,6 +90,18 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_other_bytes_are_other_texts() {
+        use std::os::unix::ffi::OsStrExt;
+        let shown = |bytes: &[u8]| exact(std::ffi::OsStr::from_bytes(bytes)).into_owned();
+        assert_eq!(shown("Pêche a\\b.jpg".as_bytes()), "Pêche a\\b.jpg");
+        // printf %s $'x\xff\'\\.jpg' of bash gives the bytes back
+        assert_eq!(shown(b"x\xff'\\.jpg"), "$'x\\xff\\'\\\\.jpg'");
+        assert_ne!(shown(b"x\xfe.jpg"), shown(b"x\xff.jpg"));
+        assert_ne!(shown(b"x\xff"), shown(br"$'x\xff'"));
+        assert_eq!(shown(br"$'x\xff'"), r"$'$\'x\\xff\''");
+    }
 
     #[test]
     fn slips_are_found_and_far_words_are_not() {

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
-use super::output::out;
+use super::output::{check_outputs, out};
 use super::plot::{Figure, Line};
 use super::plot_text;
 use super::progress::ProgressMode;
@@ -57,6 +57,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
             .because("it tries rates from --lr-low to --lr-high for --steps steps, validates nothing and keeps nothing")
             .next(format!("leave --{flag} out; imagenet-engine lr-find --help")));
     }
+    check_outputs([args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
     let open = args.config.leaves_batch_open(&given)?;
     let mut config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;

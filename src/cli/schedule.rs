@@ -1,7 +1,7 @@
 //! `schedule`: the learning rate of every update before anything is trained. Needs no data and no GPU; takes every setting of `train`.
 
 use super::Outcome;
-use super::output::{out, remark};
+use super::output::{check_outputs, out, remark};
 use super::plot::{Figure, Line};
 use super::plot_text;
 use crate::data::Dataset;
@@ -51,6 +51,7 @@ pub struct Args {
 /// # Errors
 /// `Usage` naming the flag that makes no sense; `Write`.
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
+    check_outputs([args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
     let mut flags = args.config;
     if !given("data") {
         flags.data = NO_DATA.into(); // not the demo, whose preset is for its pictures

@@ -7,6 +7,7 @@
 //! second run of an interrupted pack know at once which shards it may keep; it costs one more read of the source (3% of the time of
 //! decoding from the page cache).
 
+use super::budget;
 use super::compressed::{ENCODER, JpegOptions};
 use super::crop::{MOST_SIDE, side_out_of_range};
 use super::decode;
@@ -126,6 +127,15 @@ impl PlanOptions {
         self.jpeg.map_or_else(|| stored_size(width, height, self.size, self.fit), |j| j.stored_size(width, height, self.size, self.fit))
     }
 
+    /// Bytes that making an image of this size what is stored takes, beside what decoding it does.
+    pub fn fitting_memory(&self, (width, height): (u32, u32)) -> u64 {
+        let (w, h) = self.stored_size(width, height);
+        let [width, height, w, h] = [width, height, w, h].map(u64::from);
+        // The rows between the two passes, and the result; for JPEG the encoder's planes, the file, and the pixels that it decodes to.
+        let resized = if (w, h) == (width, height) { 0 } else { 3 * (w * height).max(width * h) + 3 * w * h };
+        resized + if self.jpeg.is_some() { 12 * w * h } else { 0 }
+    }
+
     /// Bytes that a stored picture takes, near enough for a look at the free disk; `original` is what its file has.
     pub fn estimated_record(&self, original: u64, size: (u32, u32), stored: (u32, u32)) -> u64 {
         let (w, h) = stored;
@@ -183,11 +193,16 @@ impl Plan {
         let listing = source::open(input, source, options.split)?;
         let store = Arc::new(listing.store);
         progress.start("reading", listing.files.len() as u64);
-        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Option<Item> {
+        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> std::result::Result<Item, Option<Error>> {
             if stop.load(Ordering::Relaxed) {
-                return None;
+                return Err(None);
             }
-            let unreadable = file.trouble.clone().or_else(|| store.read(&file.place, bytes).err());
+            let unreadable = match &file.trouble {
+                Some(trouble) => Some(trouble.clone()),
+                // Files of hundreds of megabytes are read as many at once as memory holds.
+                None => budget::taking(store.len_of(&file.place), || "a file".to_owned(), || Ok(store.read(&file.place, bytes).err()))
+                    .map_err(|e| e.at(store.describe(&file.path, &file.place)).next("raise the limit, or leave the file out"))?,
+            };
             if unreadable.is_some() {
                 bytes.clear();
             }
@@ -198,14 +213,19 @@ impl Plan {
             progress.advance(1);
             let sha256 = Sha256::digest(&*bytes).into();
             let (path, place, crc) = (file.path.clone(), file.place.clone(), crc32c::crc32c(bytes));
-            Some(Item { path, place, label: file.label, bytes: len, sha256, crc, estimated, unreadable })
+            Ok(Item { path, place, label: file.label, bytes: len, sha256, crc, estimated, unreadable })
         };
         // In the order of the bytes on the disk: an archive is then read from front to back.
         let mut by_place: Vec<&SourceFile> = listing.files.iter().collect();
         by_place.sort_by(|a, b| a.place.cmp(&b.place));
-        let items: Option<Vec<Item>> = by_place.par_iter().map_init(Vec::new, |bytes, file| hash(bytes, file)).collect();
+        let items: std::result::Result<Vec<Item>, Option<Error>> =
+            by_place.par_iter().map_init(Vec::new, |bytes, file| hash(bytes, file)).collect();
         progress.finish();
-        let Some(mut sorted) = items else { return Ok(None) };
+        let mut sorted = match items {
+            Ok(items) => items,
+            Err(None) => return Ok(None),
+            Err(Some(error)) => return Err(error),
+        };
         // Names first; of equal ones the order of places, as in the listing.
         sorted.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
 

@@ -1,8 +1,9 @@
 //! One picture of a pack: read, decoded, resized; one after the other in the same memory.
 
 use super::bad::BadPicture;
+use super::budget;
 use super::compressed;
-use super::decode::{Decoder, Rgb};
+use super::decode::{self, Decoder, Rgb};
 use super::format::hex;
 use super::plan::{Item, Plan};
 use super::resize::Scaler;
@@ -65,19 +66,14 @@ impl Bench {
                 .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
                 .next("wait until the source is at rest and run the same command again"));
         }
-        let decoded = self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
-            let original = (picture.width as u16, picture.height as u16);
-            let fit = (plan.options.size, plan.options.fit);
-            if let Some(options) = &plan.options.jpeg {
-                let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
-                let compressed::Stored { payload, width, height, flags, sums } = stored;
-                return Ok((Rgb { width, height, pixels: payload, flags }, sums, original));
-            }
-            let stored = self.scaler.fit(picture, fit.0, fit.1)?;
-            self.decoder.recycle(self.scaler.spare());
-            let sums = ChannelSums::of(&stored.pixels);
-            Ok((stored, sums, original))
-        });
+        let size = decode::size(&self.file).ok().filter(|&(w, h)| u64::from(w) * u64::from(h) <= plan.options.max_pixels);
+        let bytes = size.map_or(0, |size| decode::memory(&self.file) + plan.options.fitting_memory(size));
+        // Many at once where memory allows it; one alone that it cannot hold is an error, and no bad image.
+        let what = || size.map_or_else(String::new, |(w, h)| format!("packing an image of {w}x{h}"));
+        let decoded = budget::taking(bytes, what, || Ok(self.decode(plan)));
+        let decoded = decoded.map_err(|e| {
+            e.at(plan.describe(id)).next("raise the limit; or leave such images out: --on-bad skip --max-size 20 (megapixels)")
+        })?;
         Ok(match decoded {
             Ok((picture, sums, original)) => {
                 let mut source_sha = [0; 8];
@@ -96,6 +92,23 @@ impl Bench {
                 Ok((record, sums))
             }
             Err(error) => Err(bad(error)),
+        })
+    }
+
+    /// The file that was read, decoded and made what is stored; its sums, and its size before.
+    fn decode(&mut self, plan: &Plan) -> std::result::Result<(Rgb, ChannelSums, (u16, u16)), String> {
+        self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
+            let original = (picture.width as u16, picture.height as u16);
+            let fit = (plan.options.size, plan.options.fit);
+            if let Some(options) = &plan.options.jpeg {
+                let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
+                let compressed::Stored { payload, width, height, flags, sums } = stored;
+                return Ok((Rgb { width, height, pixels: payload, flags }, sums, original));
+            }
+            let stored = self.scaler.fit(picture, fit.0, fit.1)?;
+            self.decoder.recycle(self.scaler.spare());
+            let sums = ChannelSums::of(&stored.pixels);
+            Ok((stored, sums, original))
         })
     }
 }

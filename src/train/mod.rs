@@ -8,6 +8,7 @@ pub mod loading;
 pub mod lr_find;
 pub mod metrics;
 pub mod plan;
+pub mod requests;
 pub mod resume;
 pub mod run_dir;
 pub mod score;

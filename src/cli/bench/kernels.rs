@@ -1,7 +1,7 @@
 //! `bench kernels`: every CUDA kernel at the shapes of a training step.
 
 use super::super::device::{cuda_ordinal, unknown_device};
-use super::super::output::out;
+use super::super::output::{check_outputs, out};
 use super::super::{Outcome, date};
 use crate::bench::ceilings::Ceilings;
 use crate::bench::records::{COMMIT_VARIABLE, Record};
@@ -42,6 +42,7 @@ const EMULATED_BATCH: u32 = 2;
 /// # Errors
 /// Of the device; `Usage` if nothing matches `--only`; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
+    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
     if args.device == "emulated" {
         return emulated(args);
     }
