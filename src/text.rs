@@ -67,6 +67,26 @@ pub fn exact(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, str> {
     out.into()
 }
 
+/// The name that [`exact`] wrote so.
+pub fn inexact(text: &str) -> std::ffi::OsString {
+    let Some(inner) = text.strip_prefix("$'").and_then(|t| t.strip_suffix('\'')) else { return text.into() };
+    let (mut bytes, mut rest) = (Vec::new(), inner.as_bytes());
+    while let Some((&first, behind)) = rest.split_first() {
+        let (byte, taken) = match (first, behind) {
+            (b'\\', [b'x', high, low, ..]) => {
+                let digit = |d: u8| char::from(d).to_digit(16).unwrap_or(0) as u8;
+                (digit(*high) << 4 | digit(*low), 4)
+            }
+            (b'\\', [b'n', ..]) => (b'\n', 2),
+            (b'\\', [other, ..]) => (*other, 2),
+            _ => (first, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[taken..];
+    }
+    std::os::unix::ffi::OsStringExt::from_vec(bytes)
+}
+
 /// `path` as a shell reads it back: in quotes where it needs them.
 pub fn pasted(path: &std::path::Path) -> String {
     let text = path.display().to_string();
@@ -99,6 +119,9 @@ mod tests {
         // printf %s $'x\xff\'\\.jpg' of bash gives the bytes back
         assert_eq!(shown(b"x\xff'\\.jpg"), "$'x\\xff\\'\\\\.jpg'");
         assert_ne!(shown(b"x\xfe.jpg"), shown(b"x\xff.jpg"));
+        for name in [&b"x\xff'\\.jpg"[..], b"plain", b"\xfe\n\xff", br"$'x\xff'", b"$'"] {
+            assert_eq!(inexact(&shown(name)).as_bytes(), name);
+        }
         assert_ne!(shown(b"x\xff"), shown(br"$'x\xff'"));
         assert_eq!(shown(br"$'x\xff'"), r"$'$\'x\\xff\''");
     }

@@ -141,6 +141,8 @@ fn placed(path: &Path) -> Result<(Folder, String)> {
 /// # Errors
 /// As [`save_in`]; `Write` where the name is taken.
 pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State, batches: u64) -> Result<()> {
+    // What is written is a copy.
+    safetensors::check_room(4 * model.layout.len() as u64, &format!("writing {}", path.display()), "raise the limit")?;
     let (folder, name) = placed(path)?;
     save_weights_in((&folder, &name, false), model, card, state, batches)
 }

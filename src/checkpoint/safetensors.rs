@@ -132,23 +132,29 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 
 /// Refuses to read what memory does not hold: the bytes of the file and its numbers as f32 side by side, and afterwards these and a model's.
 fn check_memory(path: &Path, header: &Map<String, Value>, len: u64) -> Result<()> {
-    const REST: u64 = 8 << 20;
     let elements = |tensor: &Value| {
         let shape = tensor.get("shape")?.as_array()?;
         shape.iter().map(Value::as_u64).try_fold(1u64, |product, n| product.checked_mul(n?))
     };
     let numbers: u64 =
         header.iter().filter(|(name, _)| *name != "__metadata__").filter_map(|(_, t)| elements(t)).fold(0, u64::saturating_add);
-    let needed = numbers.saturating_mul(4).saturating_add(len).saturating_add(REST);
+    let next = "raise the limit; the model.safetensors of a run takes half of what its checkpoints do";
+    check_room(numbers.saturating_mul(4).saturating_add(len), &format!("reading {} of {len} bytes", path.display()), next)
+}
+
+/// Refuses `what`, which takes `bytes`, where memory does not hold them.
+///
+/// # Errors
+/// `Device`, with both numbers.
+pub fn check_room(bytes: u64, what: &str, next: &str) -> Result<()> {
+    const REST: u64 = 8 << 20;
+    let needed = bytes.saturating_add(REST);
     let there = room().into_iter().chain(addresses()).min_by_key(|room| room.bytes);
     match there.filter(|there| needed > there.bytes) {
         None => Ok(()),
-        Some(there) => {
-            Err(Error::device(format!("out of memory: reading these weights needs {needed} bytes, {} are available", there.bytes))
-                .at(format!("{}, {len} bytes", path.display()))
-                .because(there.bound.to_string())
-                .next("raise the limit; the model.safetensors of a run takes half of what its checkpoints do"))
-        }
+        Some(there) => Err(Error::device(format!("out of memory: {what} needs {needed} bytes, {} are available", there.bytes))
+            .because(there.bound.to_string())
+            .next(next)),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct PlanOptions {
 
 /// The seed of the packed order unless another is given.
 pub const DEFAULT_SHUFFLE_SEED: u64 = 1;
+/// Bytes of a file whose memory is kept for the next one.
+const KEPT: usize = 8 << 20;
 /// The packed order takes its keys from an epoch that training never reaches, so that equal seeds do not meet.
 const PACK_EPOCH: u32 = (1 << 28) - 1;
 
@@ -133,7 +135,7 @@ impl PlanOptions {
         let [width, height, w, h] = [width, height, w, h].map(u64::from);
         // The rows between the two passes, and the result; for JPEG the encoder's planes, the file, and the pixels that it decodes to.
         let resized = if (w, h) == (width, height) { 0 } else { 3 * (w * height).max(width * h) + 3 * w * h };
-        resized + if self.jpeg.is_some() { 12 * w * h } else { 0 }
+        resized + if self.jpeg.is_some() { 7 * w * h } else { 0 }
     }
 
     /// Bytes that a stored picture takes, near enough for a look at the free disk; `original` is what its file has.
@@ -158,6 +160,10 @@ pub struct Item {
     pub crc: u32,
     /// Bytes in the shard, roughly, where the header could be read.
     pub estimated: u64,
+    /// Of its width and height, where the header could be read.
+    pub pixels: u64,
+    /// Bytes that making the record takes, at most.
+    pub memory: u64,
     /// Why it cannot be read, if so. It is a bad picture then, of no bytes.
     pub unreadable: Option<String>,
 }
@@ -193,33 +199,50 @@ impl Plan {
         let listing = source::open(input, source, options.split)?;
         let store = Arc::new(listing.store);
         progress.start("reading", listing.files.len() as u64);
-        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> std::result::Result<Item, Option<Error>> {
-            if stop.load(Ordering::Relaxed) {
-                return Err(None);
-            }
-            let unreadable = match &file.trouble {
-                Some(trouble) => Some(trouble.clone()),
-                // Files of hundreds of megabytes are read as many at once as memory holds.
-                None => budget::taking(store.len_of(&file.place), || "a file".to_owned(), || Ok(store.read(&file.place, bytes).err()))
-                    .map_err(|e| e.at(store.describe(&file.path, &file.place)).next("raise the limit, or leave the file out"))?,
-            };
+        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Item {
+            let unreadable = file.trouble.clone().or_else(|| store.read(&file.place, bytes).err());
             if unreadable.is_some() {
                 bytes.clear();
             }
             let allowed = |&(w, h): &(u32, u32)| u64::from(w) * u64::from(h) <= options.max_pixels && w > 0 && h > 0;
             let len = bytes.len() as u64;
+            let size = decode::size(bytes).ok().filter(allowed);
             let estimate = |size: (u32, u32)| options.estimated_record(len, size, options.stored_size(size.0, size.1));
-            let estimated = decode::size(bytes).ok().filter(allowed).map_or(0, estimate);
             progress.advance(1);
-            let sha256 = Sha256::digest(&*bytes).into();
-            let (path, place, crc) = (file.path.clone(), file.place.clone(), crc32c::crc32c(bytes));
-            Ok(Item { path, place, label: file.label, bytes: len, sha256, crc, estimated, unreadable })
+            Item {
+                path: file.path.clone(),
+                place: file.place.clone(),
+                label: file.label,
+                bytes: len,
+                sha256: Sha256::digest(&*bytes).into(),
+                crc: crc32c::crc32c(bytes),
+                estimated: size.map_or(0, estimate),
+                pixels: size.map_or(0, |(w, h)| u64::from(w) * u64::from(h)),
+                memory: len + size.map_or(0, |size| decode::memory(bytes) + options.fitting_memory(size)),
+                unreadable,
+            }
+        };
+        let item = |bytes: &mut Vec<u8>, file: &SourceFile| -> std::result::Result<Item, Option<Error>> {
+            if stop.load(Ordering::Relaxed) {
+                return Err(None);
+            }
+            // Files of hundreds of megabytes are read as many at once as memory holds.
+            let hashed = budget::taking(
+                store.len_of(&file.place),
+                || "reading a file".to_owned(),
+                || {
+                    let item = hash(bytes, file);
+                    bytes.shrink_to(KEPT);
+                    Ok(item)
+                },
+            );
+            Ok(hashed.map_err(|e| e.at(store.describe(&file.path, &file.place)).next("raise the limit, or leave the file out"))?)
         };
         // In the order of the bytes on the disk: an archive is then read from front to back.
         let mut by_place: Vec<&SourceFile> = listing.files.iter().collect();
         by_place.sort_by(|a, b| a.place.cmp(&b.place));
         let items: std::result::Result<Vec<Item>, Option<Error>> =
-            by_place.par_iter().map_init(Vec::new, |bytes, file| hash(bytes, file)).collect();
+            by_place.par_iter().map_init(Vec::new, |bytes, file| item(bytes, file)).collect();
         progress.finish();
         let mut sorted = match items {
             Ok(items) => items,

@@ -148,11 +148,15 @@ pub fn write_png(path: &Path, width: u32, height: u32, rgb: &[u8]) -> Result<()>
 /// # Errors
 /// Those of writing.
 pub fn encode_png(to: &mut dyn Write, width: u32, height: u32, rgb: &[u8]) -> io::Result<()> {
+    // As it was: a full disk must be told as one.
+    let fail = |e| match e {
+        png::EncodingError::IoError(e) => e,
+        other => io::Error::other(other),
+    };
     let mut encoder = png::Encoder::new(to, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_compression(png::Compression::Fast);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(rgb)?;
-    writer.finish()?;
-    Ok(())
+    let mut writer = encoder.write_header().map_err(fail)?;
+    writer.write_image_data(rgb).map_err(fail)?;
+    writer.finish().map_err(fail)
 }

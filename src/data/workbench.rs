@@ -3,7 +3,7 @@
 use super::bad::BadPicture;
 use super::budget;
 use super::compressed;
-use super::decode::{self, Decoder, Rgb};
+use super::decode::{Decoder, Rgb};
 use super::format::hex;
 use super::plan::{Item, Plan};
 use super::resize::Scaler;
@@ -14,6 +14,13 @@ use std::sync::{Mutex, PoisonError};
 
 /// A stored picture, or why there is none.
 pub type Outcome = std::result::Result<(Record, ChannelSums), BadPicture>;
+
+/// What takes more than this is not kept in memory for the next image.
+const LARGE: u64 = 32 << 20;
+
+fn megapixels(pixels: u64) -> String {
+    format!("{}.{} megapixels", pixels / 1_000_000, pixels / 100_000 % 10)
+}
 
 /// The tools of one thread, with their memory.
 #[derive(Default)]
@@ -59,20 +66,27 @@ impl Bench {
         if let Some(reason) = &item.unreadable {
             return Ok(Err(bad(reason.clone())));
         }
-        let read = plan.store.read(&item.place, &mut self.file);
-        if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
-            return Err(Error::data("a picture changed while it was being packed")
-                .at(plan.describe(id))
-                .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
-                .next("wait until the source is at rest and run the same command again"));
-        }
-        let size = decode::size(&self.file).ok().filter(|&(w, h)| u64::from(w) * u64::from(h) <= plan.options.max_pixels);
-        let bytes = size.map_or(0, |size| decode::memory(&self.file) + plan.options.fitting_memory(size));
         // Many at once where memory allows it; one alone that it cannot hold is an error, and no bad image.
-        let what = || size.map_or_else(String::new, |(w, h)| format!("packing an image of {w}x{h}"));
-        let decoded = budget::taking(bytes, what, || Ok(self.decode(plan)));
-        let decoded = decoded.map_err(|e| {
-            e.at(plan.describe(id)).next("raise the limit; or leave such images out: --on-bad skip --max-size 20 (megapixels)")
+        let what = || format!("packing an image that decodes to {}", megapixels(item.pixels));
+        let decoded = budget::taking(item.memory, what, || {
+            let read = plan.store.read(&item.place, &mut self.file);
+            if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
+                return Err(Error::data("a picture changed while it was being packed")
+                    .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
+                    .next("wait until the source is at rest and run the same command again"));
+            }
+            let decoded = self.decode(plan);
+            if item.memory > LARGE {
+                *self = Self::default(); // its memory is given back with the budget
+            }
+            Ok(decoded)
+        });
+        let decoded = decoded.map_err(|e| match e {
+            Error::Device(_) => e.at(plan.describe(id)).next(format!(
+                "raise the limit; or leave such images out: --on-bad skip --max-size {}",
+                (item.pixels.saturating_sub(1) / 1_000_000).max(1)
+            )),
+            other => other.at(plan.describe(id)),
         })?;
         Ok(match decoded {
             Ok((picture, sums, original)) => {

@@ -77,7 +77,7 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
 pub fn memory(bytes: &[u8]) -> u64 {
     let Ok((width, height)) = size(bytes) else { return 0 };
     let each = match sniff(bytes) {
-        Kind::Jpeg => 9, // see `jpeg`
+        Kind::Jpeg => jpeg::Layout::read(bytes).map_or(9, |l| l.bytes_per_pixel()),
         Kind::Png => png::bytes_per_pixel(bytes),
         _ => 12,
     };
