@@ -49,7 +49,7 @@ fn out_of_memory(size: usize) -> ! {
         Some(limit) => writeln!(left, "  cause: the address space is limited to {limit} bytes (ulimit -v)"),
         None => writeln!(left, "  cause: the machine, or its container, has no more memory for this process"),
     };
-    let _ = writeln!(left, "  next:  raise the limit, or lower --batch-size, --workers or --jobs");
+    let _ = writeln!(left, "  next:  raise the limit, or ask for less at a time: a smaller batch or image, or fewer threads");
     let unused = left.len();
     let _ = std::io::stderr().write_all(&text[..text.len() - unused]); // unbuffered
     std::process::exit(71)

@@ -50,7 +50,7 @@ pub fn refused_threads(error: impl std::error::Error + Send + Sync + 'static) ->
     let group = group.map_or_else(|_| String::new(), |text| format!(", pids.max of the container {}", text.trim()));
     Error::device("cannot start the threads of this command")
         .because(format!("limits: processes and threads (ulimit -u) {processes}, address space (ulimit -v) {space} bytes{group}"))
-        .next("raise the limit, or ask for fewer threads (--threads, --workers or --jobs)")
+        .next("raise the limit, or ask for fewer threads (--threads, --workers or --jobs, whichever this command has)")
         .source(error)
 }
 

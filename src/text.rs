@@ -85,6 +85,45 @@ pub fn wrapped(text: &str, columns: usize, indent: usize) -> String {
     out
 }
 
+/// A name's bytes as text that no other name gives, for reports that are read by programs. What is UTF-8 is itself; what is not is written
+/// as a shell's `$'...'`, bytes as `\\xNN`, which bash reads back. Names that look like that are written so too.
+pub fn exact(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, str> {
+    if let Some(text) = name.to_str().filter(|text| !text.starts_with("$'")) {
+        return text.into();
+    }
+    let mut out = "$'".to_owned();
+    for chunk in std::os::unix::ffi::OsStrExt::as_bytes(name).utf8_chunks() {
+        chunk.valid().chars().for_each(|c| match c {
+            '\\' | '\'' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        });
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out.push('\'');
+    out.into()
+}
+
+/// The name that [`exact`] wrote so.
+pub fn inexact(text: &str) -> std::ffi::OsString {
+    let Some(inner) = text.strip_prefix("$'").and_then(|t| t.strip_suffix('\'')) else { return text.into() };
+    let (mut bytes, mut rest) = (Vec::new(), inner.as_bytes());
+    while let Some((&first, behind)) = rest.split_first() {
+        let (byte, taken) = match (first, behind) {
+            (b'\\', [b'x', high, low, ..]) => {
+                let digit = |d: u8| char::from(d).to_digit(16).unwrap_or(0) as u8;
+                (digit(*high) << 4 | digit(*low), 4)
+            }
+            (b'\\', [b'n', ..]) => (b'\n', 2),
+            (b'\\', [other, ..]) => (*other, 2),
+            _ => (first, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[taken..];
+    }
+    std::os::unix::ffi::OsStringExt::from_vec(bytes)
+}
+
 /// `path` as a shell reads it back: in quotes where it needs them.
 pub fn pasted(path: &std::path::Path) -> String {
     let text = path.display().to_string();
@@ -108,6 +147,21 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_other_bytes_are_other_texts() {
+        use std::os::unix::ffi::OsStrExt;
+        let shown = |bytes: &[u8]| exact(std::ffi::OsStr::from_bytes(bytes)).into_owned();
+        assert_eq!(shown("Pêche a\\b.jpg".as_bytes()), "Pêche a\\b.jpg");
+        // printf %s $'x\xff\'\\.jpg' of bash gives the bytes back
+        assert_eq!(shown(b"x\xff'\\.jpg"), "$'x\\xff\\'\\\\.jpg'");
+        assert_ne!(shown(b"x\xfe.jpg"), shown(b"x\xff.jpg"));
+        for name in [&b"x\xff'\\.jpg"[..], b"plain", b"\xfe\n\xff", br"$'x\xff'", b"$'"] {
+            assert_eq!(inexact(&shown(name)).as_bytes(), name);
+        }
+        assert_ne!(shown(b"x\xff"), shown(br"$'x\xff'"));
+        assert_eq!(shown(br"$'x\xff'"), r"$'$\'x\\xff\''");
+    }
 
     #[test]
     fn slips_are_found_and_far_words_are_not() {

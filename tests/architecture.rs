@@ -20,7 +20,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "nn" | "optim" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops"],
         "models" => &["error", "shape", "dtype", "rng", "schedule", "backend", "tensor", "autograd", "ops", "nn", "optim"],
         "data" => &["error", "text", "shape", "dtype", "rng", "schedule", "progress", "files", "limits", "backend", "resample"],
-        "checkpoint" => &["error", "text", "shape", "dtype", "rng", "files", "backend", "tensor", "autograd", "nn", "optim", "models"],
+        "checkpoint" => {
+            &["error", "text", "shape", "dtype", "rng", "files", "limits", "backend", "tensor", "autograd", "nn", "optim", "models"]
+        }
         "train" => &[
             "error",
             "text",

@@ -10,10 +10,12 @@ pub mod weights;
 pub use locate::{Wanted, locate};
 
 use crate::error::{Error, Result};
+use crate::files::Folder;
 use crate::models::Model;
 use safetensors::File;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Of checkpoints and weight files; a reader refuses others.
@@ -97,12 +99,21 @@ fn bilinear() -> String {
     "bilinear".to_owned()
 }
 
-/// Writes a whole training state.
+/// Writes a whole training state to `path`, over what bears the name.
+///
+/// # Errors
+/// As [`save_in`].
+pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progress: &Progress) -> Result<()> {
+    let (folder, name) = placed(path)?;
+    save_in(&folder, &name, model, card, state, progress)
+}
+
+/// Writes a whole training state as `name` in `folder`, over what bears the name.
 ///
 /// # Errors
 /// `Write`; `NonFinite` if a number of the state is not finite (nothing is written).
-pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progress: &Progress) -> Result<()> {
-    check_finite(model, state, path)?;
+pub fn save_in(folder: &Folder, name: &str, model: &Model, card: &ModelCard, state: &State, progress: &Progress) -> Result<()> {
+    check_finite(model, state, &folder.path().join(name))?;
     let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
     tensors.extend(weights::running_to_tensors(&model.layout, &state.running, progress.batches));
     for (i, arena) in state.optimizer.chunks_exact(model.layout.len()).enumerate() {
@@ -115,18 +126,42 @@ pub fn save(path: &Path, model: &Model, card: &ModelCard, state: &State, progres
         running.iter_mut().for_each(|t| t.name.insert_str(0, EMA));
         tensors.extend(running);
     }
-    safetensors::write(path, tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card, "progress": progress })))
+    let meta = object(json!({ "format": FORMAT, "version": VERSION, "card": card, "progress": progress }));
+    safetensors::write_in(folder, name, true, tensors, meta)
 }
 
-/// Writes weights and running statistics only: loads into torchvision with `strict=True`.
+/// The folder of a file, held, and the file's name.
+fn placed(path: &Path) -> Result<(Folder, String)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((Folder::hold(path.parent().unwrap_or(Path::new(".")))?, name))
+}
+
+/// Writes weights and running statistics only: loads into torchvision with `strict=True`. A file of the name is not replaced.
 ///
 /// # Errors
-/// As [`save`].
+/// As [`save_in`]; `Write` where the name is taken.
 pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State, batches: u64) -> Result<()> {
-    check_finite(model, state, path)?;
+    // What is written is a copy.
+    safetensors::check_room(4 * model.layout.len() as u64, &format!("writing {}", path.display()), "raise the limit")?;
+    let (folder, name) = placed(path)?;
+    save_weights_in((&folder, &name, false), model, card, state, batches)
+}
+
+/// As [`save_weights`], as a name in a folder, over what bears it where the third says so.
+///
+/// # Errors
+/// As there.
+pub fn save_weights_in(
+    (folder, name, replace): (&Folder, &str, bool),
+    model: &Model,
+    card: &ModelCard,
+    state: &State,
+    batches: u64,
+) -> Result<()> {
+    check_finite(model, state, &folder.path().join(name))?;
     let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
     tensors.extend(weights::running_to_tensors(&model.layout, &state.running, batches));
-    safetensors::write(path, tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card })))
+    safetensors::write_in(folder, name, replace, tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card })))
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -260,11 +295,13 @@ pub fn run_id(path: &Path) -> Option<String> {
 /// `checkpoints/<update>.safetensors` of a run, newest first.
 pub fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let numbered = |path: PathBuf| {
-        let update: u64 = path.file_name()?.to_str()?.strip_suffix(".safetensors")?.parse().ok()?;
-        Some((update, path))
-    };
-    let mut found: Vec<_> = entries.filter_map(|e| numbered(e.path())).collect();
+    numbered(entries.map(|e| e.file_name())).into_iter().map(|(update, name)| (update, folder.join(name))).collect()
+}
+
+/// Those of `names` that are a checkpoint's, newest first.
+pub fn numbered(names: impl IntoIterator<Item = OsString>) -> Vec<(u64, OsString)> {
+    let one = |name: OsString| Some((name.to_str()?.strip_suffix(".safetensors")?.parse::<u64>().ok()?, name));
+    let mut found: Vec<_> = names.into_iter().filter_map(one).collect();
     found.sort_by_key(|(update, _)| std::cmp::Reverse(*update));
     found
 }

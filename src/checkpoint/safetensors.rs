@@ -6,7 +6,8 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::files::{open_file, write_atomically};
+use crate::files::{Folder, open_file};
+use crate::limits::memory::{addresses, room};
 use safetensors::{Dtype as StDtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -38,11 +39,21 @@ impl TensorOut {
     }
 }
 
-/// Writes `tensors` with `meta` (a JSON object, to which the CRC-32C of every tensor is added) atomically to `path`.
+/// As [`write_in`], to `path`, over what bears the name.
 ///
 /// # Errors
 /// `Write`.
-pub fn write(path: &Path, mut tensors: Vec<TensorOut>, mut meta: Map<String, Value>) -> Result<()> {
+pub fn write(path: &Path, tensors: Vec<TensorOut>, meta: Map<String, Value>) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    write_in(&Folder::hold(dir)?, &name, true, tensors, meta)
+}
+
+/// Writes `tensors` with `meta` (a JSON object, to which the CRC-32C of every tensor is added) as `name` in `folder`, whole or not at all.
+///
+/// # Errors
+/// `Write`; without `replace` also where the name is taken.
+pub fn write_in(folder: &Folder, name: &str, replace: bool, mut tensors: Vec<TensorOut>, mut meta: Map<String, Value>) -> Result<()> {
     tensors.sort_by(|a, b| b.dtype.size().cmp(&a.dtype.size()).then_with(|| a.name.cmp(&b.name)));
     let crcs: BTreeMap<_, _> = tensors.iter().map(|t| (t.name.as_str(), format!("{:08x}", crc32c::crc32c(&t.bytes)))).collect();
     meta.insert("crc32c".into(), json!(crcs));
@@ -68,7 +79,7 @@ pub fn write(path: &Path, mut tensors: Vec<TensorOut>, mut meta: Map<String, Val
     header.resize((8 + header.len()).next_multiple_of(HEADER_ALIGN) - 8, b' ');
     let length = (header.len() as u64).to_le_bytes();
     let parts: Vec<&[u8]> = [&length[..], &header].into_iter().chain(tensors.iter().map(|t| t.bytes.as_slice())).collect();
-    write_atomically(path, &parts)
+    folder.write(name, &parts, replace)
 }
 
 /// A tensor of a file.
@@ -112,10 +123,39 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
         let expected = expected.map_or_else(|| "more".to_owned(), |n| n.to_string());
         return Err(damaged(path, format!("the file has {} bytes, its header accounts for {expected}", metadata.len())));
     }
+    check_memory(path, &header, metadata.len())?;
     file.seek(SeekFrom::Start(0)).map_err(fail)?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     file.take(metadata.len()).read_to_end(&mut bytes).map_err(fail)?;
     Ok(bytes)
+}
+
+/// Refuses to read what memory does not hold: the bytes of the file and its numbers as f32 side by side, and afterwards these and a model's.
+fn check_memory(path: &Path, header: &Map<String, Value>, len: u64) -> Result<()> {
+    let elements = |tensor: &Value| {
+        let shape = tensor.get("shape")?.as_array()?;
+        shape.iter().map(Value::as_u64).try_fold(1u64, |product, n| product.checked_mul(n?))
+    };
+    let numbers: u64 =
+        header.iter().filter(|(name, _)| *name != "__metadata__").filter_map(|(_, t)| elements(t)).fold(0, u64::saturating_add);
+    let next = "raise the limit; the model.safetensors of a run takes half of what its checkpoints do";
+    check_room(numbers.saturating_mul(4).saturating_add(len), &format!("reading {} of {len} bytes", path.display()), next)
+}
+
+/// Refuses `what`, which takes `bytes`, where memory does not hold them.
+///
+/// # Errors
+/// `Device`, with both numbers.
+pub fn check_room(bytes: u64, what: &str, next: &str) -> Result<()> {
+    const REST: u64 = 8 << 20;
+    let needed = bytes.saturating_add(REST);
+    let there = room().into_iter().chain(addresses()).min_by_key(|room| room.bytes);
+    match there.filter(|there| needed > there.bytes) {
+        None => Ok(()),
+        Some(there) => Err(Error::device(format!("out of memory: {what} needs {needed} bytes, {} are available", there.bytes))
+            .because(there.bound.to_string())
+            .next(next)),
+    }
 }
 
 /// Our metadata in the header of `path`, without the tensors; `None` where there is none that can be read.

@@ -1,10 +1,10 @@
 //! `export`: the weights of a checkpoint, or their moving average, as a file that torchvision loads with `strict=True`.
 
 use super::Outcome;
-use super::output::{check_ending, out};
+use super::output::{check_ending, check_outputs, out};
 use super::weights::Weights;
 use crate::checkpoint::{self, State};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::text::counted;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -36,9 +36,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome> {
     let Format::Safetensors = args.format;
     check_ending("--output", &args.output, "safetensors")?;
-    if args.output.exists() {
-        return Err(Error::write("the output file exists").at(args.output.display().to_string()).next("another --output"));
-    }
+    check_outputs([Some(&args.output)])?;
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None, None)?;
     let state = State::fresh(weights.weights, weights.running);
     checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, weights.batches)?;

@@ -1,7 +1,7 @@
 //! `inspect`: what is in a packed folder.
 
 use super::Outcome;
-use super::output::{check_ending, name, out};
+use super::output::{check_ending, check_outputs, name, out};
 use crate::data::{Dataset, sheet};
 use crate::error::{Error, Result};
 use crate::text::{count, counted};
@@ -53,6 +53,7 @@ fn sizes(width: (u16, u16), height: (u16, u16)) -> String {
 /// `Data` when the folder is damaged; `Write` when the sheet cannot be written.
 pub fn run(args: &Args) -> Result<Outcome> {
     args.sheet.as_deref().map_or(Ok(()), |path| check_ending("--sheet", path, "png"))?;
+    check_outputs([args.sheet.as_ref()])?;
     let dataset = Dataset::open(&args.dir)?;
     let m = dataset.manifest();
     let entries = || dataset.shards().iter().flat_map(|s| &s.entries);

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::datasets::{self, Opened};
 use super::device::{Job, open_device, set_threads};
-use super::output::{check_ending, out};
+use super::output::{check_ending, check_outputs, out};
 use super::plot::{Figure, Line};
 use super::plot_text;
 use super::progress::ProgressMode;
@@ -62,6 +62,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
         path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }
+    check_outputs([args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
     let open = args.config.leaves_batch_open(&given)?;
     let mut config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;

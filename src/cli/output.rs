@@ -2,10 +2,11 @@
 //! a result that could not be written (a full disk) is.
 
 use crate::error::{Error, Result};
+use crate::files;
 use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// The first failure of writing to standard output.
@@ -108,6 +109,21 @@ pub fn check_ending(flag: &str, path: &Path, format: &str) -> Result<()> {
     }
     Err(Error::usage(format!("{flag} {}: this file is written as {format} only", path.display()))
         .next(format!("{flag} {}", path.with_extension(format).display())))
+}
+
+/// That the files a command is to write can be written, before the work whose results they are to hold.
+///
+/// # Errors
+/// `Write`, as [`files::check_output`]; `Usage` for two results in one file.
+pub fn check_outputs<'a>(paths: impl IntoIterator<Item = Option<&'a PathBuf>>) -> Result<()> {
+    let paths: Vec<&PathBuf> = paths.into_iter().flatten().collect();
+    for (i, path) in paths.iter().enumerate() {
+        files::check_output(path)?;
+        if paths[..i].contains(path) && !std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+            return Err(Error::usage("two results cannot be written into one file").at(path.display().to_string()).next("a name for each"));
+        }
+    }
+    Ok(())
 }
 
 /// What [`line`] could not write, at the end of the command.

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::device::{Job, open_device, set_threads};
-use super::images;
+use super::images::Images;
 use super::output::{name, out, remark};
 use super::plot_text::columns;
 use super::preprocess::{self, Preprocessing};
@@ -10,13 +10,13 @@ use super::room;
 use super::weights::Weights;
 use crate::backend::{Backend, Crop, PictureView, StoredBatch};
 use crate::data::budget;
-use crate::data::decode::{DEFAULT_MAX_PIXELS, decode, size};
+use crate::data::decode::{DEFAULT_MAX_PIXELS, decode, memory, size};
 use crate::data::manifest::Manifest;
 use crate::data::source::MAX_FILE;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::resample::Resampler;
-use crate::text::wrapped;
+use crate::text::{exact, wrapped};
 use crate::train::config::Precision;
 use crate::train::step::{self, Pictures};
 use serde_json::json;
@@ -28,7 +28,7 @@ pub struct Args {
     /// Weights: a run's folder (its best), a checkpoint, model.safetensors, or torchvision's weights as safetensors
     #[arg(long, value_name = "FILE|RUN")]
     weights: PathBuf,
-    /// Images, folders (all images below, in order), or - for paths on standard input, one a line
+    /// Images, folders (all images below, in order), or - for paths on standard input, one a line, each answered as it comes
     #[arg(required = true, value_name = "IMAGE|DIR|-")]
     images: Vec<PathBuf>,
     /// Classes shown for each image
@@ -77,13 +77,13 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let listed = args.data.as_deref().map(Manifest::read).transpose()?.map_or_else(Vec::new, |m| m.classes);
     let named = named.unwrap_or_default().into_iter().filter(|(_, words)| !words.is_empty());
     let words = listed.into_iter().filter_map(|c| Some((c.name, c.words?))).chain(named).collect();
-    let images = images::expand(&args.images)?;
+    let images = Images::of(&args.images)?;
     device.run(device.precision(args.precision)?, Prediction { args, images, weights, preprocessing, words })
 }
 
 struct Prediction<'a> {
     args: &'a Args,
-    images: Vec<PathBuf>,
+    images: Images,
     weights: Weights,
     preprocessing: Preprocessing,
     /// Of classes, by name.
@@ -100,10 +100,13 @@ impl Job for Prediction<'_> {
             out!("image,rank,class,words,probability,logit");
         }
         let mut bad = 0;
-        for path in images {
+        let mut seen = 0;
+        for path in images.each() {
+            let path = &path?;
+            seen += 1;
             let pictures = match prepare(path, preprocessing) {
                 Ok(pictures) => pictures,
-                Err(error) if images.len() == 1 => return Err(error),
+                Err(error) if images.one() => return Err(error),
                 Err(error) => {
                     bad += 1;
                     remark!("error: {error}");
@@ -119,11 +122,11 @@ impl Job for Prediction<'_> {
             }
             self.show(path, &logits);
         }
-        if bad == images.len() {
+        if bad == seen {
             return Err(Error::data(format!("none of the {bad} images could be read (each is named above)")));
         }
         if bad > 0 {
-            remark!("{bad} of {} images could not be read", images.len());
+            remark!("{bad} of {seen} images could not be read");
             return Ok(Outcome::SkippedImages);
         }
         Ok(Outcome::Done)
@@ -140,16 +143,15 @@ impl Prediction<'_> {
         if self.args.json {
             let top: Vec<_> =
                 top.map(|(class, p, logit)| json!({ "class": class, "words": words(class), "probability": p, "logit": logit })).collect();
-            // JSON is UTF-8: bytes of a path that are not become U+FFFD.
-            out!("{}", json!({ "image": path.to_string_lossy(), "top": top }));
+            out!("{}", json!({ "image": exact(path.as_os_str()), "top": top }));
         } else if self.args.csv {
-            let path = path.to_string_lossy();
+            let path = exact(path.as_os_str());
             for (i, (class, p, logit)) in top.enumerate() {
                 let words = words(class).map_or("", String::as_str);
                 out!("{},{},{},{},{p},{logit}", field(&path), i + 1, field(class), field(words));
             }
         } else {
-            out!("{}", path.display());
+            out!("{}", name(&exact(path.as_os_str())));
             top.for_each(|(class, p, _)| match words(class) {
                 Some(words) => out!("  {:6.2}%  {}  {}", 100.0 * p, name(class), name(words)),
                 None => out!("  {:6.2}%  {}", 100.0 * p, name(class)),
@@ -173,8 +175,12 @@ fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let unreadable =
         |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG, PNG or WebP image, or a damaged one");
     let (width, height) = size(&bytes).map_err(unreadable)?;
-    budget::check(budget::cost(width, height).min(budget::cost(1000, 1000).saturating_mul(DEFAULT_MAX_PIXELS / 1_000_000)), "the image")
-        .map_err(|e| e.at(path.display().to_string()))?;
+    if u64::from(width) * u64::from(height) <= DEFAULT_MAX_PIXELS {
+        // Decoded, and the rows between the passes of the resize.
+        let bytes = memory(&bytes) + 3 * u64::from(transform.resize) * u64::from(width.max(height));
+        budget::check(bytes, "the image")
+            .map_err(|e| e.at(path.display().to_string()).next("raise the limit, or make the image smaller"))?;
+    }
     let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
     let mut pixels = Vec::new();
     if !transform.apply(&image.pixels, (image.width, image.height), &mut Resampler::default(), &mut pixels) {

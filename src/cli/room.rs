@@ -8,6 +8,7 @@ use crate::data::validation::ResizeCrop;
 use crate::error::Result;
 use crate::fit::host::{Host, HostDemand, Loading, Work, parts};
 use crate::fit::{Demand, gib};
+use crate::limits::memory::resident;
 use crate::models::Model;
 use crate::train::config::{Config, Precision};
 use crate::train::trainer::Datasets;
@@ -85,6 +86,7 @@ pub fn check_evaluation(
 
 /// What the process will hold at most with batches of `batch`, in a line.
 fn line(demand: &HostDemand<'_>, batch: usize, host: &Host) -> Result<String> {
-    let there = host.memory.map_or_else(String::new, |room| format!("; {} more are available", gib(room.bytes as usize)));
+    let there =
+        host.memory.map_or_else(String::new, |room| format!(", of {} for this process", gib(resident() as usize + room.bytes as usize)));
     Ok(format!("{} at most with a batch of {batch}{there}", gib(demand.peak(batch)?)))
 }

@@ -1,7 +1,7 @@
 //! `schedule`: the learning rate of every update before anything is trained. Needs no data and no GPU; takes every setting of `train`.
 
 use super::Outcome;
-use super::output::{check_ending, out, remark};
+use super::output::{check_ending, check_outputs, out, remark};
 use super::plot::{Figure, Line};
 use super::plot_text;
 use crate::data::Dataset;
@@ -54,6 +54,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
         path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }
+    check_outputs([args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
     let mut flags = args.config;
     if !given("data") {
         flags.data = NO_DATA.into(); // not the demo, whose preset is for its pictures

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::device::{cuda_ordinal, open_gpu, unknown_device};
-use super::output::out;
+use super::output::{check_outputs, out};
 use super::progress::{ProgressMode, Terminal};
 use crate::bench::records::{COMMIT_VARIABLE, Record};
 use crate::cuda::handles::ALL;
@@ -42,6 +42,7 @@ pub struct Args {
 /// # Errors
 /// `Internal` if a result is wrong, `Device` if the device is missing or fails, `Usage` for a device that this build does not have.
 pub fn run(args: &Args) -> Result<Outcome> {
+    check_outputs([args.json.as_ref()])?;
     let (report, properties) = match args.device.as_str() {
         "cpu" => (on(args, &OnCpu::new(), &selftest::cases(extent(args))?)?, None),
         "emulated" => emulated(args)?,

@@ -31,11 +31,11 @@ pub struct Args {
 /// Those of [`unpack`].
 pub fn run(args: &Args) -> Result<Outcome> {
     let terminal = Terminal::new(args.progress);
-    let stop = super::signals::stop_on_signal("finishing the images under way", Outcome::Stopped)?;
+    let stop = super::signals::stop_on_signal("finishing the images under way", Outcome::Interrupted)?;
     let dataset = Dataset::open(&args.dir)?;
     let Some(count) = unpack(&dataset, &args.output, args.limit, &terminal, &stop)? else {
-        terminal.note("stopped; remove the output before the next try");
-        return Ok(Outcome::Stopped);
+        terminal.note("stopped; what was written so far was removed again");
+        return Ok(Outcome::Interrupted);
     };
     out!("{}: {count} of {}, and index.csv", args.output.display(), counted(dataset.len() as u64, "image"));
     Ok(Outcome::Done)

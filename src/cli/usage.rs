@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::text::nearest;
 use crate::train::config::expected;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::io::Write;
 
 /// The error of a command line that clap does not take. `command` has all subcommands, `args` what was typed, the program's name first.
 ///
@@ -12,7 +13,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 pub fn refused(error: &clap::Error, command: &clap::Command, args: &[std::ffi::OsString]) -> Error {
     let kind = error.kind();
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
-        error.exit();
+        match error.print().and_then(|()| std::io::stdout().flush()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Error::write("cannot write the help").at("standard output").source(e).next("free room where it is redirected to");
+            }
+            _ => std::process::exit(error.exit_code()),
+        }
     }
     let words: Vec<String> = args.iter().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let (called, command) = subcommand(command, &words);

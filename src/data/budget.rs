@@ -2,16 +2,17 @@
 //!
 //! An image that is decoded, or read whole to be made smaller, takes memory beside its place in the batch. Threads take it from one
 //! budget: many small images are read side by side, of large ones as many as fit, one that is larger than the budget by itself. So the
-//! loader takes [`BUDGET`] or what the largest image of all takes, however many threads and loaders there are.
+//! loader takes [`BUDGET`] or what the largest image of all takes, however many threads and loaders there are. Where memory is short
+//! (a container's limit) the budget is half of what there was when the first image was read.
 
 use crate::error::{Error, Result};
-use crate::limits::memory::room;
-use std::sync::{Condvar, Mutex, PoisonError};
+use crate::limits::memory::{addresses, room};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// Bytes for images that are being read.
 pub const BUDGET: u64 = 1 << 30;
 /// An image of more is held against what memory there is before it is begun.
-const SURELY: u64 = 256 << 20;
+const SURELY: u64 = 32 << 20;
 
 /// Bytes for reading an image of this size, at most: planes and coefficients of a JPEG and its pixels (see `decode::jpeg`), and the rows
 /// between two passes of a resize.
@@ -24,10 +25,27 @@ struct Budget {
     given_back: Condvar,
 }
 
-static ALL: Budget = Budget::new(BUDGET);
+/// The budget of the process, and how much it is.
+fn all() -> &'static (Budget, u64) {
+    static ALL: OnceLock<(Budget, u64)> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let bytes = BUDGET.min(there() / 2).max(1);
+        (Budget::new(bytes), bytes)
+    })
+}
+
+/// Bytes that can still be had.
+fn there() -> u64 {
+    room().into_iter().chain(addresses()).map(|room| room.bytes).min().unwrap_or(u64::MAX)
+}
+
+/// Bytes of stored images that a pack may hold beside those that are being read.
+pub fn for_stored() -> u64 {
+    there() / 4
+}
 
 impl Budget {
-    const fn new(bytes: u64) -> Self {
+    fn new(bytes: u64) -> Self {
         Self { left: Mutex::new(bytes), given_back: Condvar::new() }
     }
 
@@ -59,9 +77,20 @@ impl Drop for GiveBack<'_> {
 /// # Errors
 /// `Device` when memory cannot hold it; those of `read`.
 pub fn reading(bytes: u64, read: impl FnOnce() -> Result<()>) -> Result<()> {
-    ALL.within(bytes, BUDGET, || {
-        check(bytes, &format!("an image of {} megapixels", bytes / cost(1000, 1000)))?;
-        read()
+    taking(bytes, || format!("an image of {} megapixels", bytes / cost(1000, 1000)), read)
+}
+
+/// As [`reading`], for what takes `bytes` under the name of `what`.
+///
+/// # Errors
+/// As there.
+pub fn taking<T>(bytes: u64, what: impl FnOnce() -> String, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (budget, all) = all();
+    budget.within(bytes, *all, || {
+        if bytes > SURELY {
+            check(bytes, &what())?;
+        }
+        work()
     })
 }
 
@@ -75,7 +104,7 @@ pub fn check(bytes: u64, what: &str) -> Result<()> {
         None => Ok(()),
         Some(there) => Err(Error::device(format!("out of memory: {what} takes {bytes} bytes, {} are available", there.bytes))
             .because(there.bound.to_string())
-            .next("raise the limit, or pack the images smaller: --resize 256, or --encoding jpeg --max-side 500")),
+            .next("raise the limit, or pack the images smaller (pack --resize 256, or pack --encoding jpeg --max-side 500)")),
     }
 }
 

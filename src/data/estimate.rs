@@ -1,6 +1,7 @@
 //! What a pack would take, before it is begun: a sample of the pictures is read, decoded and stored in memory, and multiplied.
 
 use super::compressed::JpegOptions;
+use super::decode;
 use super::plan::{Item, Plan, PlanOptions};
 use super::resize::Fit;
 use super::source::{self, SourceOptions};
@@ -72,7 +73,10 @@ impl Estimate {
             }
             let (path, place) = (file.path.clone(), file.place.clone());
             let (sha256, crc) = (Sha256::digest(&*bytes).into(), crc32c::crc32c(bytes));
-            Item { path, place, label: file.label, bytes: bytes.len() as u64, sha256, crc, estimated: 0, unreadable }
+            let (len, pixels) = (bytes.len() as u64, decode::size(bytes).map_or(0, |(w, h)| u64::from(w) * u64::from(h)));
+            // Of the encoding that takes the most.
+            let memory = if pixels <= options.max_pixels { len + decode::memory(bytes) + 10 * pixels } else { len };
+            Item { path, place, label: file.label, bytes: len, sha256, crc, estimated: 0, pixels, memory, unreadable }
         };
         let sample: Vec<&source::SourceFile> = listing.files.iter().step_by(step).collect();
         let items: Vec<Item> = pool.install(|| sample.par_iter().map_init(Vec::new, |bytes, file| item(file, bytes)).collect());

@@ -7,6 +7,7 @@
 //! A pack that was stopped or killed goes on where it was: finished shards of the same plan are kept (and checked by their SHA-256).
 
 use super::bad::{BAD_IMAGES, BadPicture, OnBad, report_bad, too_many_bad};
+use super::budget;
 use super::format::hex;
 use super::manifest::{Class, MANIFEST, Manifest, Split};
 use super::plan::{Plan, PlanOptions};
@@ -16,7 +17,7 @@ use super::source::SourceOptions;
 use super::sums::ChannelSums;
 use super::workbench::{Benches, Outcome};
 use crate::error::{Error, Result};
-use crate::files::{Lock, free_bytes, make_dirs, most_open_files, remove_empty, remove_temporaries};
+use crate::files::{Folder, Lock, free_bytes, make_dirs, most_open_files, remove_empty, remove_temporaries};
 use crate::limits::{check_threads, refused_threads, thread_pool};
 use crate::progress::Progress;
 use rayon::prelude::*;
@@ -70,7 +71,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     refuse_output_inside_input(&options.input, dir)?;
     let lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     refuse_existing(dir)?;
-    remove_temporaries(dir)?;
+    remove_temporaries(&Folder::hold(dir)?)?;
     let source = SourceOptions { scratch: Some(dir.clone()), ..options.source.clone() };
     let pool = thread_pool(options.jobs)?;
     let plan = match pool.install(|| Plan::make(&options.input, &source, &options.plan, progress, stop)) {
@@ -99,7 +100,8 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
 
     progress.start("packing images", plan.items.len() as u64);
     let stop_at_bad = options.on_bad == OnBad::Fail;
-    let mut run = Run { plan: &plan, dir, pool: &pool, progress, stop, stop_at_bad, bad: Vec::new(), benches: Benches::default() };
+    let mut run =
+        Run { plan: &plan, dir, lock: Some(&lock), pool: &pool, progress, stop, stop_at_bad, bad: Vec::new(), benches: Benches::default() };
     let shards = run.shards(done)?;
     progress.finish();
     let mut bad = run.bad;
@@ -113,6 +115,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     };
     let action = if bad.len() > limit { "failed" } else { "skipped" };
     let bad: Vec<BadPicture> = bad.into_iter().map(|b| BadPicture { action: action.to_owned(), ..b }).collect();
+    lock.check_in_place()?;
     report_bad(dir, &bad)?;
     if bad.len() > limit {
         return Err(too_many_bad(dir, &plan, &bad, options.on_bad));
@@ -122,6 +125,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
     if manifest.records == 0 {
         return Err(Error::data("not one image could be read").at(dir.join(BAD_IMAGES).display().to_string()));
     }
+    lock.check_in_place()?;
     manifest.publish(dir)?;
     let kept = shards.iter().filter(|s| s.kept).count();
     Ok(PackEnd::Finished(Box::new(PackReport { manifest, bad, kept, notes })))
@@ -133,7 +137,8 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress, stop: &AtomicBool) -
 /// As [`pack`].
 pub fn pack_shard(dir: &Path, plan: &Plan, index: u32, progress: &dyn Progress, stop: &AtomicBool) -> Result<bool> {
     let pool = thread_pool(0)?;
-    let mut run = Run { plan, dir, pool: &pool, progress, stop, stop_at_bad: false, bad: Vec::new(), benches: Benches::default() };
+    let mut run =
+        Run { plan, dir, lock: None, pool: &pool, progress, stop, stop_at_bad: false, bad: Vec::new(), benches: Benches::default() };
     match run.fill(index)? {
         Some((writer, _)) => writer.finish().map(|_| true),
         None => Ok(false),
@@ -143,6 +148,7 @@ pub fn pack_shard(dir: &Path, plan: &Plan, index: u32, progress: &dyn Progress, 
 struct Run<'a> {
     plan: &'a Plan,
     dir: &'a Path,
+    lock: Option<&'a Lock>,
     pool: &'a rayon::ThreadPool,
     progress: &'a dyn Progress,
     stop: &'a AtomicBool,
@@ -206,11 +212,14 @@ impl Run<'_> {
 
     /// All records of one shard, written; the shard is not yet closed. `None` when stopped.
     fn fill(&mut self, index: u32) -> Result<Option<(ShardWriter, Vec<u64>)>> {
+        self.lock.map_or(Ok(()), Lock::check_in_place)?;
         let mut writer = ShardWriter::create_expecting(self.dir, self.plan.shard(index), self.plan.estimated_bytes([index].into_iter()))?;
         let mut per_class = vec![0u64; self.plan.classes.len()];
         let ids: Vec<usize> = self.plan.ids(index).collect();
         // Pictures kept at their own size may be large: fewer at a time.
         let chunk = self.pool.current_num_threads() * if self.plan.options.size == 0 { 2 } else { 32 };
+        let stored = |ids: &[usize]| ids.iter().map(|&id| self.plan.items[id].estimated).sum::<u64>();
+        let most = budget::for_stored();
         let (plan, stop, progress, benches) = (self.plan, self.stop, self.progress, &self.benches);
         let decode = |ids: &[usize]| -> Result<Vec<Outcome>> {
             let each = |&id: &usize| {
@@ -234,11 +243,20 @@ impl Run<'_> {
             }
             Ok(())
         };
-        let mut before = Vec::new();
-        for ids in ids.chunks(chunk).chain([&[][..]]) {
+        let (mut before, mut held) = (Vec::new(), 0);
+        for ids in chunks(&ids, chunk, most / 2, stored).chain([&[][..]]) {
             let bad = &mut self.bad;
             let last = std::mem::take(&mut before);
-            let (decoded, written) = self.pool.install(|| rayon::join(|| decode(ids), || write(last, bad)));
+            let both = held + stored(ids);
+            held = stored(ids);
+            let (decoded, written) = match both > most {
+                // Images so large that the last ones have to go before the next are begun.
+                true => {
+                    let written = write(last, bad);
+                    (written.as_ref().map_or_else(|_| Ok(Vec::new()), |()| self.pool.install(|| decode(ids))), written)
+                }
+                false => self.pool.install(|| rayon::join(|| decode(ids), || write(last, bad))),
+            };
             written?;
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -250,6 +268,18 @@ impl Run<'_> {
         }
         Ok(Some((writer, per_class)))
     }
+}
+
+/// `ids` in runs of at most `count`, of at most `bytes` by `weigh` unless one alone has more.
+fn chunks<'a>(ids: &'a [usize], count: usize, bytes: u64, weigh: impl Fn(&[usize]) -> u64) -> impl Iterator<Item = &'a [usize]> {
+    let mut rest = ids;
+    std::iter::from_fn(move || {
+        let fits = |n: &usize| *n == 1 || weigh(&rest[..*n]) <= bytes;
+        let n = (1..=count.min(rest.len())).take_while(fits).last()?;
+        let (chunk, behind) = rest.split_at(n);
+        rest = behind;
+        Some(chunk)
+    })
 }
 
 /// Whoever reads them has each of them open.

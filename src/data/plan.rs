@@ -7,6 +7,7 @@
 //! second run of an interrupted pack know at once which shards it may keep; it costs one more read of the source (3% of the time of
 //! decoding from the page cache).
 
+use super::budget;
 use super::compressed::{ENCODER, JpegOptions};
 use super::crop::{MOST_SIDE, side_out_of_range};
 use super::decode;
@@ -42,6 +43,8 @@ pub struct PlanOptions {
 
 /// The seed of the packed order unless another is given.
 pub const DEFAULT_SHUFFLE_SEED: u64 = 1;
+/// Bytes of a file whose memory is kept for the next one.
+const KEPT: usize = 8 << 20;
 /// The packed order takes its keys from an epoch that training never reaches, so that equal seeds do not meet.
 const PACK_EPOCH: u32 = (1 << 28) - 1;
 
@@ -126,6 +129,15 @@ impl PlanOptions {
         self.jpeg.map_or_else(|| stored_size(width, height, self.size, self.fit), |j| j.stored_size(width, height, self.size, self.fit))
     }
 
+    /// Bytes that making an image of this size what is stored takes, beside what decoding it does.
+    pub fn fitting_memory(&self, (width, height): (u32, u32)) -> u64 {
+        let (w, h) = self.stored_size(width, height);
+        let [width, height, w, h] = [width, height, w, h].map(u64::from);
+        // The rows between the two passes, and the result; for JPEG the encoder's planes, the file, and the pixels that it decodes to.
+        let resized = if (w, h) == (width, height) { 0 } else { 3 * (w * height).max(width * h) + 3 * w * h };
+        resized + if self.jpeg.is_some() { 7 * w * h } else { 0 }
+    }
+
     /// Bytes that a stored picture takes, near enough for a look at the free disk; `original` is what its file has.
     pub fn estimated_record(&self, original: u64, size: (u32, u32), stored: (u32, u32)) -> u64 {
         let (w, h) = stored;
@@ -148,6 +160,10 @@ pub struct Item {
     pub crc: u32,
     /// Bytes in the shard, roughly, where the header could be read.
     pub estimated: u64,
+    /// Of its width and height, where the header could be read.
+    pub pixels: u64,
+    /// Bytes that making the record takes, at most.
+    pub memory: u64,
     /// Why it cannot be read, if so. It is a bad picture then, of no bytes.
     pub unreadable: Option<String>,
 }
@@ -183,29 +199,56 @@ impl Plan {
         let listing = source::open(input, source, options.split)?;
         let store = Arc::new(listing.store);
         progress.start("reading images", listing.files.len() as u64);
-        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Option<Item> {
-            if stop.load(Ordering::Relaxed) {
-                return None;
-            }
+        let hash = |bytes: &mut Vec<u8>, file: &SourceFile| -> Item {
             let unreadable = file.trouble.clone().or_else(|| store.read(&file.place, bytes).err());
             if unreadable.is_some() {
                 bytes.clear();
             }
             let allowed = |&(w, h): &(u32, u32)| u64::from(w) * u64::from(h) <= options.max_pixels && w > 0 && h > 0;
             let len = bytes.len() as u64;
+            let size = decode::size(bytes).ok().filter(allowed);
             let estimate = |size: (u32, u32)| options.estimated_record(len, size, options.stored_size(size.0, size.1));
-            let estimated = decode::size(bytes).ok().filter(allowed).map_or(0, estimate);
             progress.advance(1);
-            let sha256 = Sha256::digest(&*bytes).into();
-            let (path, place, crc) = (file.path.clone(), file.place.clone(), crc32c::crc32c(bytes));
-            Some(Item { path, place, label: file.label, bytes: len, sha256, crc, estimated, unreadable })
+            Item {
+                path: file.path.clone(),
+                place: file.place.clone(),
+                label: file.label,
+                bytes: len,
+                sha256: Sha256::digest(&*bytes).into(),
+                crc: crc32c::crc32c(bytes),
+                estimated: size.map_or(0, estimate),
+                pixels: size.map_or(0, |(w, h)| u64::from(w) * u64::from(h)),
+                memory: len + size.map_or(0, |size| decode::memory(bytes) + options.fitting_memory(size)),
+                unreadable,
+            }
+        };
+        let item = |bytes: &mut Vec<u8>, file: &SourceFile| -> std::result::Result<Item, Option<Error>> {
+            if stop.load(Ordering::Relaxed) {
+                return Err(None);
+            }
+            // Files of hundreds of megabytes are read as many at once as memory holds.
+            let hashed = budget::taking(
+                store.len_of(&file.place),
+                || "reading a file".to_owned(),
+                || {
+                    let item = hash(bytes, file);
+                    bytes.shrink_to(KEPT);
+                    Ok(item)
+                },
+            );
+            Ok(hashed.map_err(|e| e.at(store.describe(&file.path, &file.place)).next("raise the limit, or leave the file out"))?)
         };
         // In the order of the bytes on the disk: an archive is then read from front to back.
         let mut by_place: Vec<&SourceFile> = listing.files.iter().collect();
         by_place.sort_by(|a, b| a.place.cmp(&b.place));
-        let items: Option<Vec<Item>> = by_place.par_iter().map_init(Vec::new, |bytes, file| hash(bytes, file)).collect();
+        let items: std::result::Result<Vec<Item>, Option<Error>> =
+            by_place.par_iter().map_init(Vec::new, |bytes, file| item(bytes, file)).collect();
         progress.finish();
-        let Some(mut sorted) = items else { return Ok(None) };
+        let mut sorted = match items {
+            Ok(items) => items,
+            Err(None) => return Ok(None),
+            Err(Some(error)) => return Err(error),
+        };
         // Names first; of equal ones the order of places, as in the listing.
         sorted.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
 

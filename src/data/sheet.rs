@@ -6,6 +6,7 @@ use super::font;
 use super::resize::{Scaler, short_side};
 use crate::error::{Error, Result};
 use crate::resample::Filter;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Side of a picture's place, pixels.
@@ -134,14 +135,25 @@ pub fn write(dataset: &Dataset, path: &Path) -> Result<()> {
     write_png(path, width, height, &pixels)
 }
 
-/// Writes RGB bytes as a PNG file.
+/// Writes RGB bytes as a PNG file, which must be new.
 ///
 /// # Errors
 /// `Write`, naming the file.
 pub fn write_png(path: &Path, width: u32, height: u32, rgb: &[u8]) -> Result<()> {
-    let fail = |e: png::EncodingError| Error::write("cannot write").at(path.display().to_string()).source(e);
-    let file = std::fs::File::create(path).map_err(|e| Error::writing(path, e))?;
-    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), width, height);
+    crate::files::write_output(path, |file| encode_png(file, width, height, rgb))
+}
+
+/// RGB bytes as PNG.
+///
+/// # Errors
+/// Those of writing.
+pub fn encode_png(to: &mut dyn Write, width: u32, height: u32, rgb: &[u8]) -> io::Result<()> {
+    // As it was: a full disk must be told as one.
+    let fail = |e| match e {
+        png::EncodingError::IoError(e) => e,
+        other => io::Error::other(other),
+    };
+    let mut encoder = png::Encoder::new(to, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header().map_err(fail)?;

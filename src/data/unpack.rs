@@ -2,29 +2,22 @@
 
 use super::dataset::Dataset;
 use super::format::Encoding;
-use super::sheet::write_png;
+use super::sheet::encode_png;
 use crate::error::{Error, Result};
+use crate::files::{Lock, NewFile, flush_all, make_dirs, remove, remove_empty, write_whole};
 use crate::progress::Progress;
 use rayon::prelude::*;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes the first `limit` records (all without one) below `output`; returns how many, or `None` when `stop` was set.
+/// Writes the first `limit` records (all without one) below `output`; returns how many, or `None` when `stop` was set. Ended before its end,
+/// it removes what it wrote, so that the same command can be given again.
 ///
 /// # Errors
-/// `Write` when `output` holds an index already or cannot be written; `Data` when a record is damaged.
+/// `Write` when `output` holds anything already or cannot be written; `Data` when a record is damaged.
 pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: &dyn Progress, stop: &AtomicBool) -> Result<Option<usize>> {
-    let index = output.join("index.csv");
-    if index.exists() {
-        return Err(Error::write("refusing to overwrite").at(index.display().to_string()).next("choose another --output"));
-    }
-    if std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::write("the output folder is not empty")
-            .at(output.display().to_string())
-            .because("images of the same names would be overwritten")
-            .next("a new --output"));
-    }
+    refuse_full(output)?;
     let count = dataset.len().min(limit.unwrap_or(usize::MAX));
     let jpeg = dataset.encoding() == Encoding::Jpeg;
     let mut taken = HashSet::new();
@@ -33,36 +26,85 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
         let picture = dataset.describe(i)?;
         paths.push(file_name(&dataset.classes()[picture.label as usize], picture.name, if jpeg { "jpg" } else { "png" }, &mut taken));
     }
+    let made = !output.exists();
+    make_dirs(output)?;
+    let lock = Lock::take(&output.join(LOCK), true, "unpacks")?;
+    refuse_full(output)?;
     progress.start("unpacking images", count as u64);
-    let folders: std::collections::BTreeSet<PathBuf> = paths.iter().filter_map(|p| output.join(p).parent().map(Path::to_owned)).collect();
-    for folder in folders.iter().map(PathBuf::as_path).chain([output]) {
-        std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-    }
+    let folders: BTreeSet<PathBuf> = paths.iter().flat_map(|p| Path::new(p).ancestors().skip(1)).map(|p| output.join(p)).collect();
+    let written: Vec<AtomicBool> = paths.iter().map(|_| AtomicBool::new(false)).collect();
     let write = |(i, path): (usize, &String)| -> Result<()> {
-        if !stop.load(Ordering::Relaxed) {
-            let path = output.join(path);
-            if jpeg {
-                std::fs::write(&path, dataset.stored(i)?).map_err(|e| Error::writing(&path, e))?;
-            } else {
-                let picture = dataset.record(i)?;
-                write_png(&path, picture.width, picture.height, &picture.pixels)?;
-            }
-            progress.advance(1);
+        if stop.load(Ordering::Relaxed) {
+            return Ok(());
         }
+        let path = output.join(path);
+        let (dir, name) = (path.parent().unwrap_or(output), path.file_name().unwrap_or_default().to_string_lossy());
+        let bytes = match jpeg {
+            true => dataset.stored(i)?.to_vec(),
+            false => {
+                let (picture, mut bytes) = (dataset.record(i)?, Vec::new());
+                encode_png(&mut bytes, picture.width, picture.height, &picture.pixels).map_err(|e| Error::writing(&path, e))?;
+                bytes
+            }
+        };
+        let new = NewFile::create(dir, &name, false, bytes.len() as u64)?;
+        new.write_at(&bytes, 0)?;
+        new.publish_unflushed()?; // an fsync for each of a million files would take hours: all are flushed before the index is written
+        written[i].store(true, Ordering::Relaxed);
+        progress.advance(1);
         Ok(())
     };
-    paths.par_iter().enumerate().map(write).collect::<Result<()>>()?;
+    let all = || -> Result<()> {
+        folders.iter().try_for_each(|folder| make_dirs(folder))?;
+        paths.par_iter().enumerate().map(write).collect::<Result<()>>()?;
+        lock.check_in_place()?;
+        if stop.load(Ordering::Relaxed) { Ok(()) } else { write_index(dataset, output, &paths) }
+    };
+    let done = all();
     progress.finish();
-    if stop.load(Ordering::Relaxed) {
-        return Ok(None);
+    if done.is_err() || stop.load(Ordering::Relaxed) {
+        let ours = paths.iter().zip(&written).filter(|(_, written)| written.load(Ordering::Relaxed));
+        // What cannot be removed stays, and the next try says so.
+        ours.for_each(|(path, _)| drop(remove(&output.join(path))));
+        folders.iter().rev().filter(|folder| *folder != output).for_each(|folder| remove_empty(folder));
+        drop(lock);
+        if made {
+            remove_empty(output);
+        }
+        return done.map(|()| None);
     }
+    Ok(Some(count))
+}
+
+const LOCK: &str = "unpack.lock";
+
+/// Files of the same names would be in the way.
+fn refuse_full(output: &Path) -> Result<()> {
+    let index = output.join(INDEX);
+    if index.exists() {
+        return Err(Error::write("refusing to overwrite").at(index.display().to_string()).next("choose another --output"));
+    }
+    let mut others = std::fs::read_dir(output).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK);
+    match others.next() {
+        None => Ok(()),
+        Some(found) => Err(Error::write("the output folder is not empty")
+            .at(found.path().display().to_string())
+            .because("images of the same names would be in the way; or an unpack that was killed left it")
+            .next("a new --output, or remove the folder")),
+    }
+}
+
+const INDEX: &str = "index.csv";
+
+/// Everything before it is on the disk when this is.
+fn write_index(dataset: &Dataset, output: &Path, paths: &[String]) -> Result<()> {
     let mut csv = "global_id,label,path\n".to_owned();
     for (i, path) in paths.iter().enumerate() {
         let picture = dataset.describe(i)?;
         csv += &format!("{},{},{}\n", picture.global_id, picture.label, csv_field(path));
     }
-    crate::files::write_atomically(&index, &[csv.as_bytes()])?;
-    Ok(Some(count))
+    flush_all(output)?;
+    write_whole(output, INDEX, csv.as_bytes(), false)
 }
 
 /// `<class>/<name>.<extension>`, made of plain parts only: a name in a shard is input like any other and must not lead out of the output.

@@ -79,7 +79,15 @@ impl Asked {
                 return Err(Error::usage("--val-resize-size and --crop-pct both say the size to resize to").next("one of them"));
             }
             (Some(resize), None) => resize,
-            (None, Some(share)) if share > 0.0 && share <= 1.0 => of_share(share),
+            (None, Some(share)) if share > 0.0 && share <= 1.0 => match f64::from(crop) / share {
+                side if side < f64::from(MOST_SIDE) + 1.0 => side.floor() as u32,
+                side => {
+                    let least = f64::from(crop) / f64::from(MOST_SIDE);
+                    return Err(Error::usage(format!("--crop-pct {share}: resizes to {side:.0} pixels, and {MOST_SIDE} are the most"))
+                        .because("it is the share of the resized image that the crop takes: crop / share is the size to resize to")
+                        .next(format!("--crop-pct 0.875; at least {least:.4} for a crop of {crop}")));
+                }
+            },
             (None, Some(_)) => return Err(Error::usage("must lie above 0 and be at most 1").at("--crop-pct").next("--crop-pct 0.875")),
             (None, None) => match stored.map(|s| s.short) {
                 Some((short, most)) if short == most && short < crop => crop,

@@ -10,7 +10,7 @@ use super::shard::Shard;
 use super::shard_writer::ShardSummary;
 use super::source::SourceOptions;
 use crate::error::{Error, Result};
-use crate::files::{Lock, make_dirs, read_file, remove, remove_empty, remove_temporaries, rename};
+use crate::files::{Folder, Lock, read_file, remove, remove_empty, remove_temporaries, rename};
 use crate::progress::Progress;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -211,8 +211,7 @@ pub fn repair(
     let _lock = Lock::take(&dir.join("pack.lock"), true, "is packing")?;
     // Beside them and not in their place: what is damaged stays until something better is there, however this ends.
     let bench = dir.join(".repair");
-    make_dirs(&bench)?;
-    remove_temporaries(&bench)?;
+    remove_temporaries(&Folder::hold(dir)?.inside(".repair")?)?;
     let each = manifest.shards.iter().enumerate().filter(|(_, s)| damaged.contains(&s.name));
     let done = each.map(|(index, listed)| {
         let made = bench.join(&listed.name);

@@ -1,6 +1,7 @@
 //! One picture of a pack: read, decoded, resized; one after the other in the same memory.
 
 use super::bad::BadPicture;
+use super::budget;
 use super::compressed;
 use super::decode::{Decoder, Rgb};
 use super::format::hex;
@@ -13,6 +14,13 @@ use std::sync::{Mutex, PoisonError};
 
 /// A stored picture, or why there is none.
 pub type Outcome = std::result::Result<(Record, ChannelSums), BadPicture>;
+
+/// What takes more than this is not kept in memory for the next image.
+const LARGE: u64 = 32 << 20;
+
+fn megapixels(pixels: u64) -> String {
+    format!("{}.{} megapixels", pixels / 1_000_000, pixels / 100_000 % 10)
+}
 
 /// The tools of one thread, with their memory.
 #[derive(Default)]
@@ -58,26 +66,28 @@ impl Bench {
         if let Some(reason) = &item.unreadable {
             return Ok(Err(bad(reason.clone())));
         }
-        let read = plan.store.read(&item.place, &mut self.file);
-        if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
-            return Err(Error::data("an image changed while it was being packed")
-                .at(plan.describe(id))
-                .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
-                .next("wait until the source is at rest and run the same command again"));
-        }
-        let decoded = self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
-            let original = (picture.width as u16, picture.height as u16);
-            let fit = (plan.options.size, plan.options.fit);
-            if let Some(options) = &plan.options.jpeg {
-                let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
-                let compressed::Stored { payload, width, height, flags, sums } = stored;
-                return Ok((Rgb { width, height, pixels: payload, flags }, sums, original));
+        // Many at once where memory allows it; one alone that it cannot hold is an error, and no bad image.
+        let what = || format!("packing an image that decodes to {}", megapixels(item.pixels));
+        let decoded = budget::taking(item.memory, what, || {
+            let read = plan.store.read(&item.place, &mut self.file);
+            if read.is_err() || self.file.len() as u64 != item.bytes || crc32c::crc32c(&self.file) != item.crc {
+                return Err(Error::data("an image changed while it was being packed")
+                    .because(read.err().unwrap_or_else(|| "its bytes are others than when the plan was made".to_owned()))
+                    .next("wait until the source is at rest and run the same command again"));
             }
-            let stored = self.scaler.fit(picture, fit.0, fit.1)?;
-            self.decoder.recycle(self.scaler.spare());
-            let sums = ChannelSums::of(&stored.pixels);
-            Ok((stored, sums, original))
+            let decoded = self.decode(plan);
+            if item.memory > LARGE {
+                *self = Self::default(); // its memory is given back with the budget
+            }
+            Ok(decoded)
         });
+        let decoded = decoded.map_err(|e| match e {
+            Error::Device(_) => e.at(plan.describe(id)).next(format!(
+                "raise the limit; or leave such images out: --on-bad skip --max-size {}",
+                (item.pixels.saturating_sub(1) / 1_000_000).max(1)
+            )),
+            other => other.at(plan.describe(id)),
+        })?;
         Ok(match decoded {
             Ok((picture, sums, original)) => {
                 let mut source_sha = [0; 8];
@@ -96,6 +106,23 @@ impl Bench {
                 Ok((record, sums))
             }
             Err(error) => Err(bad(error)),
+        })
+    }
+
+    /// The file that was read, decoded and made what is stored; its sums, and its size before.
+    fn decode(&mut self, plan: &Plan) -> std::result::Result<(Rgb, ChannelSums, (u16, u16)), String> {
+        self.decoder.decode(&self.file, plan.options.max_pixels).and_then(|picture| {
+            let original = (picture.width as u16, picture.height as u16);
+            let fit = (plan.options.size, plan.options.fit);
+            if let Some(options) = &plan.options.jpeg {
+                let stored = compressed::store(options, &self.file, picture, fit, (&mut self.decoder, &mut self.scaler))?;
+                let compressed::Stored { payload, width, height, flags, sums } = stored;
+                return Ok((Rgb { width, height, pixels: payload, flags }, sums, original));
+            }
+            let stored = self.scaler.fit(picture, fit.0, fit.1)?;
+            self.decoder.recycle(self.scaler.spare());
+            let sums = ChannelSums::of(&stored.pixels);
+            Ok((stored, sums, original))
         })
     }
 }

@@ -5,10 +5,9 @@
 //! goes on where it ended. Without a watcher a call costs one relaxed load more.
 
 use super::failpoint::{die, reached};
-use rustix::fs::OFlags;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -110,13 +109,6 @@ pub(super) fn make<T>(call: &Call<'_>, mut real: impl FnMut() -> Result<T>) -> R
 
 pub(super) fn make_dir(path: &Path) -> Result<()> {
     make(&Call::MakeDir(path), || fs::create_dir(path))
-}
-
-/// A file for writing, which may be there. Never through a link: a folder that somebody else filled must not lead out of itself.
-pub(super) fn create(path: &Path) -> Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path);
-    make(&Call::Create { path, new: false }, open)
 }
 
 pub(super) fn write_all_at(file: &File, path: &Path, mut bytes: &[u8], mut offset: u64) -> Result<()> {

@@ -5,19 +5,20 @@
 
 use super::calls;
 use super::failpoint::failpoint;
+use super::folder::Folder;
 use crate::error::{Error, Result};
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File};
+use rustix::fs::{AtFlags, FileType, FlockOperation, flock, statat};
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A lock that is held.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    folder: Option<File>,
-    path: PathBuf,
+    name: String,
+    folder: Folder,
     passing: bool,
 }
 
@@ -27,68 +28,111 @@ impl Lock {
     /// # Errors
     /// `Write` when another process holds it, naming that process.
     pub fn take(path: &Path, passing: bool, doing: &str) -> Result<Self> {
-        let fail = |e| super::refused(path, 0, 0, e);
-        let folder = lock_folder(super::folder_of(path)).map_err(|()| held(path, doing))?;
-        let file = calls::create(path).map_err(|e| not_a_file(path).unwrap_or_else(|| fail(e)))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::take_in(&Folder::hold(super::folder_of(path))?, &name, passing, doing)
+    }
+
+    /// As [`Lock::take`], of `name` in a folder that is held.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_in(at: &Folder, name: &str, passing: bool, doing: &str) -> Result<Self> {
+        let path = at.path().join(name);
+        let fail = |e| super::refused(&path, 0, 0, e);
+        // Held by itself: the lock of the folder ends with this handle.
+        let folder = at.again().map_err(fail)?;
+        if flock(folder.handle(), FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(held(at, name, doing)); // where folders cannot be locked (NFS), the file's lock is all there is
+        }
+        let file = folder.create_or_open(name.as_ref()).map_err(|e| not_a_file(at, name).unwrap_or_else(|| fail(e)))?;
+        if !file.metadata().is_ok_and(|m| m.is_file()) {
+            return Err(not_a_file(at, name).unwrap_or_else(|| fail(std::io::ErrorKind::InvalidInput.into())));
+        }
         if let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if e != rustix::io::Errno::WOULDBLOCK {
                 return Err(Error::write("cannot lock a file here")
                     .at(path.display().to_string())
                     .because("this file system has no locks (Lustre mounted without flock, NFS without lockd)")
-                    .next("mount it with locks, or choose an --output on another file system")
+                    .next("mount it with locks, or write to another file system")
                     .source(std::io::Error::from(e)));
             }
-            return Err(held(path, doing));
+            return Err(held(at, name, doing));
         }
         // A passing lock may have been removed between our opening and locking it; another process then holds the new file.
-        let same = fs::metadata(path).ok().zip(file.metadata().ok()).is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()));
+        let there = statat(folder.handle(), name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let same = there.zip(file.metadata().ok()).is_some_and(|(a, b)| (a.st_dev as u64, a.st_ino as u64) == (b.dev(), b.ino()));
         if !same {
-            return Self::take(path, passing, doing);
+            drop((file, folder));
+            return Self::take_in(at, name, passing, doing);
         }
         // From here on a failure lets go of it, and removes it if it is passing.
-        let lock = Self { file, folder, path: path.to_owned(), passing };
+        let lock = Self { file, name: name.to_owned(), folder, passing };
         // Written first and then cut to its length: whoever reads it meanwhile finds a number.
         let pid = format!("{}\n", std::process::id());
-        calls::write_all_at(&lock.file, path, pid.as_bytes(), 0).map_err(fail)?;
-        calls::set_len(&lock.file, path, pid.len() as u64).map_err(fail)?;
+        calls::write_all_at(&lock.file, &path, pid.as_bytes(), 0).map_err(fail)?;
+        calls::set_len(&lock.file, &path, pid.len() as u64).map_err(fail)?;
         failpoint("locked");
         Ok(lock)
     }
-}
 
-/// The folder itself, locked; none where its file system does not lock folders.
-///
-/// # Errors
-/// None but that another process holds it.
-fn lock_folder(dir: &Path) -> std::result::Result<Option<File>, ()> {
-    let Ok(folder) = File::open(dir) else { return Ok(None) };
-    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(folder)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(()),
-        Err(_) => Ok(None),
+    /// That the folder's path still leads to what is locked: elsewhere another process may be at work.
+    ///
+    /// # Errors
+    /// `Write`, saying where the folder is now.
+    pub fn check_in_place(&self) -> Result<()> {
+        if self.folder.in_place() { Ok(()) } else { Err(moved(&self.folder)) }
     }
 }
 
-fn held(path: &Path, doing: &str) -> Error {
-    let text = super::open_file(path).ok().and_then(|(file, _)| {
+/// A folder that is no longer where it was when it was opened.
+pub fn moved(folder: &Folder) -> Error {
+    let now = folder.now_at().filter(|path| !path.to_string_lossy().ends_with(" (deleted)"));
+    let (where_now, next) = match now {
+        Some(path) => {
+            (format!("it is {} now", path.display()), "move it back, or name its new place as --output; then run the same command again")
+        }
+        None => ("it was removed".to_owned(), "run the same command again"),
+    };
+    Error::write(format!("the folder was moved or replaced while it was in use: {where_now}"))
+        .at(folder.path().display().to_string())
+        .because("what its path leads to now is not this process's to write")
+        .next(next)
+}
+
+fn held(at: &Folder, name: &str, doing: &str) -> Error {
+    let text = at.read(name.as_ref()).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file())).and_then(|file| {
         let mut text = String::new();
         file.take(32).read_to_string(&mut text).ok().map(|_| text)
     });
     let pid = text.as_deref().and_then(|t| t.lines().next()).map_or_else(String::new, |pid| format!(" (process {pid})"));
     Error::write(format!("another process {doing} here{pid}"))
-        .at(path.display().to_string())
-        .next("wait for it to end, stop it, or choose another --output")
+        .at(at.path().join(name).display().to_string())
+        .next("wait for it to end, stop it, or work in another folder")
 }
 
 /// What stands in the place of the lock's file and is none.
-fn not_a_file(path: &Path) -> Option<Error> {
-    let kind = fs::symlink_metadata(path).ok().filter(|m| !m.is_file())?;
-    let what = if kind.is_symlink() { "a link" } else { "no regular file" };
+fn not_a_file(at: &Folder, name: &str) -> Option<Error> {
+    let there = statat(at.handle(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let (what, remove) = match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile => return None,
+        FileType::Symlink => ("a link", "rm"),
+        FileType::Directory => ("a folder", "rmdir"),
+        FileType::Fifo => ("a named pipe", "rm"),
+        FileType::Socket => ("a socket", "rm"),
+        _ => ("a device", "rm"),
+    };
+    let path = at.path().join(name).display().to_string();
+    let next = match remove {
+        "rmdir" => {
+            format!("look at what it holds, move it away or remove it (if it is empty: rmdir {path}), and run the same command again")
+        }
+        _ => format!("look at it, remove it ({remove} {path}), and run the same command again"),
+    };
     Some(
         Error::write(format!("the lock file is {what}"))
-            .at(path.display().to_string())
+            .at(path)
             .because("the folder was made or changed by another program; a lock is never opened through a link")
-            .next(format!("look at it, remove it (rm {}), and run the same command again", path.display())),
+            .next(next),
     )
 }
 
@@ -97,10 +141,10 @@ impl Drop for Lock {
         if self.passing {
             failpoint("unlocking");
             // Still held here: whoever opened it meanwhile fails to lock it; whoever locks it later looks at what was written first.
-            let _ = calls::remove(&self.path);
+            let _ = self.folder.unlink(self.name.as_ref());
         }
         // Outright: a child that is being started shares what is open, and closing it here would leave it locked until the child is.
-        for locked in [Some(&self.file), self.folder.as_ref()].into_iter().flatten() {
+        for locked in [&self.file, self.folder.handle()] {
             let _ = flock(locked, FlockOperation::Unlock);
         }
     }

@@ -9,18 +9,20 @@ mod failpoint;
 mod folder;
 mod lock;
 mod opened;
+mod output;
 mod temporary;
 
 pub use failpoint::{POINTS, failpoint};
-pub use lock::Lock;
+pub use folder::Folder;
+pub use lock::{Lock, moved};
 pub use opened::{most_open_files, open_file, raise_open_files, read_file};
+pub use output::{check_output, write_output};
 pub use temporary::remove_temporaries;
 
 use crate::error::{Error, Result};
-use folder::Folder;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -45,10 +47,21 @@ impl NewFile {
     /// # Errors
     /// `Write` when the file cannot be created.
     pub fn create(dir: &Path, name: &str, replace: bool, expected: u64) -> Result<Self> {
-        let target = dir.join(name);
-        let (file, folder, unnamed) = temporary::create(dir, name).map_err(|e| refused(&target, expected, 0, e))?;
+        let folder = Folder::open(dir).map_err(|e| refused(&dir.join(name), expected, 0, e))?;
+        Self::create_in(&folder, name, replace, expected)
+    }
+
+    /// As [`NewFile::create`], in a folder that is held.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_in(folder: &Folder, name: &str, replace: bool, expected: u64) -> Result<Self> {
+        let target = folder.path().join(name);
+        let fail = |e| refused(&target, expected, 0, e);
+        let folder = folder.again().map_err(fail)?;
+        let (file, unnamed) = temporary::create(&folder, name).map_err(fail)?;
         failpoint("temp-created");
-        Ok(Self { file, folder, temporary: dir.join(&unnamed), unnamed: Some(unnamed), target, replace, expected })
+        Ok(Self { file, temporary: folder.path().join(&unnamed), folder, unnamed: Some(unnamed), target, replace, expected })
     }
 
     pub fn file(&self) -> &File {
@@ -84,15 +97,28 @@ impl NewFile {
         failpoint("before-fsync");
         calls::sync(&self.file, &self.temporary).map_err(|e| self.fail(e))?;
         failpoint("after-fsync");
+        self.name_it()?;
+        failpoint("after-rename");
+        self.folder.sync().map_err(|e| refused(folder_of(&self.target), 0, 0, e))?;
+        failpoint("after-dir-fsync");
+        Ok(())
+    }
+
+    /// Gives the file its name without flushing it: for one of very many, flushed together afterwards by [`flush_all`].
+    ///
+    /// # Errors
+    /// As [`NewFile::publish`].
+    pub fn publish_unflushed(mut self) -> Result<()> {
+        self.name_it()
+    }
+
+    fn name_it(&mut self) -> Result<()> {
         let name = self.unnamed.as_deref().unwrap_or_default();
         self.folder.rename(name, self.target.file_name().unwrap_or_default(), self.replace).map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists => Error::write("refusing to overwrite").at(self.target.display().to_string()),
             _ => self.fail(e),
         })?;
         self.unnamed = None;
-        failpoint("after-rename");
-        self.folder.sync().map_err(|e| refused(folder_of(&self.target), 0, 0, e))?;
-        failpoint("after-dir-fsync");
         Ok(())
     }
 }
@@ -100,7 +126,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(name) = &self.unnamed {
-            let _ = self.folder.remove(name);
+            let _ = self.folder.unlink(name);
         }
     }
 }
@@ -113,19 +139,28 @@ fn refused(target: &Path, expected: u64, held: u64, e: std::io::Error) -> Error 
     if e.kind() == ErrorKind::StorageFull && rustix::fs::statvfs(folder_of(target)).is_ok_and(|s| s.f_files > 0 && s.f_favail == 0) {
         return Error::writing(target, e)
             .because("the file system has no inodes left: no file can be added, though bytes may be free")
-            .next("remove files there (df -i shows the count), or choose another --output; then run the same command again");
+            .next("remove files there (df -i shows the count), or write to another place; then run the same command again");
     }
     let cause = if e.kind() == ErrorKind::QuotaExceeded { "the disk quota is used up" } else { "the disk is full" };
     let need = if expected > 0 { format!(": this file needs {expected} bytes") } else { String::new() };
     let free = free_bytes(folder_of(target)).map_or_else(String::new, |free| format!(", {} bytes are free there", free + held));
     Error::writing(target, e)
         .because(format!("{cause}{need}{free}"))
-        .next("make room there, or choose another --output; then run the same command again")
+        .next("make room there, or write to another place; then run the same command again")
 }
 
-/// Bytes that are free on the file system of `dir`.
+/// Bytes that are free on the file system of `dir`; none where it does not say (ramfs counts no blocks at all).
 pub fn free_bytes(dir: &Path) -> Option<u64> {
-    rustix::fs::statvfs(dir).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
+    rustix::fs::statvfs(dir).ok().filter(|s| s.f_blocks > 0).map(|s| s.f_bavail.saturating_mul(s.f_frsize))
+}
+
+/// Flushes everything that was written to the file system of `dir`.
+///
+/// # Errors
+/// `Write`.
+pub fn flush_all(dir: &Path) -> Result<()> {
+    let synced = File::open(calls::named(dir)).and_then(|at| rustix::fs::syncfs(&at).map_err(Into::into));
+    synced.map_err(|e| refused(dir, 0, 0, e))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -184,8 +219,9 @@ pub fn remove_empty(dir: &Path) {
 /// `Write`.
 pub fn nameless(dir: &Path) -> Result<File> {
     let fail = |e| refused(dir, 0, 0, e);
-    let (file, folder, name) = temporary::create(dir, "scratch").map_err(fail)?;
-    folder.remove(&name).map_err(fail)?;
+    let folder = Folder::open(dir).map_err(fail)?;
+    let (file, name) = temporary::create(&folder, "scratch").map_err(fail)?;
+    folder.unlink(&name).map_err(fail)?;
     Ok(file)
 }
 
@@ -199,50 +235,16 @@ pub fn write_whole(dir: &Path, name: &str, bytes: &[u8], replace: bool) -> Resul
     new.publish()
 }
 
-/// Writes what a user asked for to `path`, as `content` makes it: a file in one step, links followed; into what is no file (a device, a
-/// pipe) plainly, where a reader that goes away is no failure.
-///
-/// # Errors
-/// `Write`.
-pub fn write_output(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    let into = |file: &File| {
-        let mut buffered = BufWriter::with_capacity(1 << 16, file);
-        content(&mut buffered).and_then(|()| buffered.flush())
-    };
-    if fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-        let written = OpenOptions::new().write(true).open(path).and_then(|file| into(&file));
-        return written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Error::writing(path, e)) });
-    }
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let new = NewFile::create(folder_of(&target), &target.file_name().unwrap_or_default().to_string_lossy(), true, 0)?;
-    into(new.file()).map_err(|e| new.fail(e))?;
-    new.publish()
-}
-
 /// Writes `parts`, one after the other, to `path`, replacing what was there in one step.
 ///
 /// # Errors
 /// As [`NewFile`].
 pub fn write_atomically(path: &Path, parts: &[&[u8]]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = NewFile::create(folder_of(path), &name, true, parts.iter().map(|p| p.len() as u64).sum())?;
-    let mut offset = 0;
-    for part in parts {
-        new.write_at(part, offset)?;
-        offset += part.len() as u64;
-    }
-    new.publish()
+    Folder::open(folder_of(path)).map_err(|e| refused(path, 0, 0, e))?.write(&name, parts, true)
 }
 
-/// The file `path` of lines that grow, for [`append`]; made if missing.
-///
-/// # Errors
-/// `Write`; also where the name is a link.
-pub fn open_log(path: &Path) -> Result<File> {
-    calls::create(path).map_err(|e| refused(path, 0, 0, e))
-}
-
-/// Writes `bytes` at the end of a file of [`open_log`] that holds `len` bytes.
+/// Writes `bytes` at the end of a file of [`Folder::log`] that holds `len` bytes.
 ///
 /// # Errors
 /// `Write`.
@@ -250,30 +252,10 @@ pub fn append(file: &File, path: &Path, bytes: &[u8], len: u64) -> Result<()> {
     calls::write_all_at(file, path, bytes, len).map_err(|e| refused(path, 0, 0, e))
 }
 
-/// Makes `link` another name of `file`, replacing what was there in one step; copies where the file system has no links.
-///
-/// # Errors
-/// `Write`.
-pub fn link_atomically(file: &Path, link: &Path) -> Result<()> {
-    let fail = |e| refused(link, 0, 0, e);
-    let name = link.file_name().unwrap_or_default();
-    let folder = Folder::open(folder_of(link)).map_err(fail)?;
-    let temporary = temporary::unused(&name.to_string_lossy());
-    if folder.link(file, &temporary).is_err() {
-        return write_atomically(link, &[&fs::read(file).map_err(|e| Error::reading(file, e))?]);
-    }
-    let renamed = folder.rename(&temporary, name, true);
-    match folder.remove(&temporary) {
-        // rename does nothing when both names already are the same file
-        Err(e) if renamed.is_ok() && e.kind() != ErrorKind::NotFound => return Err(fail(e)),
-        _ => renamed.map_err(fail)?,
-    }
-    folder.sync().map_err(fail)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn replaces_and_leaves_nothing_behind() {
@@ -281,8 +263,9 @@ mod tests {
         let path = folder.path().join("a");
         write_atomically(&path, &[b"one"]).unwrap();
         write_atomically(&path, &[b"tw", b"o"]).unwrap();
-        link_atomically(&path, &folder.path().join("b")).unwrap();
-        link_atomically(&path, &folder.path().join("b")).unwrap();
+        let held = Folder::hold(folder.path()).unwrap();
+        held.link_over(&held, "a".as_ref(), "b").unwrap();
+        held.link_over(&held, "a".as_ref(), "b").unwrap();
         assert_eq!(fs::read(folder.path().join("b")).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }

@@ -4,13 +4,11 @@
 //! removes those, and nothing that is not named like this.
 
 use super::folder::Folder;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use rustix::fs::{FlockOperation, flock};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const MARK: &str = ".ie-tmp-";
@@ -24,15 +22,14 @@ pub(super) fn unused(name: &str) -> OsString {
     format!(".{name}{MARK}{:08x}-{:04x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
-/// A new, locked file for `name`, the folder that it is in, and its name there.
-pub(super) fn create(dir: &Path, name: &str) -> std::io::Result<(File, Folder, OsString)> {
-    let folder = Folder::open(dir)?;
+/// A new, locked file in `folder` for `name`, and its name there.
+pub(super) fn create(folder: &Folder, name: &str) -> std::io::Result<(File, OsString)> {
     loop {
         let unused = unused(name);
         match folder.create(&unused) {
             Ok(file) => {
                 let _ = flock(&file, FlockOperation::NonBlockingLockExclusive); // without locks here, the name alone tells writers apart
-                return Ok((file, folder, unused));
+                return Ok((file, unused));
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {} // left by a process that had our number
             Err(e) => return Err(e),
@@ -48,22 +45,19 @@ fn ours(name: &str) -> bool {
 }
 
 /// Whether some process still writes it.
-fn held(path: &Path) -> bool {
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK))
+fn held(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
-/// Removes the temporary files that killed processes left in `dir`.
+/// Removes the temporary files that killed processes left in `folder`.
 ///
 /// # Errors
 /// `Write` when one cannot be removed.
-pub fn remove_temporaries(dir: &Path) -> Result<()> {
-    for entry in fs::read_dir(dir).map_err(|e| Error::reading(dir, e))? {
-        let entry = entry.map_err(|e| Error::reading(dir, e))?;
-        let path = entry.path();
-        if ours(&entry.file_name().to_string_lossy()) && entry.file_type().is_ok_and(|t| !t.is_dir()) && !held(&path) {
-            super::remove(&path)?;
+pub fn remove_temporaries(folder: &Folder) -> Result<()> {
+    for name in folder.names()? {
+        if ours(&name.to_string_lossy()) && folder.read(&name).is_ok_and(|file| file.metadata().is_ok_and(|m| m.is_file()) && !held(&file))
+        {
+            folder.remove(&name)?;
         }
     }
     Ok(())
@@ -71,24 +65,24 @@ pub fn remove_temporaries(dir: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls;
     use super::*;
+    use std::fs;
 
     #[test]
     fn only_what_dead_processes_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path();
-        let (file, _, live) = create(dir, "a").unwrap();
+        let (dir, held) = (folder.path(), Folder::open(folder.path()).unwrap());
+        let (file, live) = create(&held, "a").unwrap();
         let live = dir.join(live);
         let left = dir.join(".b.ie-tmp-0000002a-0001");
         let users = [".important.tmp-backup", ".x.ie-tmp-notes", "c.ie-tmp-0000002a-0001", ".d.ie-tmp-0000002a-0001z"];
         for path in users.map(|n| dir.join(n)).iter().chain([&left]) {
             fs::write(path, "x").unwrap();
         }
-        remove_temporaries(dir).unwrap();
+        remove_temporaries(&held).unwrap();
         assert!(live.exists() && !left.exists() && users.iter().all(|n| dir.join(n).exists()));
         drop(file);
-        remove_temporaries(dir).unwrap();
+        remove_temporaries(&held).unwrap();
         assert!(!live.exists());
     }
 
@@ -98,7 +92,8 @@ mod tests {
         let (victim, link) = (folder.path().join("victim"), folder.path().join("link"));
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, &link).unwrap();
-        assert!(calls::create(&link).is_err() && Folder::open(folder.path()).unwrap().create("link".as_ref()).is_err());
+        let held = Folder::open(folder.path()).unwrap();
+        assert!(held.create_or_open("link".as_ref()).is_err() && held.create("link".as_ref()).is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }
 }

@@ -243,7 +243,7 @@ impl<'a> HostDemand<'a> {
         if reading as u64 > room.bytes {
             return Err(Error::device(format!("out of memory: reading the largest image needs {}, {there} are available", gib(reading)))
                 .because(format!("{}; the images are larger than training needs, or the index is damaged", room.bound))
-                .next("pack them smaller: --resize 256, or --encoding jpeg --max-side 500"));
+                .next("pack them smaller (pack --resize 256, or pack --encoding jpeg --max-side 500)"));
         }
         let what = match batch > 1 || self.work != Work::Evaluate {
             true => format!("out of memory: a batch of {batch} needs {}, {there} are available", gib(needed)),

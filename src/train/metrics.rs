@@ -3,12 +3,15 @@
 //! the file of an interrupted run ends like that of one never interrupted.
 
 use crate::error::{Error, Result};
-use crate::files::{append, open_file, open_log, write_atomically};
+use crate::files::{Folder, append};
 use crate::text::counted;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+/// Its name in the run's folder.
+pub const METRICS: &str = "metrics.jsonl";
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,16 +140,21 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens `path`, keeping only the steps before `updates` updates and the evaluations up to `evaluated`. A last line cut short by a
+    /// Opens the log in `folder`, keeping only the steps before `updates` updates and the evaluations up to `evaluated`. A last line cut short by a
     /// crash is dropped. The log is for people, and nothing is computed from it: lines that are damaged are set aside, said to `note`, and
     /// the run goes on.
     ///
     /// # Errors
     /// `Write`; `Data` if it is no regular file or cannot be read.
-    pub fn open(path: &Path, updates: u64, evaluated: Option<u64>, note: &mut dyn FnMut(String)) -> Result<Self> {
+    pub fn open(folder: &Folder, updates: u64, evaluated: Option<u64>, note: &mut dyn FnMut(String)) -> Result<Self> {
+        let path = folder.path().join(METRICS);
         let mut old = Vec::new();
-        if std::fs::symlink_metadata(path).is_ok() {
-            open_file(path)?.0.read_to_end(&mut old).map_err(|e| Error::reading(path, e))?;
+        if folder.has(METRICS) {
+            let mut file = folder.read(METRICS.as_ref()).map_err(|e| Error::reading(&path, e))?;
+            if !file.metadata().is_ok_and(|m| m.is_file()) {
+                return Err(Error::data("not a file").at(path.display().to_string()));
+            }
+            file.read_to_end(&mut old).map_err(|e| Error::reading(&path, e))?;
         }
         let (mut kept, mut damaged, mut first) = (Vec::with_capacity(old.len()), Vec::new(), 0);
         for (i, line) in old.split_inclusive(|&b| b == b'\n').enumerate() {
@@ -162,7 +170,7 @@ impl Log {
         }
         if !damaged.is_empty() {
             let aside = path.with_extension("jsonl.damaged");
-            write_atomically(&aside, &[&damaged])?;
+            folder.write(&format!("{METRICS}.damaged"), &[&damaged], true)?;
             let lines = damaged.iter().filter(|&&b| b == b'\n').count();
             note(format!(
                 "{}: moved {} to {}, the first being line {first}",
@@ -172,9 +180,9 @@ impl Log {
             ));
         }
         if kept != old {
-            write_atomically(path, &[&kept])?;
+            folder.write(METRICS, &[&kept], true)?;
         }
-        Ok(Self { path: path.to_owned(), file: open_log(path)?, len: kept.len() as u64 })
+        Ok(Self { path, file: folder.log(METRICS)?, len: kept.len() as u64 })
     }
 
     /// # Errors
@@ -201,12 +209,13 @@ mod tests {
     fn resuming_rewinds_to_the_checkpoint_and_drops_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut log = Log::open(&path, 0, None, &mut |_| ()).unwrap();
+        let held = Folder::hold(folder.path()).unwrap();
+        let mut log = Log::open(&held, 0, None, &mut |_| ()).unwrap();
         (0..4).for_each(|u| log.append(&step(u)).unwrap());
         log.append(&Event::Eval { update: 4, epoch: 0, loss: 1.0, top1: 0.5, top5: 1.0, images: 9, ema: None }).unwrap();
         log.append(&step(4)).unwrap();
         append(&log.file, &path, b"{\"event\":\"st", log.len).unwrap();
-        Log::open(&path, 4, Some(4), &mut |_| ()).unwrap().append(&step(4)).unwrap();
+        Log::open(&held, 4, Some(4), &mut |_| ()).unwrap().append(&step(4)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let events: Vec<Event> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(events.len(), 6);
@@ -214,7 +223,7 @@ mod tests {
         assert!(matches!(events[4], Event::Eval { update: 4, .. }));
         assert_eq!(events[5], step(4));
         // An evaluation that the checkpoint does not know of is made again.
-        Log::open(&path, 4, None, &mut |_| ()).unwrap();
+        Log::open(&held, 4, None, &mut |_| ()).unwrap();
         assert!(!std::fs::read_to_string(&path).unwrap().contains("eval"));
     }
 
@@ -222,6 +231,7 @@ mod tests {
     fn damaged_lines_are_set_aside_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
+        let held = Folder::hold(folder.path()).unwrap();
         let whole = |u| serde_json::to_string(&step(u)).unwrap();
         let bad: [&[u8]; 4] = [b"", b"\0\0\0\0", b"{\"event\":\"step\",\"update\":1}", b"\xff\xfe{}"];
         let mut text = whole(0).into_bytes();
@@ -232,7 +242,7 @@ mod tests {
         text.push(b'\n');
         std::fs::write(&path, &text).unwrap();
         let mut notes = Vec::new();
-        Log::open(&path, 2, None, &mut |line| notes.push(line)).unwrap().append(&step(2)).unwrap();
+        Log::open(&held, 2, None, &mut |line| notes.push(line)).unwrap().append(&step(2)).unwrap();
         assert!(
             notes.len() == 1 && notes[0].contains("moved 4 damaged lines to ") && notes[0].ends_with("the first being line 2"),
             "{notes:?}"

@@ -9,6 +9,7 @@ pub mod lr_find;
 pub mod metrics;
 pub mod notice;
 pub mod plan;
+pub mod requests;
 pub mod resume;
 pub mod run_dir;
 pub mod score;

@@ -1,12 +1,10 @@
-//! What a run tells whoever shows it, and what it can be asked from outside.
+//! What a run tells whoever shows it.
 
 use super::eval::Score;
 use super::metrics::{EmaScore, Event};
 use super::plan::Plan;
 use super::speed::Speed;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// What happens in a run.
@@ -32,15 +30,6 @@ pub enum Notice<'a> {
     Event(&'a Event),
     Saved(PathBuf),
     Line(String),
-}
-
-/// What the outside asks of a run, at any time and from any thread.
-#[derive(Clone, Debug, Default)]
-pub struct Requests {
-    /// Finish the step, save a checkpoint and end.
-    pub stop: Arc<AtomicBool>,
-    /// Save a checkpoint and go on.
-    pub save: Arc<AtomicBool>,
 }
 
 /// One epoch, or the part of it that this process computed.

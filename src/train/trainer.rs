@@ -10,8 +10,9 @@ use super::diverged::{self, Done};
 pub use super::loading::pictures;
 use super::metrics::{EmaScore, Event, Log};
 use super::notice::EpochSums;
-pub use super::notice::{Notice, Requests};
+pub use super::notice::Notice;
 use super::plan::Plan;
+pub use super::requests::{Left, Requests};
 use super::resume::{self, Start};
 use super::run_dir::RunDir;
 use super::speed::Speed;
@@ -66,7 +67,7 @@ pub fn run<B: Backend>(
     let Start { state, progress, from } = resume::start(config, &model, dir, &data.train.id(), &mut |line| notice(Notice::Line(line)))?;
     plan.check_progress(progress.update)?;
     let evaluated = data.val.is_none() || progress.evaluated == Some(progress.update);
-    if progress.update >= plan.last_update && evaluated && dir.model_file().exists() {
+    if progress.update >= plan.last_update && evaluated && dir.has_model() {
         let Progress { update: updates, best_top1, best_update, .. } = progress;
         return Ok(Finish { complete: true, updates, best_top1, best_update, ..Finish::default() });
     }
@@ -74,14 +75,16 @@ pub fn run<B: Backend>(
     let counters = Counters { step: progress.update, skipped: progress.skipped };
     let learner = Learner::new(backend, model, options, &state, counters)?;
     drop(state);
+    dir.check_in_place()?;
     // From here on the folder changes: a run that cannot start leaves it as it was.
     if let Some(from) = &from {
         dir.take_up(&progress, from)?;
     }
     dir.write_config(&plan.config_toml(config, data.transform.resize)?)?;
-    let log = Log::open(&dir.metrics(), progress.update, progress.evaluated, &mut |line| notice(Notice::Line(line)))?;
+    let log = Log::open(dir.folder(), progress.update, progress.evaluated, &mut |line| notice(Notice::Line(line)))?;
     notice(Notice::Plan(&plan, progress.update));
     let saved = dir.checkpoint(progress.update).map(|path| (progress.update, path));
+    requests.left.store(if saved.is_some() { Left::Checkpoint } else { Left::Settings } as u8, Ordering::Relaxed);
     let run = Run {
         config,
         data,
@@ -165,14 +168,15 @@ impl<B: Backend> Run<'_, B> {
             let state = self.learner.state()?;
             let (model, batches) = (self.learner.model(), self.progress.batches);
             if let Some(average) = state.averaged() {
-                checkpoint::save_weights(&self.dir.average_file(), model, &self.card, &average, batches)?;
+                self.dir.save_model(true, model, &self.card, &average, batches)?;
             }
-            checkpoint::save_weights(&self.dir.model_file(), model, &self.card, &state, batches)?;
+            self.dir.save_model(false, model, &self.card, &state, batches)?;
             let Progress { best_top1, best_ema_top1, skipped, bad_records, .. } = self.progress;
             let wall_s = self.began.0.elapsed().as_secs_f64();
             let (images_per_s, failed_saves) = (training.rate(), self.failed_saves);
             self.emit(Event::End { images_per_s, wall_s, best_top1, best_ema_top1, skipped, bad_records, failed_saves })?;
         }
+        self.dir.check_in_place()?;
         Ok(Finish {
             complete,
             updates: self.progress.update,
@@ -386,6 +390,9 @@ impl<B: Backend> Run<'_, B> {
             }
             saved => saved?,
         };
+        // Saved, in the folder that is held; whoever looks for it by its path must find it there.
+        self.dir.check_in_place()?;
+        self.requests.left.store(Left::Checkpoint as u8, Ordering::Relaxed);
         self.saved = Some((self.progress.update, path.clone()));
         (self.notice)(Notice::Saved(path));
         Ok(true)

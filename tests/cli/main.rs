@@ -2,7 +2,9 @@
 
 mod bench;
 mod gpu_check;
+mod groups;
 mod mistakes;
+mod outputs;
 mod received;
 mod schedule;
 mod selftest;

@@ -12,7 +12,7 @@ fn golden(name: &str) -> String {
 }
 
 /// ResNet-18 weights for two classes of these names, those of the last layer of this size.
-fn weights(folder: &Path, names: [&str; 2], size: f32) -> PathBuf {
+pub fn weights(folder: &Path, names: [&str; 2], size: f32) -> PathBuf {
     let model = Model::new("resnet18", 2, false).unwrap();
     let mut weights = model.layout.init(1);
     let last = model.layout.params.iter().find(|p| p.name == "fc.weight").unwrap().param.range.clone();
@@ -95,11 +95,64 @@ fn names_that_are_no_utf8_end_in_no_panic() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
         let output = command.args(["predict", "--device", "cpu", "--weights"]).arg(&weights).args(form).arg(&odd).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(0) && text.contains("im\u{fffd}.jpg"), "{form:?}: {text} {}", stderr(&output));
+        assert!(
+            output.status.code() == Some(0) && text.contains("im\\") && text.contains("xff.jpg'"),
+            "{form:?}: {text} {}",
+            stderr(&output)
+        );
     }
+    // Two names are two names, also where neither is UTF-8.
+    let other = folder.path().join(std::ffi::OsStr::from_bytes(b"im\xfe.jpg"));
+    std::fs::copy(golden("gray.jpg"), &other).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+    let output =
+        command.args(["predict", "--csv", "--top", "1", "--device", "cpu", "--weights"]).arg(&weights).args([&odd, &other]).output();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    let images: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert!(images.len() == 2 && images[0] != images[1] && !text.contains('\u{fffd}'), "{text}");
+    // A folder of such a name, as input and as a class.
+    let class = folder.path().join(std::ffi::OsStr::from_bytes(b"src\xff/c\xff"));
+    std::fs::create_dir_all(&class).unwrap();
+    std::fs::copy(golden("gray.jpg"), class.join("a.jpg")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
+    let output = command.args(["pack", "--progress", "none", "--output"]).arg(folder.path().join("out"));
+    let output = output.arg("--input").arg(class.parent().unwrap()).output().unwrap();
+    let said = stderr(&output);
+    assert!(
+        output.status.code() == Some(65) && said.contains("not UTF-8") && said.contains(r"c\xff") && !said.contains("no such file"),
+        "{said}"
+    );
     for flag in ["--init", "--val"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"));
         let output = command.args(["train", "--dry-run", "--data", "synthetic", flag]).arg(&odd).output().unwrap();
         assert!(output.status.code() == Some(2) && stderr(&output).contains(flag), "{flag}: {}", stderr(&output));
     }
+}
+
+/// Who writes the list may wait for each answer before the next line.
+#[test]
+fn predict_answers_each_line_of_standard_input_as_it_comes() {
+    use std::io::{BufRead, BufReader, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(folder.path(), ["a", "b"], 0.01);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"))
+        .args(["predict", "--csv", "--top", "1", "--device", "cpu", "--weights"])
+        .arg(&weights)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut lines, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
+    let (told, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || answers.by_ref().for_each(|line| drop(told.send(line.unwrap()))));
+    let wait = || said.recv_timeout(Duration::from_secs(60)).expect("no answer while the list is open");
+    assert_eq!(wait(), "image,rank,class,words,probability,logit");
+    for _ in 0..3 {
+        writeln!(lines, "{}", golden("gray.jpg")).unwrap();
+        assert!(wait().starts_with(&golden("gray.jpg")));
+    }
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

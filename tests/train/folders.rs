@@ -99,3 +99,91 @@ fn a_mistyped_run_is_not_the_demo() {
     assert!(output.status.code() == Some(2) && text(&output).contains("settings of that run are gone"), "{}", text(&output));
     assert_eq!(names(&run).len(), 1);
 }
+
+/// Begins a run of many saves and returns when the first checkpoint is named.
+fn begun(data: &Path, output: &Path) -> std::process::Child {
+    let mut command = train(data, output, "--epochs 200 --save-every 2 --checkpoint-hist 2");
+    let child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let start = std::time::Instant::now();
+    while !output.join("last").exists() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(120), "no checkpoint in two minutes");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn a_run_whose_folder_is_moved_ends_with_73_and_touches_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let (run, moved) = (folder.path().join("run"), folder.path().join("moved"));
+    let first = begun(&data, &run);
+    std::fs::rename(&run, &moved).unwrap();
+    // Another run takes the path while the first still trains.
+    assert_eq!(run_code(&mut train(&data, &run, "--epochs 1 --lr 0.03")), Some(0));
+    let second = names(&run.join("checkpoints"));
+    let said = first.wait_with_output().unwrap();
+    assert!(said.status.code() == Some(73) && text(&said).contains("moved or replaced"), "{}", text(&said));
+    assert!(text(&said).contains(moved.to_str().unwrap()), "says where it is: {}", text(&said));
+    assert_eq!(
+        (names(&run.join("checkpoints")), second),
+        (["00000006.safetensors".to_owned()].into(), ["00000006.safetensors".to_owned()].into())
+    );
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics.matches("\"end\"").count(), 1);
+    // What the first saved is whole, and goes on from its new place.
+    let last = std::fs::read_to_string(moved.join("last")).unwrap();
+    let last: u64 = last.trim().trim_start_matches("checkpoints/").trim_end_matches(".safetensors").parse().unwrap();
+    let more = format!("--epochs 200 --save-every 2 --resume auto --max-steps {}", last + 2);
+    assert_eq!(run_code(&mut train(&data, &moved, &more)), Some(0));
+}
+
+#[test]
+fn checkpoints_that_is_a_link_is_refused_at_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let (run, others) = (folder.path().join("run"), folder.path().join("others"));
+    std::fs::create_dir(&others).unwrap();
+    let foreign = ["00000002.safetensors", "00000040.safetensors", ".00000002.safetensors.ie-tmp-0000002a-0001"];
+    foreign.iter().for_each(|name| std::fs::write(others.join(name), "precious").unwrap());
+    let untouched = |when: &str| {
+        assert_eq!(names(&others), foreign.map(str::to_owned).into(), "{when}");
+        assert!(foreign.iter().all(|name| std::fs::read(others.join(name)).unwrap() == b"precious"), "{when}");
+    };
+    let link = |run: &Path| std::os::unix::fs::symlink(&others, run.join("checkpoints")).unwrap();
+    // At the start.
+    let fresh = folder.path().join("fresh");
+    std::fs::create_dir(&fresh).unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    std::os::unix::fs::symlink(&empty, fresh.join("checkpoints")).unwrap();
+    let refused = train(&data, &fresh, "--epochs 1").output().unwrap();
+    assert!(refused.status.code() == Some(73) && text(&refused).contains("is a link"), "{}", text(&refused));
+    assert_eq!(names(&empty), BTreeSet::new());
+    // While it trains.
+    let child = begun(&data, &run);
+    std::fs::rename(run.join("checkpoints"), run.join("old")).unwrap();
+    link(&run);
+    let said = child.wait_with_output().unwrap();
+    assert!(said.status.code() == Some(73) && text(&said).contains("moved or replaced"), "{}", text(&said));
+    untouched("while it trains");
+    // When it is taken up.
+    let refused = train(&data, &run, "--epochs 200 --save-every 2 --resume auto").output().unwrap();
+    assert!(refused.status.code() == Some(73) && text(&refused).contains("is a link"), "{}", text(&refused));
+    untouched("when it is taken up");
+}
+
+#[test]
+fn what_stands_in_the_place_of_the_lock_is_named() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    std::fs::create_dir_all(run.join(".lock/full")).unwrap();
+    let open = || imagenet_engine::train::run_dir::RunDir::open(&run, false).err().expect("refused").to_string();
+    let said = open();
+    assert!(said.contains("the lock file is a folder") && said.contains("rmdir") && !said.contains("(rm "), "{said}");
+    std::fs::remove_dir_all(run.join(".lock")).unwrap();
+    mknodat(CWD, run.join(".lock"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let said = open();
+    assert!(said.contains("the lock file is a named pipe") && said.contains("(rm "), "{said}");
+}

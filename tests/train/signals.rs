@@ -133,3 +133,37 @@ fn an_evaluation_that_is_interrupted_says_so_and_has_no_result() {
     assert!(output.status.code() == Some(130) && output.stdout.is_empty(), "{rest:?}");
     assert!(rest.iter().any(|line| line.starts_with("SIGINT: ")) && rest.iter().any(|line| line == "stopped: no result"), "{rest:?}");
 }
+
+/// `timeout` sends its signal to the process and to its group: two arrive at once, and mean one.
+#[test]
+fn two_signals_at_once_are_one_and_two_apart_before_a_checkpoint_are_130() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = demo_pictures(folder.path());
+    let output = folder.path().join("run");
+    let mut child = train(&data, &output).spawn().unwrap();
+    wait_for_steps(&output);
+    send(&child, "INT");
+    send(&child, "INT");
+    send(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    assert!(output.join("last").exists(), "it was saved");
+
+    // A step of seconds: the second signal comes before anything is saved.
+    let output = folder.path().join("slow");
+    let slow = "--model resnet50 --train-crop-size 192 -b 96 --threads 1";
+    let mut child = train(&data, &output).args(slow.split(' ')).stderr(Stdio::piped()).spawn().unwrap();
+    while !output.join("config.toml").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, "INT");
+    std::thread::sleep(Duration::from_millis(600));
+    send(&child, "INT");
+    let done = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(130) && said.contains("before the first checkpoint"), "{:?} {said}", done.status);
+    assert_eq!(checkpoints(&output), 0);
+    // What it says to do does it.
+    let args = ["train", "--resume", "auto", "--max-steps", "0", "--progress", "none", "--output"];
+    assert_eq!(engine().args(args).arg(&output).output().unwrap().status.code(), Some(0));
+}

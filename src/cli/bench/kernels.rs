@@ -2,7 +2,7 @@
 
 use super::super::Outcome;
 use super::super::device::{cuda_ordinal, unknown_device};
-use super::super::output::out;
+use super::super::output::{check_outputs, out};
 use crate::bench::ceilings::Ceilings;
 use crate::bench::records::{COMMIT_VARIABLE, Record};
 use crate::bench::subjects::Workload;
@@ -42,6 +42,7 @@ const EMULATED_BATCH: u32 = 2;
 /// # Errors
 /// Of the device; `Usage` if nothing matches `--only`; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
+    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
     if args.device == "emulated" {
         return emulated(args);
     }

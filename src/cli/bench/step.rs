@@ -2,6 +2,7 @@
 
 use super::super::Outcome;
 use super::super::device::{Device, Job, open_device, set_threads};
+use super::super::output::check_outputs;
 use super::super::room::Asked;
 use super::step_report::{Kernel, Rate, Report};
 use crate::autograd::Profile;
@@ -72,6 +73,7 @@ const TAKEN_APART: usize = 2;
 /// Those of the step and of the images; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
     let began = Instant::now();
+    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
     let precision = device.precision(args.precision)?;

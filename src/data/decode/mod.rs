@@ -73,6 +73,18 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
     }
 }
 
+/// Bytes that decoding takes at most beside the file, its pixels included; 0 for what the header says is no image.
+pub fn memory(bytes: &[u8]) -> u64 {
+    let Ok((width, height)) = size(bytes) else { return 0 };
+    let each = match sniff(bytes) {
+        Kind::Jpeg => jpeg::Layout::read(bytes).map_or(9, |l| l.bytes_per_pixel()),
+        Kind::Png => png::bytes_per_pixel(bytes),
+        _ => 12,
+    };
+    // JPEG and PNG take what is coded apart from the rest of the file.
+    u64::from(width).saturating_mul(height.into()).saturating_mul(each).saturating_add(bytes.len() as u64)
+}
+
 /// Decodes a JPEG, PNG or WebP of at most `max_pixels` pixels.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use super::peek::{MOST_ARCHIVES, Members, has_label, key};
 use super::readings::{Looked, Noted, Seek};
 use super::stem;
 use crate::error::{Error, Result};
+use crate::text::inexact;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -132,10 +133,10 @@ pub fn class_folders(at: &Path, seek: &Seek<'_>) -> Result<Noted> {
             root = dir;
             continue;
         }
-        let above = super::layout::wrapper(&look.dirs, |name| super::looking::dirs(&root.join(name), &seek.files))?;
+        let above = super::layout::wrapper(&look.dirs, |name| super::looking::dirs(&root.join(inexact(name)), &seek.files))?;
         let Some((name, _)) = above else { break };
         notes.push(format!("{} is taken for a folder above those of the classes", shown(name)));
-        root = root.join(name);
+        root = root.join(inexact(name));
     }
     Ok((Looked::Folder(root), notes, seek.files.clone()))
 }

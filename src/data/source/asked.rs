@@ -80,7 +80,7 @@ fn of_split(input: &Path, seek: &Seek<'_>) -> Result<PathBuf> {
             return Ok(dir);
         }
         match (&look.folders()[..], look.images) {
-            ([one], 0) => root = root.join(&one.name),
+            ([one], 0) => root = root.join(&one.real),
             _ => break,
         }
     }
@@ -99,7 +99,7 @@ fn files(input: &Path, look: Option<&Look<'_>>, extensions: &[&str], seek: &Seek
         return Ok(here);
     }
     let of_split = look.split(seek.part, true);
-    let holding = look.dirs.iter().find(|d| d.holds == Holds::Archives && Part::of_folder(&d.name).is_none()).map(|d| input.join(&d.name));
+    let holding = look.dirs.iter().find(|d| d.holds == Holds::Archives && Part::of_folder(&d.name).is_none()).map(|d| input.join(&d.real));
     let below = match of_split {
         Ok(Some(dir)) => dir,
         of_split => match holding {

@@ -9,7 +9,7 @@ use super::mount::Files;
 use super::{Kind, Listing, is_picture};
 use crate::data::manifest::MANIFEST;
 use crate::error::{Error, Result};
-use crate::text::{counted, pasted};
+use crate::text::{counted, exact, pasted};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::path::Path;
 /// Deeper than this is taken for a loop of links.
 const MAX_DEPTH: usize = 32;
 const NEXT: &str = "give the folder that holds one folder per class: ROOT/<class>/image.jpg; images without class folders need --labels";
-const NOT_UTF8: &str = "a name that is not UTF-8, as records have";
+const NOT_UTF8: &str = "a name that is not UTF-8 (its bytes shown as \\xNN), and those of records are: rename it, by hand or by convmv";
 
 /// Lists the tree below `root`.
 ///
@@ -139,7 +139,7 @@ pub fn children(dir: &Path) -> Result<Vec<Child>> {
     for entry in fs::read_dir(dir).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let real = entry.file_name();
-        let (name, utf8) = (real.to_string_lossy().into_owned(), real.to_str().is_some());
+        let (name, utf8) = (exact(&real).into_owned(), real.to_str().is_some());
         if name.starts_with('.') || name == "__MACOSX" {
             continue;
         }

@@ -7,6 +7,7 @@
 use super::arrange::shown;
 use super::splits::Part;
 use crate::error::{Error, Result};
+use std::ffi::OsString;
 
 /// What a folder holds, as far as it says what the folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,10 @@ pub enum Holds {
 /// A folder.
 #[derive(Clone, Debug)]
 pub struct Dir {
+    /// As text; see [`Child`](super::image_folder::Child).
     pub name: String,
+    /// As the file system has it.
+    pub real: OsString,
     pub holds: Holds,
 }
 
@@ -140,7 +144,7 @@ mod tests {
     use Holds::{Archives, Below, Images, Nothing};
 
     fn dirs(all: &[(&str, Holds)]) -> Vec<Dir> {
-        all.iter().map(|(name, holds)| Dir { name: (*name).to_owned(), holds: *holds }).collect()
+        all.iter().map(|(name, holds)| Dir { name: (*name).to_owned(), real: (*name).into(), holds: *holds }).collect()
     }
 
     #[test]

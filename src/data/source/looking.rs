@@ -32,7 +32,7 @@ impl<'f> Look<'f> {
         let mut look = Self { files_of: files, root: root.to_owned(), dirs: Vec::new(), images: 0, files: Vec::new() };
         for child in files.children(root)? {
             if child.is_dir {
-                look.dirs.push(Dir { holds: files.holds(&root.join(&child.real)), name: child.name });
+                look.dirs.push(Dir { holds: files.holds(&root.join(&child.real)), name: child.name, real: child.real });
             } else if is_picture(&child.name) {
                 look.images += 1;
             } else {
@@ -84,7 +84,7 @@ impl<'f> Look<'f> {
         let each: Vec<String> = folders
             .iter()
             .take(4)
-            .map(|d| format!("{} ({} images)", shown(&d.name), count(&self.root.join(&d.name), self.files_of)))
+            .map(|d| format!("{} ({} images)", shown(&d.name), count(&self.root.join(&d.real), self.files_of)))
             .collect();
         let more = if folders.len() > each.len() { ", ..." } else { "" };
         format!("{} class folders: {}{more}", folders.len(), each.join(", "))
@@ -207,5 +207,5 @@ pub fn count(dir: &Path, files: &Files) -> u64 {
 pub fn dirs(dir: &Path, files: &Files) -> Result<Vec<Dir>> {
     let mut folders: Vec<Child> = files.children(dir)?.into_iter().filter(|c| c.is_dir).collect();
     folders.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(folders.into_iter().map(|Child { name, real, .. }| Dir { holds: files.holds(&dir.join(real)), name }).collect())
+    Ok(folders.into_iter().map(|Child { name, real, .. }| Dir { holds: files.holds(&dir.join(&real)), name, real }).collect())
 }

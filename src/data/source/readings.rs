@@ -179,7 +179,7 @@ impl Looked {
                     }
                     says_classes(&look, root, files)?;
                     if let [one] = &look.folders()[..] {
-                        if let (Some(name), false) = (names_nothing(root, &one.name, files)?, seek.labels) {
+                        if let (Some(name), false) = (names_nothing(root, one, files)?, seek.labels) {
                             return Err(no_classes(root, &name));
                         }
                         notes.push(format!(
@@ -197,7 +197,7 @@ impl Looked {
                 }
                 let holding: Vec<_> = look.dirs.iter().filter(|d| d.holds == Holds::Archives).collect();
                 if let [one] = holding[..] {
-                    return deeper(&root.join(&one.name), None);
+                    return deeper(&root.join(&one.real), None);
                 }
                 unread_beside(&look)?;
                 if look.images > 0 { Self::Flat(root.to_owned()) } else { Self::Folder(root.to_owned()) }

@@ -10,6 +10,7 @@ use super::splits::Part;
 use super::{container, copies};
 use super::{is_picture, labels};
 use crate::error::{Error, Result};
+use crate::text::inexact;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -46,12 +47,12 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
         .because("images and what belongs to them (masks, annotations) lie side by side, or these are the classes")
         .next(format!(
             "--input {} for the images in it; --source folder --input {origin} if each folder is a class",
-            root.join(&one.name).display()
+            root.join(&one.real).display()
         )));
     }
     let Some(first) = folders.first() else { return Ok(()) };
     let inner = |name: &str| -> Result<Vec<layout::Dir>> {
-        Ok(dirs(&root.join(name), files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect())
+        Ok(dirs(&root.join(inexact(name)), files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect())
     };
     let filled = inner(&first.name)?;
     if folders.len() == 1 {
@@ -96,7 +97,7 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
 /// The classes may be the folders, or those in one of them; `groups`: in each of them.
 fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files, groups: bool) -> Error {
     let root = look.root.display().to_string();
-    let below = look.root.join(name);
+    let below = look.root.join(inexact(name));
     let classes: Vec<String> = inside.iter().take(4).map(|d| shown(&d.name)).collect();
     let more = if inside.len() > 4 { ", ..." } else { "" };
     let readings = [
@@ -120,7 +121,7 @@ pub fn list_of_another_split(path: &Path, part: Part) -> Error {
 
 pub fn one_class_or_several(look: &Look<'_>, name: &str, inner: &[layout::Dir], files: &Files) -> Error {
     let root = look.root.display().to_string();
-    let below = look.root.join(name);
+    let below = look.root.join(inexact(name));
     let classes: Vec<String> = inner.iter().filter(|d| d.holds != Holds::Nothing).take(4).map(|d| shown(&d.name)).collect();
     let readings = [
         (format!("1 class: {} with {} images", shown(name), count(&below, files)), format!("--source folder --input {root}")),
@@ -130,15 +131,15 @@ pub fn one_class_or_several(look: &Look<'_>, name: &str, inner: &[layout::Dir], 
 }
 
 /// The folder that says nothing in which all images of the only folder lie: itself, or the last of a chain of single folders.
-pub fn names_nothing(root: &Path, name: &str, files: &Files) -> Result<Option<String>> {
-    let (mut dir, mut name) = (root.join(name), name.to_owned());
+pub fn names_nothing(root: &Path, folder: &layout::Dir, files: &Files) -> Result<Option<String>> {
+    let (mut dir, mut name) = (root.join(&folder.real), folder.name.clone());
     for _ in 0..8 {
         let filled: Vec<layout::Dir> = dirs(&dir, files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect();
         let [one] = &filled[..] else { break };
         if files.holds(&dir) == Holds::Images {
             break;
         }
-        dir = dir.join(&one.name);
+        dir = dir.join(&one.real);
         name.clone_from(&one.name);
     }
     Ok(says_nothing(&name).then_some(name))
@@ -154,7 +155,7 @@ pub fn no_classes(root: &Path, name: &str) -> Error {
 /// Archives that cannot be read where they lie, and downloads that did not finish, among class archives or alone: they would be missing
 /// without a word.
 pub fn unread_beside(look: &Look<'_>) -> Result<()> {
-    let at = |name: &String| look.root.join(name);
+    let at = |name: &String| look.root.join(inexact(name));
     if let Some(name) = look.files.iter().find(|n| copies::unfinished(n)) {
         return Err(Error::usage(format!("{} is a download that did not finish", shown(name)))
             .at(look.root.display().to_string())

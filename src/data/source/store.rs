@@ -107,6 +107,16 @@ impl Store {
         }
     }
 
+    /// Bytes that reading a picture takes, as far as that is known before.
+    pub fn len_of(&self, place: &Place) -> u64 {
+        match place {
+            Place::File(file) => fs::metadata(self.root.join(&**file)).map_or(0, |m| m.len().min(MAX_FILE)),
+            Place::Range { len, .. } => (*len).min(MAX_FILE),
+            Place::Zip { packed, len, .. } => u64::from(*packed) + u64::from(*len),
+            Place::Row { .. } => 0,
+        }
+    }
+
     fn archive(&self, index: u32) -> Result<&Path, String> {
         self.archives.get(index as usize).map(PathBuf::as_path).ok_or_else(|| "no such archive".to_owned())
     }

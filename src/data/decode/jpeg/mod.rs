@@ -73,6 +73,11 @@ fn segment(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
 }
 
 impl Layout {
+    /// Bytes that a pixel takes at most while it is decoded (see above).
+    pub const fn bytes_per_pixel(&self) -> u64 {
+        if self.components > 3 { 9 } else { 7 }
+    }
+
     /// Reads the markers up to the first scan.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let cut = || "JPEG cut within its header".to_owned();

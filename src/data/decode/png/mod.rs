@@ -12,13 +12,38 @@ use std::io::Cursor;
 
 /// Width and height from IHDR, wherever it stands before the image data; no more of the file is needed.
 pub fn size(bytes: &[u8]) -> Result<(u32, u32), String> {
+    let at = header(bytes)?;
+    let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    word(at).zip(word(at + 4)).ok_or_else(|| "PNG cut within its header".to_owned())
+}
+
+/// Bytes that a pixel takes while it is decoded: as it is in the file, and as RGB where that is something else.
+pub fn bytes_per_pixel(bytes: &[u8]) -> u64 {
+    let fields = header(bytes).ok().and_then(|at| Some((*bytes.get(at + 8)?, *bytes.get(at + 9)?)));
+    match fields {
+        Some((8, 2)) => 3,
+        Some((depth, colour)) => {
+            let channels = match colour {
+                2 => 3,
+                4 => 2,
+                6 => 4,
+                _ => 1,
+            };
+            (channels * u64::from(depth)).div_ceil(8) + 3
+        }
+        None => 11,
+    }
+}
+
+/// Where the fields of IHDR begin.
+fn header(bytes: &[u8]) -> Result<usize, String> {
     let mut at = chunks::SIGNATURE.len();
     let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
     loop {
         let cut = "PNG cut within its header";
         let (len, name) = (word(at).ok_or(cut)?, bytes.get(at + 4..at + 8).ok_or(cut)?);
         match name {
-            b"IHDR" => return word(at + 8).zip(word(at + 12)).ok_or_else(|| cut.to_owned()),
+            b"IHDR" => return Ok(at + 8),
             b"IDAT" | b"IEND" => return Err("PNG without its header chunk (IHDR)".to_owned()),
             _ => at += 12 + len as usize,
         }
