@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn lines_break_between_words() {
         assert_eq!(wrapped("model  a bb ccc dddd", 10, 7), "model  a\n       bb\n       ccc\n       dddd");
-        assert_eq!(wrapped("a verylongword b", 5, 2), "a\n  verylongword\n  b");
+        assert_eq!(wrapped("ab verylongword b", 5, 1), "ab\n verylongword\n b");
         assert_eq!(wrapped("short", 80, 4), "short");
     }
 

@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         "{encoding}, {} of {} a pass, {}, shuffle {shuffle}",
         counted(r.batches, "batch"),
         args.batch_size,
-        counted(args.workers as u64, "worker")
+        counted(args.workers, "worker")
     );
     out!("opened in {:.1} ms; first batch of a resumed epoch after {:.1} ms", 1e3 * open_s, 1e3 * r.first_batch_s);
     let [first, again] = match args.verify_reads {

@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         std::fs::remove_dir_all(&output).map_err(|e| Error::writing(&output, e))?;
     }
     let (rate, per_core, busy) = (median(rates), median(per_core), median(busy));
-    let (images, per_s, per_core_s) = (counted(pictures as u64, "image"), text::rate(rate), text::rate(per_core));
+    let (images, per_s, per_core_s) = (counted(pictures, "image"), text::rate(rate), text::rate(per_core));
     out!("{images} at --resize {}: {per_s} images/s, {per_core_s} images/s a core, {busy:.2} cores busy", args.resize);
     if let Some(path) = &args.json {
         let text = json!({ "pictures": pictures, "resize": args.resize, "images_per_s": rate, "images_per_s_per_core": per_core,

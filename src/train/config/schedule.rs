@@ -193,7 +193,7 @@ mod tests {
         assert!(lone(Config { momentum: 0.8, ..config(Sched::Onecycle) }).contains("which moves it"));
         assert!(lone(Config { lr_base_size: 64, ..config(Sched::Cosine) }).contains("with --lr"));
         assert_eq!(lone(Config { opt: Opt::Lamb, batch_size: 32768, lr: None, ..config(Sched::Cosine) }), "");
-        assert!(warnings(Config { opt: Opt::Adamw, lr: Some(0.1), ..config(Sched::Cosine) }).contains("a rate for sgd"));
+        assert!(warnings(Config { opt: Opt::Adamw, lr: Some(0.1), ..config(Sched::Cosine) }).contains("a learning rate for sgd"));
         assert!(warnings(Config { max_steps: Some(7), ..config(Sched::Cosine) }).contains("--max-steps"));
         assert!(warnings(Config { warmup_epochs: Some(0.01), ..config(Sched::Cosine) }).contains("no warm-up"));
     }
