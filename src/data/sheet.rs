@@ -5,6 +5,7 @@ use super::decode::Rgb;
 use super::font;
 use super::resize::{Scaler, short_side};
 use crate::error::{Error, Result};
+use crate::files::NewFile;
 use crate::resample::Filter;
 use std::io::{self, Write};
 use std::path::Path;
@@ -132,15 +133,20 @@ pub fn draw(dataset: &Dataset) -> Result<(u32, u32, Vec<u8>)> {
 /// As [`draw`]; `Write` when the file cannot be written.
 pub fn write(dataset: &Dataset, path: &Path) -> Result<()> {
     let (width, height, pixels) = draw(dataset)?;
-    write_png(path, width, height, &pixels)
+    crate::files::write_output(path, |file| encode_png(file, width, height, &pixels))
 }
 
-/// Writes RGB bytes as a PNG file, which must be new.
+/// Writes RGB bytes as a PNG file, over what bears the name, whole or not at all; it is not flushed.
 ///
 /// # Errors
 /// `Write`, naming the file.
 pub fn write_png(path: &Path, width: u32, height: u32, rgb: &[u8]) -> Result<()> {
-    crate::files::write_output(path, |file| encode_png(file, width, height, rgb))
+    let mut bytes = Vec::new();
+    encode_png(&mut bytes, width, height, rgb).map_err(|e| Error::writing(path, e))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = NewFile::create(path.parent().unwrap_or(Path::new("")), &name, true, bytes.len() as u64)?;
+    new.write_at(&bytes, 0)?;
+    new.publish_unflushed()
 }
 
 /// RGB bytes as PNG.
