@@ -39,4 +39,5 @@ mod sources;
 mod tables;
 mod threads;
 mod transforms;
+mod witnesses;
 mod zips;

@@ -15,6 +15,8 @@ pub struct Found {
     pub notes: Vec<String>,
     /// Files that do not end like a picture.
     pub ignored: u64,
+    /// Of them those that are called as label files are.
+    pub label_files: usize,
 }
 
 impl Found {
@@ -108,7 +110,15 @@ impl Found {
         if self.ignored > 0 {
             self.notes.push(format!("{} files that do not end like an image (.jpg, .jpeg, .png) are ignored", self.ignored));
         }
-        Ok(Listing { kind, store, classes: self.classes, words: Vec::new(), files: self.files, notes: self.notes })
+        Ok(Listing {
+            kind,
+            store,
+            classes: self.classes,
+            words: Vec::new(),
+            files: self.files,
+            notes: self.notes,
+            label_files: self.label_files,
+        })
     }
 }
 

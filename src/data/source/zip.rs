@@ -160,7 +160,10 @@ impl Zip {
             crc: u32_at(entry, 16) as u32,
             deflated: method == 8,
         };
-        Ok((Member { name, stored, len, trouble, after_zeros: None, folder, outside }, (start, if folder { start } else { end })))
+        Ok((
+            Member { name, stored, len, trouble, after_zeros: None, folder, outside, link: None },
+            (start, if folder { start } else { end }),
+        ))
     }
 
     /// Finds the central directory by the record at the end of the file.
