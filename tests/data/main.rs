@@ -25,6 +25,7 @@ mod labels;
 mod large;
 mod layouts;
 mod loading;
+mod members;
 mod packing;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -3,17 +3,17 @@
 
 use super::common::rounds;
 use super::forms::{content, forms};
-use super::sources::{tar_of, write};
+use super::sources::write;
 use super::zips::zip_of;
 use imagenet_engine::data::Split;
 use imagenet_engine::data::Split::{Train, Val};
 use imagenet_engine::data::source::{Listing, SourceOptions, open, split_named};
 use imagenet_engine::rng::{Purpose, Stream};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The class of each image, by the name that is in its bytes.
-fn labels(listing: &Listing) -> BTreeMap<String, String> {
+pub fn labels(listing: &Listing) -> BTreeMap<String, String> {
     let one = |f: &imagenet_engine::data::source::SourceFile| {
         let bytes = String::from_utf8(content(listing, f).unwrap_or_else(|why| format!("bad {}: {why}", f.path).into_bytes())).unwrap();
         let name = bytes.trim_matches('\x7f').trim_start_matches("image ").to_owned();
@@ -22,19 +22,19 @@ fn labels(listing: &Listing) -> BTreeMap<String, String> {
     listing.files.iter().map(one).collect()
 }
 
-fn owed(text: &str) -> BTreeMap<String, String> {
+pub fn owed(text: &str) -> BTreeMap<String, String> {
     text.split_whitespace().map(|p| p.split_once('=').unwrap()).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
 }
 
 /// As a folder, a tar and a zip: these classes of these images, or a question with these words.
-fn check(tree: &[&str], split: Split, expected: Result<&str, &str>) {
+pub fn check(tree: &[&str], split: Split, expected: Result<&str, &str>) {
     let tmp = tempfile::tempdir().unwrap();
     for input in &forms(tmp.path(), tree)[..3] {
         check_one(input, split, expected, &format!("{tree:?}"));
     }
 }
 
-fn check_one(input: &Path, split: Split, expected: Result<&str, &str>, what: &str) {
+pub fn check_one(input: &Path, split: Split, expected: Result<&str, &str>, what: &str) {
     let name = input.file_name().unwrap().to_string_lossy().into_owned();
     match (open(input, &SourceOptions::default(), split), expected) {
         (Ok(listing), Ok(text)) => assert_eq!(labels(&listing), owed(text), "{name} of {what}: {:?}", listing.notes),
@@ -46,8 +46,8 @@ fn check_one(input: &Path, split: Split, expected: Result<&str, &str>, what: &st
     }
 }
 
-const FOUR: &str = "0.png,cat\\n1.png,dog\\n2.png,cat\\n3.png,dog\\n";
-const SWAPPED: &str = "0.png,dog\\n1.png,cat\\n2.png,dog\\n3.png,cat\\n";
+pub const FOUR: &str = "0.png,cat\\n1.png,dog\\n2.png,cat\\n3.png,dog\\n";
+pub const SWAPPED: &str = "0.png,dog\\n1.png,cat\\n2.png,dog\\n3.png,cat\\n";
 
 fn meta(text: &str) -> String {
     let rows = text.split("\\n").filter(|l| !l.is_empty());
@@ -74,7 +74,13 @@ fn label_files_that_contradict_are_asked_about() {
     asks(&[classes, &of("dog", "cat")], "may be read as");
     asks(&[classes, "labels.csv=cat/0.png,x\\ncat/1.png,y\\ndog/0.png,x\\ndog/1.png,y\\n"], "may be read as");
     asks(&["{cat,dog}/{0,1}.png", "meta/labels.csv=cat/0.png,x\\ncat/1.png,y\\ndog/0.png,x\\ndog/1.png,y\\n"], "may be read as");
-    asks(&["images/{cat,dog}/{0,1}.png", "train.txt=images/cat/0.png dog\\nimages/cat/1.png cat\\nimages/dog/0.png cat\\nimages/dog/1.png dog\\n"], "may be read as");
+    asks(
+        &[
+            "images/{cat,dog}/{0,1}.png",
+            "train.txt=images/cat/0.png dog\\nimages/cat/1.png cat\\nimages/dog/0.png cat\\nimages/dog/1.png dog\\n",
+        ],
+        "may be read as",
+    );
     // A dataset beside a figure.
     asks(&["ds/images/{0,1,2,3}.png", "doc/fig.png", &format!("ds/labels.csv={FOUR}")], "may be read as");
     asks(&["ds/images/{0,1,2,3}.png", "doc/fig.png", &format!("ds/train.txt={}", list(FOUR, "images/"))], "may be read as");
@@ -98,10 +104,22 @@ fn what_says_the_same_needs_no_question() {
     let wrapped = "ds/images/0.png=cat ds/images/1.png=dog ds/images/2.png=cat ds/images/3.png=dog";
     of(&["ds/images/{0,1,2,3}.png", &format!("labels.csv={FOUR}")], wrapped);
     // Two files that each know a half.
-    of(&[images, "labels.csv=0.png,cat\\n1.png,dog\\n", "images/metadata.jsonl={\"file_name\":\"2.png\",\"label\":\"cat\"}\\n{\"file_name\":\"3.png\",\"label\":\"dog\"}\\n"], four);
+    of(
+        &[
+            images,
+            "labels.csv=0.png,cat\\n1.png,dog\\n",
+            "images/metadata.jsonl={\"file_name\":\"2.png\",\"label\":\"cat\"}\\n{\"file_name\":\"3.png\",\"label\":\"dog\"}\\n",
+        ],
+        four,
+    );
     // The rest is of the other split.
     check(
-        &[images, &format!("labels.csv={FOUR}"), "train.txt=images/0.png cat\\nimages/1.png dog\\n", "val.txt=images/2.png cat\\nimages/3.png dog\\n"],
+        &[
+            images,
+            &format!("labels.csv={FOUR}"),
+            "train.txt=images/0.png cat\\nimages/1.png dog\\n",
+            "val.txt=images/2.png cat\\nimages/3.png dog\\n",
+        ],
         Train,
         Ok("images/0.png=cat images/1.png=dog"),
     );
@@ -110,7 +128,11 @@ fn what_says_the_same_needs_no_question() {
 #[test]
 fn labels_in_each_folder_and_above_one_are_used() {
     check(
-        &["{a,b}/{0,1}.png", &format!("a/metadata.jsonl={}", meta("0.png,cat\\n1.png,dog\\n")), &format!("b/metadata.jsonl={}", meta("0.png,dog\\n1.png,cat\\n"))],
+        &[
+            "{a,b}/{0,1}.png",
+            &format!("a/metadata.jsonl={}", meta("0.png,cat\\n1.png,dog\\n")),
+            &format!("b/metadata.jsonl={}", meta("0.png,dog\\n1.png,cat\\n")),
+        ],
         Train,
         Ok("a/0.png=cat a/1.png=dog b/0.png=dog b/1.png=cat"),
     );
@@ -135,7 +157,11 @@ fn columns_and_lists_say_the_split() {
     check(&food, Train, Ok("images/cat/0.jpg=cat images/cat/1.jpg=cat images/dog/0.jpg=dog images/dog/1.jpg=dog"));
     check(&[food[0], food[1], "meta/test.txt=cat/2\\ndog/2\\n"], Val, Err("no list of the split val"));
     check(&[food[0], food[1]], Train, Err("may be read as"));
-    check(&["images/{a,b}/{0,1}.jpg", "labels/train1.txt=a/0.jpg\\nb/0.jpg\\n", "labels/train2.txt=a/1.jpg\\nb/1.jpg\\n"], Train, Err("several lists"));
+    check(
+        &["images/{a,b}/{0,1}.jpg", "labels/train1.txt=a/0.jpg\\nb/0.jpg\\n", "labels/train2.txt=a/1.jpg\\nb/1.jpg\\n"],
+        Train,
+        Err("several lists"),
+    );
     // CUB-200.
     let cub = [
         "images/{001.A,002.B}/{x,y}.jpg",
@@ -145,6 +171,8 @@ fn columns_and_lists_say_the_split() {
         "classes.txt=1 001.A\\n2 002.B\\n",
     ];
     check(&cub, Train, Ok("images/001.A/x.jpg=001.A images/002.B/x.jpg=002.B"));
+    let wrong = [cub[0], cub[1], "image_class_labels.txt=1 2\\n2 1\\n3 2\\n4 1\\n", cub[3], cub[4]];
+    check(&wrong, Train, Err("lies in the folder of another class"));
     check(&cub, Val, Ok("images/001.A/y.jpg=001.A images/002.B/y.jpg=002.B"));
 }
 
@@ -169,9 +197,8 @@ fn a_folder_of_another_split_has_labels_of_its_own() {
 #[test]
 fn labels_beside_images_are_held_against_lists_and_folders() {
     let json = |l: [u8; 4]| (0..4).map(|i| format!("s/{i}.json={{\"label\": {}}}", l[i])).collect::<Vec<_>>();
-    let tree = |list: &str, l| -> Vec<String> {
-        ["s/{0,1,2,3}.jpg".to_owned(), format!("train.txt={list}")].into_iter().chain(json(l)).collect()
-    };
+    let tree =
+        |list: &str, l| -> Vec<String> { ["s/{0,1,2,3}.jpg".to_owned(), format!("train.txt={list}")].into_iter().chain(json(l)).collect() };
     let list = "s/0.jpg dog\\ns/1.jpg cat\\ns/2.jpg dog\\ns/3.jpg cat\\n";
     let slices = |t: &[String]| -> Vec<String> { t.to_vec() };
     let with = |t: Vec<String>, expected| check(&slices(&t).iter().map(String::as_str).collect::<Vec<_>>(), Train, expected);
@@ -182,118 +209,6 @@ fn labels_beside_images_are_held_against_lists_and_folders() {
         .chain(["cat/0", "cat/1", "dog/0", "dog/1"].iter().zip([0, 1, 0, 1]).map(|(k, l)| format!("{k}.json={{\"label\": {l}}}")))
         .collect();
     with(folders, Err("may be read as"));
-}
-
-/// Archives that lie together, each with labels or a list of its own.
-#[test]
-fn archives_with_labels_of_their_own() {
-    type Parts<'a> = [(&'a str, &'a [(&'a str, &'a str)])];
-    let bed = |parts: &Parts<'_>, expected: Result<&str, &str>| {
-        for zip in [false, true] {
-            let tmp = tempfile::tempdir().unwrap();
-            for (name, members) in parts {
-                let content = |n: &str, c: &str| if c.is_empty() { format!("\x7fimage {name}/{n}\x7f") } else { c.replace("\\n", "\n") };
-                let all: Vec<(String, Vec<u8>)> = members.iter().map(|(n, c)| ((*n).to_owned(), content(n, c).into_bytes())).collect();
-                let slices: Vec<(String, &[u8])> = all.iter().map(|(n, c)| (n.clone(), &c[..])).collect();
-                let (end, bytes) = if zip { ("zip", zip_of(&slices)) } else { ("tar", tar_of(&slices)) };
-                write(&tmp.path().join(format!("{name}.{end}")), &bytes);
-            }
-            check_one(tmp.path(), Train, expected, &format!("{parts:?}"));
-        }
-    };
-    let (a, b) = ("train_part1", "train_part2");
-    let all = "train_part1/images/0.png=cat train_part1/images/1.png=dog train_part2/images/2.png=cat train_part2/images/3.png=dog";
-    bed(
-        &[
-            (a, &[("images/0.png", ""), ("images/1.png", ""), ("train.txt", "images/0.png cat\\nimages/1.png dog\\n")]),
-            (b, &[("images/2.png", ""), ("images/3.png", ""), ("train.txt", "images/2.png cat\\nimages/3.png dog\\n")]),
-        ],
-        Ok(all),
-    );
-    bed(
-        &[
-            (a, &[("images/0.png", ""), ("images/1.png", ""), ("labels.csv", "0.png,cat\\n1.png,dog\\n")]),
-            (b, &[("images/2.png", ""), ("images/3.png", ""), ("labels.csv", "2.png,cat\\n3.png,dog\\n")]),
-        ],
-        Ok(all),
-    );
-    bed(
-        &[
-            (a, &[("images/0.png", ""), ("images/1.png", ""), ("labels.csv", FOUR)]),
-            (b, &[("images/2.png", ""), ("images/3.png", ""), ("labels.csv", SWAPPED)]),
-        ],
-        Err("contradict each other"),
-    );
-    bed(
-        &[
-            ("a", &[("0.png", ""), ("1.png", ""), ("metadata.jsonl", "{\"file_name\":\"0.png\",\"label\":\"cat\"}\\n{\"file_name\":\"1.png\",\"label\":\"dog\"}\\n")]),
-            ("b", &[("0.png", ""), ("1.png", ""), ("metadata.jsonl", "{\"file_name\":\"0.png\",\"label\":\"dog\"}\\n{\"file_name\":\"1.png\",\"label\":\"cat\"}\\n")]),
-        ],
-        Ok("a/0.png=cat a/1.png=dog b/0.png=dog b/1.png=cat"),
-    );
-}
-
-/// Of two members of one name the last counts, as unpacking leaves it.
-#[test]
-fn the_last_of_two_members_counts() {
-    let tmp = tempfile::tempdir().unwrap();
-    let (first, last) = (SWAPPED.replace("\\n", "\n"), FOUR.replace("\\n", "\n"));
-    let image = |n: &str| format!("\x7fimage {n}\x7f").into_bytes();
-    let [old, new, one, two, three] = ["old", "new", "1", "2", "3"].map(image);
-    let members: Vec<(String, &[u8])> = [
-        ("images/0.png", &old[..]),
-        ("labels.csv", first.as_bytes()),
-        ("images/1.png", &one),
-        ("images/2.png", &two),
-        ("images/3.png", &three),
-        ("images/0.png", &new),
-        ("labels.csv", last.as_bytes()),
-    ]
-    .map(|(n, c)| (n.to_owned(), c))
-    .to_vec();
-    for (name, bytes) in [("t.tar", tar_of(&members)), ("t.zip", zip_of(&members))] {
-        write(&tmp.path().join(name), &bytes);
-        check_one(&tmp.path().join(name), Train, Ok("new=cat 1=dog 2=cat 3=dog"), "members twice");
-    }
-    let classes: Vec<(String, &[u8])> =
-        [("cat/0.png", &old[..]), ("dog/1.png", &one), ("cat/0.png", &new)].map(|(n, c)| (n.to_owned(), c)).to_vec();
-    write(&tmp.path().join("c.tar"), &tar_of(&classes));
-    check_one(&tmp.path().join("c.tar"), Train, Ok("new=cat 1=dog"), "class folders");
-    let (cat, again, dog) = (tar_of(&[("0.png".to_owned(), &old[..])]), tar_of(&[("0.png".to_owned(), &new[..])]), tar_of(&[("1.png".to_owned(), &one[..])]));
-    let tars: Vec<(String, &[u8])> = [("cat.tar", &cat[..]), ("dog.tar", &dog), ("cat.tar", &again)].map(|(n, c)| (n.to_owned(), c)).to_vec();
-    write(&tmp.path().join("tars.tar"), &tar_of(&tars));
-    check_one(&tmp.path().join("tars.tar"), Train, Ok("new=cat 1=dog"), "class tars");
-}
-
-/// Links in a tar lead to its other members; names may be written as macOS does.
-#[test]
-fn links_and_accents() {
-    let tmp = tempfile::tempdir().unwrap();
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, bytes: &[u8], link: Option<(&str, tar::EntryType)>| {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o644);
-        header.set_size(if link.is_some() { 0 } else { bytes.len() as u64 });
-        match link {
-            Some((to, kind)) => {
-                header.set_entry_type(kind);
-                tar.append_link(&mut header, name, to).unwrap();
-            }
-            None => tar.append_data(&mut header, name, bytes).unwrap(),
-        }
-    };
-    add("images/0.png", b"\x7fimage 0\x7f", None);
-    add("images/1.png", b"\x7fimage 1\x7f", None);
-    add("x/real.csv", b"0.png,cat\n1.png,dog\n2.png,cat\n", None);
-    add("labels.csv", b"", Some(("x/real.csv", tar::EntryType::Symlink)));
-    add("images/2.png", b"", Some(("images/0.png", tar::EntryType::Link)));
-    write(&tmp.path().join("s.tar"), &tar.into_inner().unwrap());
-    let listing = open(&tmp.path().join("s.tar"), &SourceOptions::default(), Train).unwrap();
-    let classes: Vec<&str> = listing.files.iter().map(|f| listing.classes[f.label as usize].as_str()).collect();
-    assert_eq!((classes, listing.files.iter().all(|f| f.trouble.is_none())), (vec!["cat", "cat", "dog"], true), "{:?}", listing.files);
-    let (apart, whole) = ("cafe\u{301}", "caf\u{e9}");
-    check(&[&format!("images/{apart}.png"), "images/b.png", &format!("labels.csv={whole}.png,x\\nb.png,y\\n")], Train, Ok(&format!("images/{apart}.png=x images/b.png=y")));
-    check(&[&format!("images/{apart}.png"), "images/b.png", &format!("train.txt=images/{whole}.png x\\nimages/b.png y\\n")], Train, Ok(&format!("images/{apart}.png=x images/b.png=y")));
 }
 
 /// Names that lie beside the images never add a class, and two that differ are asked about.
@@ -335,13 +250,12 @@ fn planted_contradictions_never_give_other_labels() {
             let rows = |sep: &str, whole: bool| -> String {
                 (0..count).map(|i| format!("{}{sep}{}\\n", if whole { below(i) } else { name(i) }, class(labels[i]))).collect()
             };
-            let entry = match s.below(4) {
+            match s.below(4) {
                 0 => format!("{at}labels.csv={}", rows(",", false)),
                 1 => format!("{at}metadata.csv=file_name,label\\n{}", rows(",", true)),
                 2 => format!("{at}train.txt={}", rows(" ", true)),
                 _ => format!("{at}train_labels.csv={}", rows(",", n == 0)),
-            };
-            entry
+            }
         };
         let mut files = vec![file(&second, 0)];
         if !by_class {
@@ -372,18 +286,4 @@ fn planted_contradictions_never_give_other_labels() {
         }
     }
     assert!(asked > 40 && taken > 8, "{asked} asked, {taken} taken");
-}
-
-#[test]
-fn archives_given_as_labels_say_what_they_are() {
-    let tmp = tempfile::tempdir().unwrap();
-    let at = |n: &str| tmp.path().join(n);
-    let input: PathBuf = forms(tmp.path(), &["images/{0,1}.png"])[2].clone();
-    write(&at("other.tar"), &tar_of(&[("l.csv".to_owned(), &b"0.png,cat\n1.png,dog\n"[..])]));
-    let with = |labels: PathBuf| open(&input, &SourceOptions { labels: Some(labels), ..SourceOptions::default() }, Train);
-    assert_eq!(labels(&with(at("other.tar/l.csv")).unwrap()), owed("images/0.png=cat images/1.png=dog"));
-    let text = with(at("other.tar/none.csv")).unwrap_err().to_string();
-    assert!(text.contains("no member none.csv") && text.contains("other.tar/l.csv"), "{text}");
-    let text = with(at("other.tar")).unwrap_err().to_string();
-    assert!(text.contains("a tar, not a label file") && text.contains("other.tar/l.csv"), "{text}");
 }

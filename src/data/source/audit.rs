@@ -7,9 +7,10 @@
 //! divide all images of class folders (Food-101's `meta/train.txt`) choose those of the split. What the user says outright is not asked about.
 //! Cost: a walk of the folder, each label file once, and where there is any, the paths of the images in memory.
 
-use super::arrange::shown;
+use super::arrange::{is_wnid, shown};
 use super::columns::Wanted;
 use super::detect::{SourceOptions, is_list};
+use super::layout::Holds;
 use super::mount::Files;
 use super::readings::Looked;
 use super::split_lists;
@@ -22,7 +23,8 @@ use std::rc::Rc;
 
 /// What comes of it.
 pub enum Verdict {
-    Agrees,
+    /// And what to tell.
+    Agrees(Option<String>),
     /// Another reading is right, and why.
     Instead(Looked, Rc<Files>, String),
 }
@@ -51,30 +53,36 @@ pub fn audit(
 ) -> Result<Verdict> {
     let said = options.kind.is_some() || options.labels.is_some() || matches!(looked, Looked::Tables(_));
     if said || matches!(looked, Looked::List(path) if path == input || is_list(&input.to_string_lossy())) {
-        return Ok(Verdict::Agrees);
+        return Ok(Verdict::Agrees(None));
     }
     let mut files = files.clone();
     let (tree, root) = match looked {
         Looked::Folder(root) | Looked::Flat(root) => (if root.starts_with(input) { input } else { root }, root.as_path()),
-        Looked::List(_) => (input, input),
+        Looked::List(path) => {
+            let own = path.parent().unwrap_or(input);
+            // `meta/train.txt`: the images lie beside that folder.
+            let bare = files.holds(own) == Holds::Nothing && own.starts_with(input) && own != input;
+            let root = if bare { own.parent().unwrap_or(input) } else { own };
+            (if root.starts_with(input) { input } else { root }, root)
+        }
         Looked::Samples(archives, _) | Looked::ClassTars(archives) => {
             let first = archives.first().map_or(input, PathBuf::as_path);
             let at = if archives.len() > 1 { first.parent().unwrap_or(first) } else { first };
             (at, at)
         }
-        Looked::Tables(_) => return Ok(Verdict::Agrees),
+        Looked::Tables(_) => return Ok(Verdict::Agrees(None)),
     };
     let (tree, root) = (tree.to_owned(), root.to_owned());
     if let (Looked::Samples(archives, _) | Looked::ClassTars(archives), false) = (looked, files.archived()) {
         let beside = !witness::beside(&tree, &root, wanted, &files).is_empty();
         if listing.label_files == 0 && !beside {
-            return Ok(Verdict::Agrees);
+            return Ok(Verdict::Agrees(None));
         }
         let apart = matches!(looked, Looked::ClassTars(_)) && archives.len() > 1;
         let mounted = if apart { Files::mount_apart(&tree, archives.clone()) } else { Files::mount(&tree, archives.clone()) };
         match mounted {
             Ok(mounted) if !mounted.tars() => files = Rc::new(mounted),
-            _ => return Ok(Verdict::Agrees),
+            _ => return Ok(Verdict::Agrees(None)),
         }
     }
     let audited = Audited { listing, looked, input, wanted, files, tree, root };
@@ -83,7 +91,7 @@ pub fn audit(
 
 impl Audited<'_> {
     fn held(&self) -> Result<Verdict> {
-        let below = witness::below(&self.root, &self.files)?;
+        let below = witness::below(&self.root, &self.files, matches!(self.looked, Looked::List(_)))?;
         let mut paths = witness::beside(&self.tree, &self.root, self.wanted, &self.files);
         if !matches!(self.looked, Looked::Flat(_)) {
             // The labels of flat images are all of these, joined.
@@ -94,10 +102,14 @@ impl Audited<'_> {
         if let Looked::List(own) = self.looked {
             paths.retain(|p| self.files.logical(p) != *own);
         }
-        let paths = super::label_names::once(paths);
+        let mut paths = super::label_names::once(paths);
+        // ImageNet's own files say of class folders what these say, in a million lines.
+        let wnids = self.listing.classes.iter().all(|c| is_wnid(c)) && matches!(self.looked, Looked::Folder(_) | Looked::ClassTars(_));
+        let own = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("LOC_"));
+        paths.retain(|p| !(wnids && own(p)));
         let lists = matches!(self.looked, Looked::Folder(_)) && split_lists::are_there(self);
         if paths.is_empty() && !lists && below.beside_images.is_empty() && !matches!(self.looked, Looked::List(_) | Looked::Flat(_)) {
-            return Ok(Verdict::Agrees);
+            return Ok(Verdict::Agrees(None));
         }
         let mut images = self.images();
         if let Looked::List(_) = self.looked {
@@ -120,6 +132,10 @@ impl Audited<'_> {
         }
         if let Some(left) = witnesses.iter().find_map(|w| w.labels_left_out(&images)) {
             return Err(self.partly(left));
+        }
+        let left = images.iter().filter(|i| i.class.is_none()).count();
+        if left > 0 {
+            return Ok(Verdict::Agrees(Some(format!("{left} images that lie there are not in the list and are left out"))));
         }
         split_lists::choose(self, &images)
     }
@@ -149,7 +165,8 @@ impl Audited<'_> {
     /// Images of the tree that a list leaves out, and no list of another split names.
     fn left_out(&self, below: &[String], images: &mut Vec<Image>) {
         let known: std::collections::HashSet<&str> = images.iter().map(|i| i.path.as_str()).collect();
-        let mut left: Vec<String> = below.iter().filter(|p| !known.contains(p.as_str())).cloned().collect();
+        let prefix = inside(&self.root, &self.tree).filter(|p| !p.is_empty()).map_or_else(String::new, |p| format!("{p}/"));
+        let mut left: Vec<String> = below.iter().map(|p| format!("{prefix}{p}")).filter(|p| !known.contains(p.as_str())).collect();
         if left.is_empty() {
             return;
         }

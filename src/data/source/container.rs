@@ -227,6 +227,9 @@ fn other(path: &Path, first: &[u8]) -> Result<()> {
     })
 }
 
+/// Why a link cannot be used by itself.
+pub const LINK: &str = "a link, not a file";
+
 /// What is wrong with a name that begins with `/`.
 pub const ABSOLUTE: &str = "an absolute path";
 

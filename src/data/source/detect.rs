@@ -104,9 +104,12 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         }
         Ok((listing, looked, files))
     };
-    let (listing, looked, files) = read(looked, notes, files)?;
+    let (mut listing, looked, files) = read(looked, notes, files)?;
     match audit::audit(&listing, &looked, input, options, &wanted, &files)? {
-        Verdict::Agrees => Ok(listing),
+        Verdict::Agrees(note) => {
+            listing.notes.extend(note);
+            Ok(listing)
+        }
         Verdict::Instead(looked, files, note) => read(looked, vec![note], files).map(|(listing, ..)| listing),
     }
 }
@@ -158,7 +161,9 @@ impl Read<'_> {
                     .because("they lie in no folders that say a class, and no label file lies beside them")
                     .next(NO_LABELS));
             }
-            labels::read_found(&all, files, names, wanted, there)
+            let mut found = labels::read_found(&all, files, names, wanted, there)?;
+            found.iter_mut().for_each(|l| l.outside = !l.origin.starts_with(input));
+            Ok(found)
         };
         match looked {
             Looked::Folder(root) => image_folder::list(root, files),

@@ -26,6 +26,9 @@ pub fn folder(folder: &Path, files: &Files, read: ReadLabels<'_>) -> Result<List
     for (name, place, why) in files.outside() {
         flat.add(name, place, Some(why));
     }
+    // In the order of their paths, whatever the disk's: the first of some is named in questions.
+    flat.images.sort_unstable();
+    flat.label_files.sort_unstable();
     let kind = if files.archived() { Kind::ValTar } else { Kind::Flat };
     flat.finish(kind, files, folder, read)
 }

@@ -12,7 +12,7 @@ use super::split_extension;
 use super::splits::{Part, truth};
 use super::table::decode;
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 const MOST: u64 = 64 << 20;
@@ -86,6 +86,17 @@ pub fn rows(path: &Path, files: &Files, wanted: &Wanted<'_>) -> Result<Option<Li
         let one = there.entry(class.clone()).or_insert_with(|| folder.clone()) == &folder;
         !folder.is_empty() && (labels.is_none() || one && back.entry(folder).or_insert_with(|| class.clone()) == class)
     });
+    let called: HashSet<&String> = names.values().collect();
+    let other = |(_, name, class, _): &&(usize, String, String, Option<Part>)| {
+        let folder = folder(name);
+        called.contains(&folder) && names.get(class).is_some_and(|n| *n != folder)
+    };
+    if let Some((line, name, class, _)) = all.iter().find(other).filter(|_| !same) {
+        return Err(Error::usage(format!("line {line}: {} lies in the folder of another class than {LABELS} says", shown(name)))
+            .at(path.display().to_string())
+            .because(format!("class {} is \"{}\" by classes.txt", shown(class), shown(names.get(class).map_or("", String::as_str))))
+            .next("--source folder, with the folder of the images as --input, takes the folders; or correct the file"));
+    }
     let mut lines = Lines::default();
     let has = |part: Part| all.iter().any(|(.., p)| *p == Some(part));
     let part = wanted.parts.into_iter().find(|p| has(*p)).or(wanted.parts.contains(&Part::Test).then_some(Part::Val));

@@ -66,7 +66,8 @@ pub fn join(images: &[Image<'_>], labels: Vec<Labels>, folder: &Path, files: &Fi
             }
         }
         let new = (0..images.len()).filter(|&i| joined.said[i] == Found::Missing && said[i] != Found::Missing).count();
-        if new == 0 && !used.is_empty() {
+        // What lies above the input may be about other images where the input has labels of its own.
+        if !used.is_empty() && (new == 0 || labels.outside && !used[0].outside) {
             continue;
         }
         if !used.is_empty() && labels.numbered != joined.numbered {

@@ -28,6 +28,8 @@ pub struct Labels {
     pub numbered: bool,
     pub origin: PathBuf,
     pub notes: Vec<String>,
+    /// It lies above the input, and may be about more than its images, or about others.
+    pub outside: bool,
     by_key: HashMap<Box<str>, Vec<Known>>,
     /// Keys whose accents may be written otherwise in the names of files; `None` where several are the same then.
     by_twin: HashMap<String, Option<Box<str>>>,
@@ -95,6 +97,7 @@ impl Labels {
             classes,
             numbered,
             origin: origin.to_owned(),
+            outside: false,
             notes: Vec::new(),
             by_key: HashMap::new(),
             by_twin: HashMap::new(),
@@ -130,9 +133,8 @@ impl Labels {
     /// What is said about the image at `picture` below the folder `root`, and by which line.
     pub fn get(&self, root: &str, picture: &str) -> (Found, Option<Line>) {
         let (folders, key, extension) = parts(picture);
-        let Some(known) =
-            self.by_key.get(key).or_else(|| self.by_twin.get(&super::nfc::composed(key)).and_then(|k| self.by_key.get(k.as_deref()?)))
-        else {
+        let twin = || self.by_twin.get(&super::nfc::composed(key)).and_then(|k| self.by_key.get(k.as_deref()?));
+        let Some(known) = self.by_key.get(key).or_else(|| if self.by_twin.is_empty() { None } else { twin() }) else {
             return (Found::Missing, None);
         };
         let all_folders = if root.is_empty() || folders.is_empty() { format!("{root}{folders}") } else { format!("{root}/{folders}") };

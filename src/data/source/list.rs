@@ -97,7 +97,12 @@ fn read(path: &Path, files: &Files, wanted: &Wanted<'_>, notes: &mut Vec<String>
         }
     };
     let (first, count) = (rows.first().map_or_else(String::new, |r| r.picture.clone()), rows.len());
-    let Some(base) = find_base(&mut rows, &[&beside, &above], &exists) else { return Err(none_there(path, &first, count)) };
+    let mut base = find_base(&mut rows, &[&beside, &above], &exists);
+    if base.is_none() {
+        beside.iter().chain(&above).for_each(|b| twins(&mut rows, b, files));
+        base = find_base(&mut rows, &[&beside, &above], &exists);
+    }
+    let Some(base) = base else { return Err(none_there(path, &first, count)) };
     if base != root {
         notes.push(format!("the list's images lie in {}", base.display()));
     }

@@ -126,6 +126,13 @@ impl<'f> Look<'f> {
             ends.iter().any(|e| lower.strip_suffix(e).is_some_and(|stem| Part::of_folder(stem) == Some(part)))
         };
         let joined = Some(self.root.join(id_joined::IMAGES)).filter(|p| id_joined::is(p, self.files_of));
+        // What contradicts itself is said, and not passed over for the folders.
+        if let Some(path) = &joined
+            && let Err(e) = list::list(path, self.files_of, None, wanted)
+            && e.exit_code() == 2
+        {
+            return Err(e);
+        }
         let lists = self.files.iter().filter(is_list).map(|n| self.root.join(n)).chain(joined);
         let mut read = lists.filter_map(|path| list::list(&path, self.files_of, None, wanted).ok().map(|l| (path, l)));
         let Some((path, listing)) = read.next() else { return Ok(None) };

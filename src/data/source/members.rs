@@ -2,7 +2,7 @@
 //! archive that is read by its path, as `--labels data.zip/labels.csv` says.
 
 use super::arrange::shown;
-use super::container::{ABSOLUTE, Archive, Member, hidden, is_archive};
+use super::container::{ABSOLUTE, Archive, LINK, Member, hidden, is_archive};
 use super::is_picture;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -30,8 +30,9 @@ pub fn last_of_each(members: &mut Vec<(Member, u32)>) -> Option<String> {
     ))
 }
 
-/// Gives links to members of the same archive what these hold. Others keep their trouble.
-pub fn follow(members: &mut [(Member, u32)]) {
+/// Gives links to members of the same archive what these hold, and links to folders all that lies in those. Others keep their trouble; says
+/// how many of these may have been folders.
+pub fn follow(members: &mut Vec<(Member, u32)>) -> Option<String> {
     let links: Vec<usize> = (0..members.len()).filter(|&i| members[i].0.link.is_some()).collect();
     for i in links {
         let archive = members[i].1;
@@ -49,6 +50,35 @@ pub fn follow(members: &mut [(Member, u32)]) {
             (member.stored, member.len, member.trouble, member.link) = (stored, len, trouble, None);
         }
     }
+    let mut more = Vec::new();
+    let mut nowhere: Vec<&str> = Vec::new();
+    for (link, archive) in members.iter().filter(|(m, _)| m.trouble.as_deref() == Some(LINK)) {
+        let Some(to) = &link.link else {
+            if !is_picture(&link.name) {
+                nowhere.push(&link.name);
+            }
+            continue;
+        };
+        let below = format!("{to}/");
+        let from = members.partition_point(|(m, _)| *m.name < *below);
+        let inside = members[from..].iter().take_while(|(m, _)| m.name.starts_with(&below)).filter(|(_, a)| a == archive);
+        let before = more.len();
+        if !link.name.starts_with(&below) {
+            let renamed = |m: &Member| Member { name: format!("{}/{}", link.name, &m.name[below.len()..]), ..m.clone() };
+            more.extend(inside.filter(|(m, _)| m.link.is_none()).map(|(m, a)| (renamed(m), *a)));
+        }
+        if more.len() == before && !is_picture(&link.name) {
+            nowhere.push(&link.name);
+        }
+    }
+    let note = nowhere
+        .first()
+        .map(|first| format!("{} links to what is not in the archive (or in a zip) are left out, such as {}", nowhere.len(), shown(first)));
+    if !more.is_empty() {
+        members.extend(more);
+        members.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    }
+    note
 }
 
 /// Names that begin with `/`, where all images have such, as of `tar -P`: they are what unpacking makes of them.

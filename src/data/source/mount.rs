@@ -347,7 +347,7 @@ impl Mount {
         }
         self.members.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         self.notes.extend(members::last_of_each(&mut self.members));
-        members::follow(&mut self.members);
+        self.notes.extend(members::follow(&mut self.members));
         let mut last = "";
         for (member, _) in &self.members {
             let Some((folder, _)) = member.name.rsplit_once('/') else { continue };

@@ -295,7 +295,8 @@ impl Looked {
 
 /// The list of the split, as the input is named or else as is asked for.
 pub fn own_list(look: &Look<'_>, seek: &Seek<'_>) -> Result<Option<(PathBuf, usize)>> {
-    for part in seek.wanted.parts {
+    let [first, second] = seek.wanted.parts;
+    for part in [Some(first), Some(second).filter(|p| *p != first)].into_iter().flatten() {
         if let Some(found) = look.list(part, &seek.wanted)? {
             return Ok(Some(found));
         }

@@ -48,7 +48,11 @@ pub fn own_labels(root: &Path, seek: &Seek<'_>, above: bool) -> Option<Own> {
     let known = said.iter().filter(|f| **f != Found::Missing).count() as u64;
     let rows = || images.iter().zip(&said).map(|(i, f)| (i.path, folder(i.path), class(*f)));
     let apart = rows().any(|(_, folder, class)| folder.is_none() && class.is_some());
-    let agrees = !apart && labels::contradiction(rows(), false).is_none() && !crossed(rows());
+    // Of one image each, any labels divide the images alike: they must be called so.
+    let one_each = rows().filter(|(.., class)| class.is_some()).count() as u64 == known
+        && known == rows().filter_map(|(.., class)| class).collect::<HashSet<String>>().len() as u64
+        && rows().any(|(_, folder, class)| class.is_some() && folder != class);
+    let agrees = !one_each && !apart && labels::contradiction(rows(), false).is_none() && !crossed(rows());
     (known > 0).then_some(Own { images: images.len() as u64, known, agrees })
 }
 

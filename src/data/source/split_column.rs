@@ -56,16 +56,19 @@ impl Chooser {
             return Ok(Lines { rows: self.rows.into_iter().map(|(_, row)| row).collect(), ..Lines::default() });
         };
         let there: BTreeSet<Part> = self.rows.iter().filter_map(|(part, _)| *part).collect();
-        let names = there.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
+        let names: BTreeSet<&str> = there.iter().map(|p| p.name()).collect();
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
         let path = text.path.display();
         let Some(&part) = wanted.parts.iter().find(|p| there.contains(p)) else {
             let split = wanted.parts[0].name();
-            let other = there.iter().next().map_or("test", |p| p.name());
+            let other = if there.contains(&Part::Test) { Part::Test } else { there.iter().next().copied().unwrap_or_default() };
+            let copy =
+                format!("{}{}", other.name(), text.path.extension().map_or_else(String::new, |e| format!(".{}", e.to_string_lossy())));
             return Err(Error::usage(format!("no line of the split {split}: column {} names {names}", column + 1))
                 .at(path.to_string())
                 .next(format!(
-                    "to pack the lines of {other}: cp '{path}' {other}{} there, and give that as --labels, or as --input if it is the list",
-                    text.path.extension().map_or_else(String::new, |e| format!(".{}", e.to_string_lossy()))
+                    "a copy of it that is called {copy} gives the lines of {}: --labels {copy}, or --input {copy} if it is the list",
+                    other.name()
                 )));
         };
         let mut lines = Lines::default();

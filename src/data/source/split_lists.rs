@@ -76,7 +76,7 @@ struct List {
 /// `Usage` where they name some of them, or several lists of the split not the same; where there is none of the split.
 pub fn choose(audited: &Audited<'_>, images: &[Image]) -> Result<Verdict> {
     if !matches!(audited.looked, Looked::Folder(_)) || !are_there(audited) {
-        return Ok(Verdict::Agrees);
+        return Ok(Verdict::Agrees(None));
     }
     let places: std::collections::HashMap<Place, usize> = images.iter().filter_map(|i| Some((of_disk(audited, i)?, i.index))).collect();
     let mut lists: Vec<List> = Vec::new();
@@ -106,8 +106,8 @@ pub fn choose(audited: &Audited<'_>, images: &[Image]) -> Result<Verdict> {
     let all: HashSet<usize> = lists.iter().flat_map(|l| l.named.iter().copied()).collect();
     let apart = lists.iter().map(|l| l.named.len()).sum::<usize>() == all.len();
     match own.first() {
-        None => lists.first().map_or(Ok(Verdict::Agrees), |l| Err(list_of_another_split(&l.path, audited.wanted.parts[0]))),
-        Some(own) if own.named.len() == images.len() => Ok(Verdict::Agrees),
+        None => lists.first().map_or(Ok(Verdict::Agrees(None)), |l| Err(list_of_another_split(&l.path, audited.wanted.parts[0]))),
+        Some(own) if own.named.len() == images.len() => Ok(Verdict::Agrees(None)),
         Some(own) if apart && all.len() == images.len() => {
             let note = format!(
                 "the {} images of {} are read, of {} in the folders, which the lists divide; {flags} packs all of them",

@@ -127,7 +127,7 @@ impl Tar {
                         let trouble = match kind {
                             Type::Sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
                             _ if extended.sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
-                            Type::Link => Some("a link, not a file".to_owned()),
+                            Type::Link => Some(super::container::LINK.to_owned()),
                             Type::Special => Some("not a file but a pipe or device".to_owned()),
                             _ => wrong,
                         };

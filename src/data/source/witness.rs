@@ -61,33 +61,31 @@ pub struct Contradiction<'w> {
 pub struct Below {
     pub label_files: Vec<String>,
     pub images: Vec<String>,
-    /// Labels beside an image, by what the parts of a sample share.
+    /// What may be the labels beside an image, by what the parts of a sample share.
     pub beside_images: HashMap<String, String>,
 }
 
 /// # Errors
 /// `Data` when a folder cannot be read.
-pub fn below(root: &Path, files: &Files) -> Result<Below> {
+pub fn below(root: &Path, files: &Files, images: bool) -> Result<Below> {
     let mut found = Below::default();
     let mut samples = Vec::new();
     files.walk(root, &mut |path, _, trouble| {
         let name = path.rsplit('/').next().unwrap_or(path);
         let lower = name.to_ascii_lowercase();
         if is_picture(name) {
-            found.images.push(path.to_owned());
+            if images {
+                found.images.push(path.to_owned());
+            }
         } else if trouble.is_none() && of_labels(name).is_some() {
             found.label_files.push(path.to_owned());
         } else if trouble.is_none() && (lower.ends_with(".cls") || lower.ends_with(".json")) {
             samples.push(path.to_owned());
         }
     })?;
-    if !samples.is_empty() {
-        let keys: HashSet<&str> = found.images.iter().map(|p| peek::key(p)).collect();
-        samples.retain(|s| keys.contains(peek::key(s)));
-        samples.sort_unstable(); // `.cls` before `.json`
-        for sample in samples {
-            found.beside_images.entry(peek::key(&sample).to_owned()).or_insert(sample);
-        }
+    samples.sort_unstable(); // `.cls` before `.json`
+    for sample in samples {
+        found.beside_images.entry(peek::key(&sample).to_owned()).or_insert(sample);
     }
     found.label_files.sort_unstable();
     Ok(found)
