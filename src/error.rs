@@ -82,7 +82,6 @@ impl Error {
             std::io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
             std::io::ErrorKind::NotFound => "no such folder",
             std::io::ErrorKind::PermissionDenied => "no permission to write there",
-            std::io::ErrorKind::NotFound => "the folder that it goes into is not there",
             std::io::ErrorKind::FileTooLarge => "larger than files may be here (ulimit -f, or the file system's own limit)",
             _ => "the operating system refused",
         };

@@ -26,7 +26,7 @@ fn files(tree: &[&str]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The tree as a folder, as a tar, as a zip, and as a zip of a folder that holds it.
-fn forms(root: &Path, tree: &[&str]) -> Vec<PathBuf> {
+pub fn forms(root: &Path, tree: &[&str]) -> Vec<PathBuf> {
     let all = files(tree);
     let folder = root.join("some");
     std::fs::create_dir_all(&folder).unwrap();
@@ -56,7 +56,7 @@ fn records(listing: &Listing) -> Vec<(String, String, Vec<u8>)> {
 }
 
 /// The bytes of an image, or why it has none.
-fn content(listing: &Listing, file: &SourceFile) -> Result<Vec<u8>, String> {
+pub fn content(listing: &Listing, file: &SourceFile) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.trouble.clone().map_or_else(|| listing.store.read(&file.place, &mut bytes), Err).map(|()| bytes)
 }

@@ -96,7 +96,11 @@ fn ids_are_no_files_and_no_classes() {
         &images,
         &[("images.txt", ids), ("image_class_labels.txt", "1 1\n2 2\n3 2\n"), ("train_test_split.txt", "1 1\n2 0\n3 1\n")],
     );
-    bed.refuses(&["--input", "@/images.txt"], 2, &["column 1 numbers the images", "--label-column 1"]);
+    let said = bed.gives(&["--input", "@/images.txt"], "a.png 001.A, c.png 002.B");
+    assert!(said.contains("with image_class_labels.txt and train_test_split.txt: 2 images of this split, 1 of the other"), "{said}");
+    bed.gives(&["--input", "@/images.txt", "--split", "val"], "b.png 002.B");
+    let alone = Bed::new(&images, &[("images.txt", ids)]);
+    alone.refuses(&["--input", "@/images.txt"], 2, &["column 1 numbers the images", "--label-column 1"]);
     for labels in ["@/image_class_labels.txt", "@/train_test_split.txt"] {
         let args = ["--input", "@/images", "--source", "flat", "--labels", labels];
         bed.refuses(&args, 2, &["all columns are numbers", "--input CUB_200_2011/images"]);

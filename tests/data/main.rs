@@ -25,6 +25,7 @@ mod labels;
 mod large;
 mod layouts;
 mod loading;
+mod members;
 mod packing;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -39,4 +40,5 @@ mod sources;
 mod tables;
 mod threads;
 mod transforms;
+mod witnesses;
 mod zips;

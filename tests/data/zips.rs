@@ -197,8 +197,9 @@ fn zip_bombs_and_archives_inside_are_named() {
     // A name a second time, and names that lead out.
     let twice = ["a/0.jpg", "a/0.jpg", "../b/0.jpg", "/c/0.jpg"].map(|n| (n.to_owned(), &picture[..]));
     write(&file, &zip_of(&twice));
+    assert!(listing(&file).notes.iter().any(|n| n.contains("a second time, such as a/0.jpg")), "{:?}", listing(&file).notes);
     let bad = read_all(&listing(&file)).1.join("\n");
-    assert!(bad.contains("a second time") && bad.contains("leads out") && bad.contains("absolute"), "{bad}");
+    assert!(bad.contains("leads out") && bad.contains("absolute"), "{bad}");
     // Archives inside: refused by name where they are most of it, told otherwise.
     let inner = tar_of(&[("0.jpg".to_owned(), &picture)]);
     let refused = |path: &Path| fails(path, Split::Train, SourceOptions::default()).to_string();

@@ -31,6 +31,11 @@ impl Looked {
         let several = archives.len() > 1;
         let looked = archives.iter().take(MOST_ARCHIVES).map(|a| Members::look(a).map(|m| (a, m))).collect::<Result<Vec<_>>>()?;
         let samples = looked.first().is_some_and(|(_, m)| m.samples());
+        if several && seek.labels && !classes && !looked.iter().any(|(_, m)| m.tars) {
+            let at = first.parent().unwrap_or(&first).to_owned();
+            let files = Rc::new(mount_several(&at, archives)?);
+            return Self::folder(&at, &Seek { files, ..*seek }, 0);
+        }
         if several && !classes {
             no_copies(&archives)?;
             let other = looked.iter().find(|(_, m)| !m.samples());
@@ -63,6 +68,8 @@ impl Looked {
         if !classes && labelled(&files)? {
             let folders = match Self::folder(&at, &Seek { labels: false, ..inside }, 0) {
                 Ok((Self::Folder(root), ..)) if Look::at(&root, &files)?.folders().len() > 1 => Some(root),
+                // As the folder that it unpacks to; the labels beside the images are compared with the list.
+                Ok((list @ Self::List(_), notes, files)) => return Ok((list, notes, files)),
                 _ => None,
             };
             return Ok((Self::Samples(archives, folders), Vec::new(), files));
@@ -73,6 +80,12 @@ impl Looked {
         let (looked, notes, files) = if classes { class_folders(&at, &inside)? } else { Self::folder(&at, &inside, 0)? };
         Ok((looked, notes, files))
     }
+}
+
+/// Several archives as one tree; each is a folder of it where images lie in no folder.
+pub fn mount_several(at: &Path, archives: Vec<PathBuf>) -> Result<Files> {
+    let flat = archives.iter().take(MOST_ARCHIVES).map(|a| Members::look(a)).any(|m| m.is_ok_and(|m| m.flat()));
+    if flat { Files::mount_apart(at, archives) } else { Files::mount(at, archives) }
 }
 
 /// Second downloads make no classes.

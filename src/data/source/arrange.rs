@@ -16,6 +16,8 @@ pub struct Found {
     pub notes: Vec<String>,
     /// Files that do not end like a picture.
     pub ignored: u64,
+    /// Of them those that are called as label files are.
+    pub label_files: usize,
 }
 
 impl Found {
@@ -115,7 +117,15 @@ impl Found {
                 counted(self.ignored, "file")
             ));
         }
-        Ok(Listing { kind, store, classes: self.classes, words: Vec::new(), files: self.files, notes: self.notes })
+        Ok(Listing {
+            kind,
+            store,
+            classes: self.classes,
+            words: Vec::new(),
+            files: self.files,
+            notes: self.notes,
+            label_files: self.label_files,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use super::detect::Kind;
 use super::layout::Holds;
 use super::looking::Look;
 use super::mount::Files;
-use super::readings::{Looked, Noted, Seek, kaggle, original};
+use super::readings::{Looked, Noted, Seek, kaggle, original, own_list};
 use super::splits::Part;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,14 @@ impl Looked {
             return Self::as_kind(input, kind, &Seek { files, ..*seek });
         }
         let inside = seek.files.archived();
+        if matches!(kind, Kind::Folder | Kind::Flat) && !inside {
+            let look = Look::at(input, &seek.files)?;
+            let archives = look.ending(&["tar", "zip"], seek.part).unwrap_or_default();
+            if look.images == 0 && look.folders().is_empty() && archives.len() > 1 {
+                let files = Rc::new(super::archives::mount_several(input, archives)?);
+                return Self::as_kind(input, kind, &Seek { files, ..*seek });
+            }
+        }
         let look = if seek.files.is_dir(input) { Some(Look::at(input, &seek.files)?) } else { None };
         let split = || look.as_ref().map_or(Ok(None), |l| l.split(seek.part, true));
         let looked = match kind {
@@ -54,7 +62,7 @@ impl Looked {
             Kind::Webdataset => Self::Samples(files(input, look.as_ref(), &["tar", "zip"], seek)?, None),
             Kind::List => match look.as_ref() {
                 None => Self::List(input.to_owned()),
-                Some(look) => look.list(seek.part, &seek.wanted)?.map(|(path, _)| Self::List(path)).ok_or_else(|| {
+                Some(look) => list_in(look, seek)?.map(Self::List).ok_or_else(|| {
                     Error::data(format!("no {0}_list.txt, {0}.txt or {0}.csv in it that lists images which are there", seek.part.name()))
                         .at(input.display().to_string())
                         .next("give the list itself as --input")
@@ -69,6 +77,28 @@ impl Looked {
         };
         Ok((looked, Vec::new(), seek.files.clone()))
     }
+}
+
+/// The list of the split, here, or in a folder of lists (`meta`, `labels`), below folders that hold one folder each.
+fn list_in(look: &Look<'_>, seek: &Seek<'_>) -> Result<Option<PathBuf>> {
+    if let Some((path, _)) = own_list(look, seek)? {
+        return Ok(Some(path));
+    }
+    let mut root = look.root.clone();
+    for _ in 0..4 {
+        for folder in super::label_names::of_lists(&root, &seek.files) {
+            if let Some((path, _)) = own_list(&Look::at(&folder, &seek.files)?, seek)? {
+                return Ok(Some(path));
+            }
+        }
+        let look = Look::at(&root, &seek.files)?;
+        let [one] = look.folders()[..] else { break };
+        root = root.join(&one.name);
+        if let Some((path, _)) = own_list(&Look::at(&root, &seek.files)?, seek)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// The folder of the split, here or below folders that hold one folder each; or all of it.

@@ -9,11 +9,12 @@ use super::arrange::{Found, is_folder, shown};
 use super::class_tar_names::{Contents, named_by_archives};
 use super::container::{Archive, Member, hidden};
 use super::copies;
+use super::label_names::of_labels;
 use super::splits::{Part, of_split};
 use super::{Kind, Listing, Store, is_picture, stem};
 use crate::error::{Error, Result};
 use crate::text::{count, counted};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 const NEXT: &str = "give ILSVRC2012_img_train.tar, a folder of class archives, or an archive of class folders";
@@ -35,6 +36,7 @@ struct Seen {
     tars: Vec<(String, bool)>,
     notes: Vec<String>,
     ignored: u64,
+    label_files: usize,
     /// Archives that are members and are not read, and their bytes.
     unread: Vec<String>,
     unread_bytes: u64,
@@ -61,6 +63,7 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
         }
         seen.notes.push(what);
     }
+    seen.last_of_each();
     seen.choose_split(part, &origin)?;
     let own = if archives.len() > 1 { named_by_archives(&seen.contents(&archives), &archives)? } else { false };
     let in_tars = seen.images.iter().filter(|i| i.tar.is_some()).count();
@@ -77,6 +80,7 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
     }
     let mut found = Found::default();
     found.ignored = seen.ignored;
+    found.label_files = seen.label_files;
     // An inner tar without images is a class as an empty folder is one, but not beside class folders: there it is something else.
     let only_tars = in_tars == seen.images.len();
     let empty: Vec<&str> = seen.tars.iter().filter(|(_, images)| !images).map(|(name, _)| name.as_str()).collect();
@@ -137,6 +141,39 @@ pub fn list(archives: Vec<PathBuf>, part: Part) -> Result<Listing> {
 }
 
 impl Seen {
+    /// Of images and inner tars that are in an archive twice the last counts, as unpacking leaves it.
+    fn last_of_each(&mut self) {
+        let mut tars: HashMap<(u32, String), u32> = HashMap::new();
+        let of_tar: HashMap<u32, u32> = self.images.iter().filter_map(|i| Some((i.tar?, i.archive))).collect();
+        for (i, (name, _)) in self.tars.iter().enumerate() {
+            tars.insert((of_tar.get(&(i as u32)).copied().unwrap_or(u32::MAX), name.clone()), i as u32);
+        }
+        let last: HashSet<u32> = tars.into_values().collect();
+        let mut seen = HashSet::new();
+        let mut twice: Option<String> = None;
+        let before = self.images.len();
+        let mut keep: Vec<bool> = Vec::with_capacity(before);
+        for image in self.images.iter().rev() {
+            let kept = image.tar.is_none_or(|t| last.contains(&t)) && seen.insert((image.archive, image.tar, image.member.name.as_str()));
+            if !kept {
+                twice = Some(image.member.name.clone());
+            }
+            keep.push(kept);
+        }
+        let mut keep = keep.into_iter().rev();
+        self.images.retain(|_| keep.next() == Some(true));
+        for (i, tar) in self.tars.iter_mut().enumerate().filter(|(i, _)| !last.contains(&(*i as u32))) {
+            let _ = i;
+            tar.1 = false;
+        }
+        if let Some(example) = twice {
+            let more = before - self.images.len();
+            self.notes.push(format!(
+                "{more} images are in an archive a second time, such as {example}: the last of each counts, as unpacking leaves it"
+            ));
+        }
+    }
+
     /// Leaves the images of other splits out, where inner tars lie in folders named as splits.
     ///
     /// # Errors
@@ -219,6 +256,7 @@ impl Seen {
             self.images.push(Image { archive, tar, member });
         } else {
             self.ignored += 1;
+            self.label_files += usize::from(is_label_file(&member.name));
         }
     }
 
@@ -235,6 +273,11 @@ impl Seen {
         }
         all
     }
+}
+
+/// Whether a member is called as a label file is.
+pub fn is_label_file(name: &str) -> bool {
+    of_labels(name.rsplit('/').next().unwrap_or(name)).is_some()
 }
 
 /// For each class that is an archive of its own, whether all its images lie in a folder called like it: that is the class's folder then.

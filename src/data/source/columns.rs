@@ -8,13 +8,12 @@
 use super::arrange::{is_wnid, shown};
 use super::paths;
 use super::resolve::{Label, Row};
+use super::split_column::{Chooser, flag_column, no_numbers};
 use super::split_extension;
-use super::splits::{Part, flag_named, truth};
+use super::splits::Part;
 use super::table::{SEPARATORS, Separator, Text};
 use super::words;
-use crate::data::manifest::Split;
 use crate::error::{Error, Result};
-use crate::text::counted;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -23,16 +22,26 @@ use std::collections::{HashMap, HashSet};
 pub struct Wanted<'a> {
     pub image: Option<&'a str>,
     pub label: Option<&'a str>,
-    pub split: Split,
+    /// The split whose lines are read where a column or folders say one; where there are none of it, the second.
+    pub parts: [Part; 2],
 }
 
-type Fields<'t> = Vec<Cow<'t, str>>;
+/// What a list says.
+#[derive(Debug, Default)]
+pub struct Lines {
+    pub rows: Vec<Row>,
+    /// Images of lines that are of another split.
+    pub others: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+pub type Fields<'t> = Vec<Cow<'t, str>>;
 
 /// The rows of `text`; `there` says whether a field names an image that is there.
 ///
 /// # Errors
 /// `Data` for a line with other columns than the rest; `Usage` where looking does not tell the columns.
-pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<(Vec<Row>, Vec<String>)> {
+pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) -> Result<Lines> {
     let sample = text.sample();
     if sample.is_empty() {
         return Err(Error::data("no lines").at(text.path.display().to_string()).next("one image a line: PATH CLASS"));
@@ -80,12 +89,10 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     let boxes = header && head[label].eq_ignore_ascii_case("PredictionString") || is_solution(body, label);
     let splits = splits.filter(|&s| s != label);
     let flag = flag.filter(|f| splits.is_none() && f.column != label);
-    let part_of = |fields: &Fields<'_>| match (splits, flag) {
-        (Some(s), _) => Some(Part::of_folder(&fields[s])),
-        (None, Some(f)) => truth(&fields[f.column]).map(|yes| Some(if yes { f.yes } else { f.no })),
-        (None, None) => None,
-    };
-    let (mut rows, mut others, mut parts) = (Vec::new(), 0usize, HashSet::new());
+    let mut chooser = Chooser::new(splits, flag);
+    if splits.is_none() && flag.is_none() {
+        no_numbers(text, named, body, &[image, label], wanted)?;
+    }
     for (i, (line, content)) in text.lines().enumerate() {
         if i == 0 && header {
             continue;
@@ -103,32 +110,12 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
             let what = format!("line {line}: expected an image and its class in {width} columns, found \"{}\"", shown(content));
             return Err(Error::data(what).at(text.path.display().to_string()).next("one image a line, every line with the same columns"));
         }
-        if let Some(part) = part_of(&fields) {
-            parts.insert(part);
-            if part != Some(Part::from(wanted.split)) {
-                others += 1;
-                continue;
-            }
-        }
         let class = if boxes { fields[label].split_whitespace().next().unwrap_or("") } else { &fields[label] };
-        rows.push(Row { line: text.numbered.then_some(line), picture: fields[image].to_string(), class: class.to_owned() });
+        let row = Row { line: text.numbered.then_some(line), picture: fields[image].to_string(), class: class.to_owned() };
+        chooser.add(&fields, row);
     }
-    let mut notes = Vec::new();
-    if let Some(s) = splits.or(flag.map(|f| f.column)) {
-        let mut there: Vec<&str> = parts.iter().flatten().map(|p| p.name()).collect();
-        there.sort_unstable();
-        if rows.is_empty() {
-            return Err(Error::usage(format!("no line of the split {}: column {} names {}", wanted.split.name(), s + 1, there.join(", ")))
-                .at(text.path.display().to_string())
-                .next("another --split"));
-        }
-        notes.push(format!(
-            "column {} of the list names the split: {} of {}, {others} of others",
-            s + 1,
-            counted(rows.len() as u64, "line"),
-            wanted.split.name()
-        ));
-    }
+    let (mut lines, mut notes) = (chooser.chosen(text, wanted)?, Vec::new());
+    notes.append(&mut lines.notes);
     let unused = |c: &usize| words::is_split(&head[*c]) && ![Some(label), Some(image), splits].contains(&Some(*c));
     if let Some(c) = (0..head.len()).find(|c| header && unused(c)) {
         notes.push(format!("column {} ({}) is not used: it holds no words such as train, val and test", c + 1, shown(&head[c])));
@@ -136,7 +123,7 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     if width > 2 {
         notes.push(format!("images from column {}, classes from column {}{}", image + 1, label + 1, called(&head, label, header)));
     }
-    Ok((rows, notes))
+    Ok(Lines { notes, ..lines })
 }
 
 /// The fields of a line, without empty ones beyond the last column.
@@ -235,20 +222,6 @@ fn is_header(all: &[Fields<'_>], image: usize, label: Option<usize>, there: &dyn
         others.clone().any(|c| Label::of(&first[c]) == Label::Name && body.iter().filter(|f| number(&f[c])).count() * 2 > body.len());
     let unique = others.clone().all(|c| Label::of(&first[c]) == Label::Name && body.iter().all(|f| f[c] != first[c]));
     said || kind || unique && (share > 0.9 || split_extension(&body[0][image]).1.is_some() && share > 0.5)
-}
-
-/// A column that says by yes or no which split a row is of, as fastai's `is_valid`.
-#[derive(Clone, Copy)]
-struct Flag {
-    column: usize,
-    yes: Part,
-    no: Part,
-}
-
-fn flag_column(head: &Fields<'_>, body: &[Fields<'_>], image: usize) -> Option<Flag> {
-    let named = |column: usize| flag_named(&head[column]).map(|(yes, no)| Flag { column, yes, no });
-    let told = |f: &Flag| body.iter().all(|fields| truth(&fields[f.column]).is_some());
-    (0..head.len()).filter(|&c| c != image).filter_map(named).find(told)
 }
 
 /// The columns that may hold classes, and one that names splits.

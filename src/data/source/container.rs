@@ -34,6 +34,8 @@ pub struct Member {
     pub folder: bool,
     /// Its name leads out of the archive or is no text: it has no place among the others.
     pub outside: bool,
+    /// The member of this name, which it is a link to.
+    pub link: Option<String>,
 }
 
 /// How the content of a member lies in the file.
@@ -163,6 +165,9 @@ impl Archive {
     pub fn content(&self, member: &Member, most: u64) -> Result<Vec<u8>> {
         let span = self.span();
         let fail = |what: String| Error::data(format!("{}: {what}", member.name)).at(self.place(member));
+        if let Some(trouble) = &member.trouble {
+            return Err(fail(trouble.clone()).next("unpack the archive and give the folder that it makes"));
+        }
         if member.len > most {
             return Err(fail(format!("{} bytes are too many for what its name says", member.len)));
         }
@@ -223,6 +228,9 @@ fn other(path: &Path, first: &[u8]) -> Result<()> {
             .next(format!("{command} {shown}, and give the .tar that it makes")),
     })
 }
+
+/// Why a link cannot be used by itself.
+pub const LINK: &str = "a link, not a file";
 
 /// What is wrong with a name that begins with `/`.
 pub const ABSOLUTE: &str = "an absolute path";

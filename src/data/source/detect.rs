@@ -1,16 +1,16 @@
 //! Which layout an input is, by looking; and the label files and class names that lie beside it.
 
 use super::arrange::shown;
+use super::audit::{self, Verdict};
 use super::columns::Wanted;
 use super::labels::{self, Names};
+use super::looking::Look;
 use super::mount::Files;
 use super::readings::{Looked, Seek};
 use super::splits::Part;
-use super::{Listing, class_names, class_tar, flat, image_folder, is_picture, list, webdataset};
+use super::{Listing, class_tar, flat, image_folder, is_picture, label_names, list, named, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
-use crate::text::counted;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -66,13 +66,6 @@ pub struct SourceOptions {
     pub scratch: Option<PathBuf>,
 }
 
-/// Files of class names that are looked for beside the images.
-const NAMES: [&str; 5] =
-    ["LOC_synset_mapping.txt", "synset_words.txt", "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12"];
-const KITS: [&str; 3] = ["ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12"];
-/// Label files that say no split.
-const ANY_SPLIT: [&str; 8] =
-    ["labels.csv", "labels.txt", "labels.tsv", "labels.jsonl", "labels.json", "metadata.jsonl", "metadata.csv", "annotations.csv"];
 const NO_LABELS: &str = "--labels FILE: a list of lines IMAGE CLASS, LOC_val_solution.csv, or ILSVRC2012_devkit_t12.tar.gz";
 
 /// Lists `input`, as the kind that was asked for or that it looks like.
@@ -93,97 +86,88 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
             .at(input.display().to_string())
             .next("give the folder or archive of images as --input; `predict IMAGE` takes one image"));
     }
-    let wanted = Wanted { image: options.image_column.as_deref(), label: options.label_column.as_deref(), split };
+    let parts = parts(input, options, split, &files);
+    let wanted = Wanted { image: options.image_column.as_deref(), label: options.label_column.as_deref(), parts };
     let seek = Seek { part: Part::from(split), wanted, labels: options.labels.is_some(), files };
     let (looked, notes, files) = match options.kind {
         Some(kind) => Looked::as_kind(input, kind, &seek)?,
         None => Looked::at(input, &seek)?,
     };
     looked.refuse_unused(input, options)?;
-    let beside = beside(input, &looked, &files);
-    let names_path = options.class_names.clone().or_else(|| find(&files, &beside, NAMES.iter()));
-    let names = names_path.as_deref().map(|path| class_names::read(path, &files)).transpose()?;
-    let read = Read { options, wanted: &wanted, beside: &beside, files: &files, input };
-    let mut listing = match read.listed(&looked, names.as_ref().map(|n| &n.names)) {
-        Err(first) if names.is_some() => {
-            let other = names.as_ref().and_then(|n| n.other.as_ref()).map(|other| read.listed(&looked, Some(other)));
-            match other {
-                Some(Ok(listing)) => listing,
-                // Names that merely lie there may be of other classes; those that were given may not.
-                _ if options.class_names.is_none() => read.listed(&looked, None).map_err(|_| first)?,
-                _ => return Err(first),
-            }
+    let read = |looked: Looked, mut notes: Vec<String>, files: Rc<Files>| -> Result<(Listing, Looked, Rc<Files>)> {
+        let beside = beside(input, &looked, &files);
+        let read = Read { options, wanted: &wanted, part: Part::from(split), beside: &beside, files: &files, input };
+        let mut listing = named::listing(&read, &looked)?;
+        listing.notes.append(&mut notes);
+        if !matches!(looked, Looked::Samples(..) | Looked::ClassTars(_)) {
+            listing.notes.extend(files.notes().iter().cloned());
         }
-        listing => listing?,
+        Ok((listing, looked, files))
     };
-    listing.notes.extend(notes);
-    if !matches!(looked, Looked::Samples(..) | Looked::ClassTars(_)) {
-        listing.notes.extend(files.notes().iter().cloned());
+    let (mut listing, looked, files) = read(looked, notes, files)?;
+    match audit::audit(&listing, &looked, input, options, &wanted, &files)? {
+        Verdict::Agrees(note) => {
+            listing.notes.extend(note);
+            Ok(listing)
+        }
+        Verdict::Instead(looked, files, note) => read(looked, vec![note], files).map(|(listing, ..)| listing),
     }
-    if let Some(class_names::ClassNames { words, note, .. }) = names {
-        let known = listing.classes.iter().filter(|c| words.contains_key(*c)).count();
-        if let (0, Some(given)) = (known, &options.class_names) {
-            return Err(Error::usage("--class-names holds none of the classes of this source")
-                .at(given.display().to_string())
-                .because(format!("the first class is \"{}\"", shown(listing.classes.first().map_or("", String::as_str))))
-                .next("leave --class-names out, or give the file of this dataset: lines of a class name and words for it"));
-        }
-        if let (Some(missing), Some(given)) = (listing.classes.iter().find(|c| !words.contains_key(*c)), &options.class_names) {
-            return Err(Error::usage(format!(
-                "--class-names knows {known} of {} classes, and not \"{}\"",
-                listing.classes.len(),
-                shown(missing)
-            ))
-            .at(given.display().to_string())
-            .because("class names of another dataset, or some are missing")
-            .next("leave --class-names out, or add a line for each class"));
-        }
-        if let (true, Some(note)) = (known > 0, note) {
-            listing.notes.push(note);
-        }
-        if listing.classes.iter().any(|c| words.get(c).is_some_and(|w| !w.is_empty())) {
-            listing.words = listing.classes.iter().map(|c| words.get(c).cloned().unwrap_or_default()).collect();
-        }
-        if let (true, Some(path)) = (known > 0, names_path) {
-            listing.notes.push(format!(
-                "class names from {}: they know {known} of {}",
-                path.display(),
-                counted(listing.classes.len() as u64, "class")
-            ));
-        }
+}
+
+/// The splits whose lines are read where a file says some: that of the input's name where it is not the one asked for (the folder `test`,
+/// packed as val), and the one asked for.
+fn parts(input: &Path, options: &SourceOptions, split: Split, files: &Files) -> [Part; 2] {
+    let part = Part::from(split);
+    let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let labels = options.labels.as_deref().and_then(|l| Part::of_file(&name(l)));
+    let named = split_named(input).filter(|p| *p != part);
+    let Some(named) = named else { return [part, labels.unwrap_or(part)] };
+    // `train/val`: the split itself lies in it.
+    let within = files.is_dir(input) && Look::at(input, files).is_ok_and(|l| matches!(l.split(part, false), Ok(Some(_))));
+    match named {
+        _ if within => [part, part],
+        Part::Train => [part, named],
+        _ if files.is_dir(input) || !input.is_dir() => [named, part],
+        _ => [part, named],
     }
-    Ok(listing)
 }
 
 /// What reading a source needs.
-struct Read<'a> {
-    options: &'a SourceOptions,
-    wanted: &'a Wanted<'a>,
-    beside: &'a [PathBuf],
-    files: &'a Files,
-    input: &'a Path,
+pub struct Read<'a> {
+    pub options: &'a SourceOptions,
+    pub wanted: &'a Wanted<'a>,
+    pub part: Part,
+    pub beside: &'a [PathBuf],
+    pub files: &'a Files,
+    pub input: &'a Path,
 }
 
 impl Read<'_> {
-    fn listed(&self, looked: &Looked, names: Option<&Names>) -> Result<Listing> {
-        let Self { options, wanted, beside, files, input } = *self;
-        let part = Part::from(wanted.split);
-        let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool| -> Result<labels::Labels> {
+    /// # Errors
+    /// Those of the source.
+    pub fn listed(&self, looked: &Looked, names: Option<&Names>) -> Result<Listing> {
+        let Self { options, wanted, part, beside, files, input } = *self;
+        let labels_of = |at: &Path, there: &dyn Fn(&str) -> bool, below: &[String]| -> Result<Vec<labels::Labels>> {
             if let Some(path) = &options.labels {
-                return labels::read(path, files, names, wanted, there);
+                return labels::read(path, files, names, wanted, there).map(|l| vec![l]);
             }
-            let all = all_labels_beside(at, beside, part, files);
+            let mut all = label_names::all_beside(at, beside, wanted.parts, files);
+            let of_split = |p: &&String| label_names::of_parts(p.rsplit('/').next().unwrap_or(p), wanted.parts);
+            all.extend(below.iter().filter(of_split).flat_map(|p| files.all_of(&at.join(p))));
+            let all = label_names::once(all);
             if all.is_empty() {
                 return Err(Error::data("images without classes: no class folders, and no labels for them")
                     .at(at.display().to_string())
                     .because("they lie in no folders that say a class, and no label file lies beside them")
                     .next(NO_LABELS));
             }
-            labels::read_found(&all, files, names, wanted, there)
+            let mut found = labels::read_found(&all, files, names, wanted, there)?;
+            found.iter_mut().for_each(|l| l.outside = !l.origin.starts_with(input));
+            Ok(found)
         };
         match looked {
             Looked::Folder(root) => image_folder::list(root, files),
-            Looked::Flat(root) => flat::folder(root, files, &|there| labels_of(root, there)),
+            Looked::Flat(root) => flat::folder(root, files, &|there, below| labels_of(root, there, below)),
             Looked::ClassTars(archives) => class_tar::list(archives.clone(), part),
             Looked::Samples(archives, folders) => {
                 let samples = webdataset::list(archives.clone(), names, part)?;
@@ -243,49 +227,16 @@ fn archive_above(input: &Path) -> Option<&Path> {
     input.ancestors().skip(1).find(|p| p.exists()).filter(|p| p.is_file())
 }
 
-/// Folders in which labels and class names may lie: those above the images, up to the input, and the folder of an archive.
+/// Folders in which labels and class names may lie: those above the images, up to the input, and the one in which that lies.
 fn beside(input: &Path, looked: &Looked, files: &Files) -> Vec<PathBuf> {
     let mut all = vec![input.to_owned()];
     if let Looked::Folder(root) | Looked::Flat(root) = looked {
         all.extend(root.ancestors().skip(1).take_while(|p| *p != input && p.starts_with(input)).map(Path::to_owned));
     }
-    if let Some(parent) = archive_above(input).or((!input.is_dir()).then_some(input)).and_then(Path::parent) {
-        all.push(parent.to_owned());
-    }
+    all.extend(input.parent().map(Path::to_owned));
+    all.extend(archive_above(input).and_then(Path::parent).map(Path::to_owned));
     all.retain(|p| files.is_dir(p) || p.as_os_str().is_empty());
     all
-}
-
-/// The label file of a split that lies beside the images: in their folder, above it, or in the input.
-pub fn labels_beside(at: &Path, more: &[PathBuf], part: Part, files: &Files) -> Option<PathBuf> {
-    all_labels_beside(at, more, part, files).into_iter().next()
-}
-
-/// All of them, each once, the likeliest first.
-fn all_labels_beside(at: &Path, more: &[PathBuf], part: Part, files: &Files) -> Vec<PathBuf> {
-    let mut folders = vec![at.to_owned()];
-    folders.extend(at.parent().map(Path::to_owned));
-    folders.extend(more.iter().cloned());
-    folders.retain(|f| files.is_dir(f) || f.as_os_str().is_empty());
-    let words: &[&str] = match part {
-        Part::Train => &["train", "training"],
-        Part::Val => &["val", "validation", "valid"],
-        Part::Test => &["test"],
-    };
-    let kits = if part == Part::Val { &KITS[..] } else { &[] };
-    let ends =
-        ["_annotations.txt", "_list.txt", ".txt", "_labels.txt", ".csv", "_labels.csv", "_list.csv", "_annotations.csv", "Labels.csv"];
-    let lists = words.iter().flat_map(|w| ends.iter().map(move |e| format!("{w}{e}")));
-    let all: Vec<String> = [format!("LOC_{}_solution.csv", part.name())]
-        .into_iter()
-        .chain(kits.iter().map(|k| (*k).to_owned()))
-        .chain(lists)
-        .chain(words.iter().flat_map(|w| ["jsonl", "json", "tsv"].map(|e| format!("{w}.{e}"))))
-        .chain(ANY_SPLIT.iter().map(|n| (*n).to_owned()))
-        .collect();
-    let there = folders.iter().flat_map(|f| all.iter().map(move |n| f.join(n))).filter(|p| files.exists(p));
-    let mut seen = HashSet::new();
-    there.filter(|p| seen.insert(p.canonicalize().unwrap_or_else(|_| p.clone()))).collect()
 }
 
 #[cfg(feature = "parquet")]
@@ -307,8 +258,10 @@ fn parquet(tables: Vec<PathBuf>, _: Option<&Names>, _: &SourceOptions, _: Part) 
         .next("cargo build --release --features parquet"))
 }
 
-fn find<N: AsRef<str>>(files: &Files, folders: &[PathBuf], names: impl Iterator<Item = N> + Clone) -> Option<PathBuf> {
-    folders.iter().flat_map(|f| names.clone().map(|n| f.join(n.as_ref()))).find(|p| files.exists(p))
+/// Whether a file is called as a list is.
+pub fn is_list(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, e)| e);
+    ["txt", "lst", "csv", "tsv", "json", "jsonl", "ndjson"].iter().any(|e| ending.eq_ignore_ascii_case(e))
 }
 
 /// The split that the name of an input says, as `val` or `ILSVRC2012_img_val.tar` do.
@@ -320,6 +273,10 @@ pub fn split_named(input: &Path) -> Option<Part> {
         return Part::of_file(&name(&real)?);
     }
     let own = name(&real)?;
+    // A list in an archive.
+    if inside && is_list(&own) {
+        return Part::of_file(&own);
+    }
     // `val/images`
     let above = || if super::layout::says_nothing(&own) { Part::of_folder(&name(real.parent()?)?) } else { None };
     Part::of_folder(&own).or_else(above)

@@ -1,19 +1,21 @@
 //! Images that do not lie in classes: `ILSVRC2012_img_val.tar`, or a folder such as Kaggle's `val` or Tiny-ImageNet's `val/images`. Their
 //! labels are read beside them, or as `--labels` says.
 
-use super::arrange::{Found, shown};
+use super::arrange::Found;
+use super::join::{Image, join};
+use super::label_names::of_labels;
 use super::labels::{self, Labels};
 use super::mount::Files;
-use super::{Kind, Listing, Place, Store, is_picture};
+use super::{Kind, Listing, Place, is_picture};
 use crate::error::{Error, Result};
 use crate::text::{count, counted};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 const NEXT: &str = "give the archive or folder that holds the images themselves";
 
-/// Reads the labels; it is told which images are there, by [`labels::key`].
-pub type ReadLabels<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Labels>;
+/// Reads the label files; it is told which images are there, by [`labels::key`], and which files are called as label files below the folder.
+pub type ReadLabels<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool, &[String]) -> Result<Vec<Labels>>;
 
 /// Lists the images in `folder`, at any depth.
 ///
@@ -25,21 +27,18 @@ pub fn folder(folder: &Path, files: &Files, read: ReadLabels<'_>) -> Result<List
     for (name, place, why) in files.outside() {
         flat.add(name, place, Some(why));
     }
+    // In the order of their paths, whatever the disk's: the first of some is named in questions.
+    flat.images.sort_unstable();
+    flat.label_files.sort_unstable();
     let kind = if files.archived() { Kind::ValTar } else { Kind::Flat };
-    flat.finish(kind, files.store(folder), folder, read)
-}
-
-/// The whole path of a folder, with `/`; of an archive without its ending, as the folder that it unpacks to.
-fn whole(folder: &Path) -> String {
-    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let real = if real.is_file() { real.with_extension("") } else { real };
-    real.to_string_lossy().replace('\\', "/").trim_end_matches('/').to_owned()
+    flat.finish(kind, files, folder, read)
 }
 
 #[derive(Default)]
 struct Flat {
     images: Vec<(String, Place, Option<String>)>,
     ignored: u64,
+    label_files: Vec<String>,
 }
 
 impl Flat {
@@ -48,46 +47,32 @@ impl Flat {
             self.images.push((path.to_owned(), place, trouble));
         } else {
             self.ignored += 1;
-        }
-    }
-
-    /// A line that says the whole path of one image is of no other; one that may mean two images is asked about.
-    fn one_line_one_image(&self, said: &mut [(labels::Found, Option<labels::Line>)], labels: &Labels) -> Result<()> {
-        let whole: HashSet<usize> = said.iter().filter_map(|(_, line)| line.filter(|l| l.whole).map(|l| l.id)).collect();
-        let mut users: HashMap<usize, usize> = HashMap::new();
-        for (i, (found, line)) in said.iter_mut().enumerate() {
-            let Some(line) = line.filter(|_| matches!(found, labels::Found::Class(_))) else { continue };
-            if !line.whole && whole.contains(&line.id) {
-                *found = labels::Found::Missing;
-            } else if let Some(&before) = users.get(&line.id).filter(|_| !line.whole) {
-                let (a, b) = (&self.images[before].0, &self.images[i].0);
-                return Err(Error::usage(format!("one label may mean two images: {} and {}", shown(a), shown(b)))
-                    .at(labels.origin.display().to_string())
-                    .because("the label file knows images by names that are there in several folders, or with several extensions")
-                    .next("give the paths of the images in the label file, as seen from --input; or give the one folder that is meant as --input"));
-            } else {
-                users.insert(line.id, i);
+            if of_labels(path.rsplit('/').next().unwrap_or(path)).is_some() {
+                self.label_files.push(path.to_owned());
             }
         }
-        Ok(())
     }
 
-    fn finish(self, kind: Kind, store: Store, origin: &Path, read: ReadLabels<'_>) -> Result<Listing> {
+    fn finish(self, kind: Kind, files: &Files, origin: &Path, read: ReadLabels<'_>) -> Result<Listing> {
         let keys: HashSet<&str> = self.images.iter().map(|(path, ..)| labels::key(path)).collect();
-        let labels = read(&|key| keys.contains(key))?;
-        let file = labels.origin.file_name().unwrap_or_default().to_string_lossy();
-        let root = whole(origin);
-        let mut said: Vec<_> = self.images.iter().map(|(path, ..)| labels.get(&root, path)).collect();
-        self.one_line_one_image(&mut said, &labels)?;
-        let mut found = Found::with_classes(&labels.classes);
+        let labels = read(&|key| keys.contains(key), &self.label_files)?;
+        let first = labels.first().map(|l| l.origin.clone()).unwrap_or_default();
+        let images: Vec<Image<'_>> = self.images.iter().map(|(path, place, _)| Image { path, archive: place.archive() }).collect();
+        let joined = join(&images, labels, origin, files)?;
+        let file = &joined.names;
+        let mut found = Found::with_classes(&joined.classes);
         found.ignored = self.ignored;
-        let mut listed = 0;
-        for ((path, place, trouble), (said, _)) in self.images.iter().zip(&said) {
+        let (mut listed, mut of_others) = (0, 0);
+        for (i, (path, place, trouble)) in self.images.iter().enumerate() {
             let place = place.clone();
-            listed += usize::from(*said != labels::Found::Missing);
-            let why = match *said {
+            listed += usize::from(joined.said[i] != labels::Found::Missing);
+            let why = match joined.said[i] {
                 labels::Found::Class(class) => {
                     found.add(class, path, place, trouble.clone());
+                    continue;
+                }
+                labels::Found::Missing if joined.others[i] => {
+                    of_others += 1;
                     continue;
                 }
                 labels::Found::Unlabelled => format!("listed without a label in {file}"),
@@ -96,21 +81,20 @@ impl Flat {
             };
             found.add_without_class(path, place, trouble.clone().unwrap_or(why));
         }
-        if listed == 0 && !self.images.is_empty() && labels.len() > 0 {
-            return Err(Error::data(format!("none of the {} images is among the {} of the labels", self.images.len(), labels.len()))
-                .at(labels.origin.display().to_string())
+        if listed == 0 && !self.images.is_empty() && joined.len > 0 {
+            return Err(Error::data(format!("none of the {} images is among the {} of the labels", self.images.len(), joined.len))
+                .at(first.display().to_string())
                 .because("labels of other images, or a wrong column: an image is known by its file name without extension")
                 .next("check --labels; --image-column says which column names the images"));
         }
-        found.notes.push(format!("labels from {}", labels.origin.display()));
-        found.notes.extend(labels.notes.iter().cloned());
-        if listed < labels.len() {
-            found.notes.push(format!(
-                "{} of {} without an image",
-                count((labels.len() - listed) as u64),
-                counted(labels.len() as u64, "label")
-            ));
+        found.notes.extend(joined.notes);
+        if of_others > 0 {
+            found.notes.push(format!("left out {}: their lines are of another split", counted(of_others as u64, "image")));
         }
-        found.arrange(kind, store, labels.numbered, &origin.display().to_string(), NEXT)
+        if listed < joined.len {
+            let without = count((joined.len - listed) as u64);
+            found.notes.push(format!("{without} of {} without an image", counted(joined.len as u64, "label")));
+        }
+        found.arrange(kind, files.store(origin), joined.numbered, &origin.display().to_string(), NEXT)
     }
 }

@@ -28,7 +28,13 @@ pub struct Labels {
     pub numbered: bool,
     pub origin: PathBuf,
     pub notes: Vec<String>,
+    /// It lies above the input, and may be about more than its images, or about others.
+    pub outside: bool,
     by_key: HashMap<Box<str>, Vec<Known>>,
+    /// Keys whose accents may be written otherwise in the names of files; `None` where several are the same then.
+    by_twin: HashMap<String, Option<Box<str>>>,
+    /// Images of lines of another split, as [`Labels::by_key`] has them.
+    others: HashMap<Box<str>, Vec<Box<str>>>,
     len: usize,
     /// The split that is packed, where folders of some lines say it.
     split_in_folders: Option<Part>,
@@ -87,7 +93,18 @@ pub fn key(path: &str) -> &str {
 
 impl Labels {
     fn new(classes: Vec<String>, numbered: bool, origin: &Path) -> Self {
-        Self { classes, numbered, origin: origin.to_owned(), notes: Vec::new(), by_key: HashMap::new(), len: 0, split_in_folders: None }
+        Self {
+            classes,
+            numbered,
+            origin: origin.to_owned(),
+            outside: false,
+            notes: Vec::new(),
+            by_key: HashMap::new(),
+            by_twin: HashMap::new(),
+            others: HashMap::new(),
+            len: 0,
+            split_in_folders: None,
+        }
     }
 
     pub fn of_classes(names: &Names, origin: &Path) -> Self {
@@ -116,7 +133,10 @@ impl Labels {
     /// What is said about the image at `picture` below the folder `root`, and by which line.
     pub fn get(&self, root: &str, picture: &str) -> (Found, Option<Line>) {
         let (folders, key, extension) = parts(picture);
-        let Some(known) = self.by_key.get(key) else { return (Found::Missing, None) };
+        let twin = || self.by_twin.get(&super::nfc::composed(key)).and_then(|k| self.by_key.get(k.as_deref()?));
+        let Some(known) = self.by_key.get(key).or_else(|| if self.by_twin.is_empty() { None } else { twin() }) else {
+            return (Found::Missing, None);
+        };
         let all_folders = if root.is_empty() || folders.is_empty() { format!("{root}{folders}") } else { format!("{root}/{folders}") };
         // Folders far above the images are of the machine, not of the dataset.
         let near = root.rmatch_indices('/').nth(1).map_or(root, |(at, _)| &root[at..]);
@@ -150,21 +170,17 @@ impl Labels {
         self.len
     }
 
-    /// The images about which two label files do not say the same, one of them: its name, and the class by each.
-    pub fn contradicts(&self, other: &Self) -> Option<(String, String, String)> {
-        let mut keys: Vec<&str> = self.by_key.keys().map(|k| &**k).filter(|k| other.by_key.contains_key(*k)).collect();
-        keys.sort_unstable();
-        let mut said = Vec::new();
-        for key in keys {
-            let (a, b) = (&self.by_key[key], &other.by_key[key]);
-            for known in a {
-                let same = |k: &&Known| k.folders == known.folders || a.len() == 1 && b.len() == 1;
-                said.extend(b.iter().filter(same).map(|k| (key, known.class, k.class)));
-            }
-        }
-        let name = |labels: &Self, class: Option<u32>| class.and_then(|c| labels.classes.get(c as usize).cloned());
-        let rows = said.into_iter().map(|(key, a, b)| (key, name(self, a), name(other, b)));
-        contradiction(rows, self.numbered == other.numbered)
+    /// Whether a line of another split means the image: it lies beside those of this one.
+    pub fn of_another_split(&self, picture: &str) -> bool {
+        let (folders, key, _) = parts(picture);
+        let ends = |a: &str, b: &str| a.strip_suffix(b).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+        let agree = |f: &str| f.is_empty() || folders.is_empty() || ends(f, folders) || ends(folders, f);
+        self.others.get(key).is_some_and(|all| all.iter().any(|f| agree(f)))
+    }
+
+    /// Whether it knows any of some images, by their [`key`].
+    pub fn knows(&self, there: &dyn Fn(&str) -> bool) -> bool {
+        self.by_key.keys().any(|k| there(k)) || !self.by_twin.is_empty()
     }
 }
 
@@ -207,61 +223,67 @@ pub fn read(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'
             .at(path.display().to_string())
             .next("give the label file itself"));
     }
-    let (rows, mut notes) = columns::rows(&Text::read(path, files)?, wanted, &|field| there(key(field)))?;
+    if let Some(e) = super::members::archive_as_text(path) {
+        return Err(e);
+    }
+    let lines = columns::rows(&Text::read(path, files)?, wanted, &|field| there(key(field)))?;
+    of_lines(path, lines, names, wanted)
+}
+
+/// The labels that some lines say.
+///
+/// # Errors
+/// `Data`, naming file and line.
+pub fn of_lines(path: &Path, lines: columns::Lines, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Labels> {
+    let (rows, mut notes) = (lines.rows, lines.notes);
     let resolved = Resolved::new(&rows, names, path)?;
     notes.extend(resolved.notes);
     let mut labels = Labels { notes, ..Labels::new(resolved.classes, resolved.numbered, path) };
     for (row, &class) in rows.iter().zip(&resolved.labels) {
         labels.insert(&row.picture, class)?;
     }
-    let part = Part::from(wanted.split);
-    let said = labels.by_key.values().flatten().any(|k| k.part == Some(part));
-    labels.split_in_folders = said.then_some(part);
+    for key in labels.by_key.keys().filter(|k| !k.is_ascii()) {
+        let twin = labels.by_twin.entry(super::nfc::composed(key));
+        twin.and_modify(|t| *t = None).or_insert_with(|| Some(key.clone()));
+    }
+    for other in &lines.others {
+        let (folders, key, _) = parts(other);
+        labels.others.entry(key.into()).or_default().push(folders.into());
+    }
+    let said = |part: &Part| labels.by_key.values().flatten().any(|k| k.part == Some(*part));
+    labels.split_in_folders = wanted.parts.into_iter().find(said);
     Ok(labels)
 }
 
-/// Reads the label files that lie beside images: the first, if none of the others says something else.
+/// Reads the label files that lie beside images, of those that know any of them.
 ///
 /// # Errors
-/// Those of [`read`] for the first, where none can be read; `Usage` where two of them contradict each other.
+/// Those of [`read`] for the first, where none can be read.
 pub fn read_found(
     paths: &[PathBuf],
     files: &Files,
     names: Option<&Names>,
     wanted: &Wanted<'_>,
     there: &dyn Fn(&str) -> bool,
-) -> Result<Labels> {
+) -> Result<Vec<Labels>> {
     let mut failed: Option<(&PathBuf, Error)> = None;
-    let mut taken: Option<Labels> = None;
+    let mut taken: Vec<Labels> = Vec::new();
     for path in paths {
-        let labels = match read(path, files, names, wanted, there) {
-            Ok(labels) if labels.by_key.keys().any(|k| there(k)) || paths.len() == 1 => labels,
-            Ok(_) => continue, // of other images
+        match read(path, files, names, wanted, there) {
+            Ok(labels) if labels.knows(there) || paths.len() == 1 => taken.push(labels),
+            Ok(_) => {} // of other images
             Err(e) => {
                 failed.get_or_insert((path, e));
-                continue;
             }
-        };
-        let Some(first) = &taken else {
-            taken = Some(labels);
-            continue;
-        };
-        if let Some((image, a, b)) = first.contradicts(&labels) {
-            return Err(Error::usage(format!("two label files contradict each other: {} and {}", first.origin.display(), path.display()))
-                .at(format!("image {}", shown(&image)))
-                .because(format!("its class is \"{}\" by the first and \"{}\" by the second", shown(&a), shown(&b)))
-                .next(format!("--labels {}, or --labels {}", first.origin.display(), path.display())));
         }
     }
-    match (taken, failed) {
-        (Some(mut labels), Some((path, e))) => {
-            labels.notes.push(format!("{} is not used as labels: {}", path.display(), e.report().what));
-            Ok(labels)
-        }
-        (Some(labels), None) => Ok(labels),
-        (None, Some((_, e))) => Err(e),
-        (None, None) => read(paths.first().map_or(Path::new(""), PathBuf::as_path), files, names, wanted, there),
+    match (taken.first_mut(), failed) {
+        (Some(first), Some((path, e))) => first.notes.push(format!("{} is not used as labels: {}", path.display(), e.report().what)),
+        (Some(_), None) => {}
+        (None, Some((_, e))) => return Err(e),
+        (None, None) => taken.push(read(paths.first().map_or(Path::new(""), PathBuf::as_path), files, names, wanted, there)?),
     }
+    Ok(taken)
 }
 
 /// A whole file of at most `most` bytes.

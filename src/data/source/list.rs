@@ -3,8 +3,10 @@
 
 use super::arrange::{Found, shown};
 use super::columns::{Wanted, rows};
+use super::id_joined;
 use super::mount::Files;
 use super::naming::clean;
+use super::nfc::composed;
 use super::resolve::{Names, Resolved, Row};
 use super::splits::{Part, of_split};
 use super::table::Text;
@@ -19,11 +21,62 @@ const NEXT: &str = "one image a line: PATH CLASS, the path as seen from the fold
 /// Rows that are looked for, evenly spread.
 const LOOKED_FOR: usize = 64;
 
-/// Lists the lines of `path`.
+/// A list, and the folder in which its images lie.
+struct Read {
+    path: PathBuf,
+    rows: Vec<Row>,
+    base: PathBuf,
+}
+
+/// Lists the lines of `path`; where several archives have a list there, those of all of them.
 ///
 /// # Errors
 /// `Data`, naming file and line, or when none of the images is there; `Usage` where looking does not tell the columns.
 pub fn list(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'_>) -> Result<Listing> {
+    let (mut rows, mut bases, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for one in files.all_of(path) {
+        let part = read(&one, files, wanted, &mut notes)?;
+        bases.push((rows.len(), part.base, part.path));
+        rows.extend(part.rows);
+    }
+    let several = bases.len() > 1;
+    if several {
+        notes.push(format!("{} lists are read together: {}, ...", bases.len(), bases[0].2.display()));
+    }
+    let of = |row: usize| &bases[bases.partition_point(|(first, ..)| *first <= row).max(1) - 1];
+    let resolved = Resolved::new(&rows, names, path)?;
+    let key = |i: usize| match several {
+        true => format!("{:?}", files.place(&of(i).1, &rows[i].picture).0),
+        false => clean(&rows[i].picture).unwrap_or_else(|| rows[i].picture.clone()),
+    };
+    let once = once(&rows, &resolved.labels, &key, path)?;
+    if once.len() < rows.len() {
+        notes.push(format!(
+            "left out {} of the list that repeat others, with the same class",
+            counted((rows.len() - once.len()) as u64, "line")
+        ));
+    }
+    let mut found = Found::with_classes(&resolved.classes);
+    found.notes.extend(notes.into_iter().chain(resolved.notes));
+    for i in once {
+        let (row, base) = (&rows[i], &of(i).1);
+        let (place, trouble) = files.place(base, &row.picture);
+        let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned()).or(trouble);
+        match resolved.labels[i] {
+            Some(class) => found.add(class, &row.picture, place, nul),
+            None => found.add_without_class(
+                &row.picture,
+                place,
+                row.line.map_or("no label in the list".to_owned(), |l| format!("no label in line {l} of the list")),
+            ),
+        }
+    }
+    let base = bases.first().map_or_else(PathBuf::new, |b| b.1.clone());
+    found.arrange(Kind::List, files.store(&base), resolved.numbered, &path.display().to_string(), NEXT)
+}
+
+/// Reads one list: lines whose paths lead to images from a folder that is found by looking.
+fn read(path: &Path, files: &Files, wanted: &Wanted<'_>, notes: &mut Vec<String>) -> Result<Read> {
     let root = path.parent().unwrap_or(Path::new("")).to_owned();
     let beside = below(&root, files, wanted, &[]);
     // `meta/train.txt` beside `images`.
@@ -36,37 +89,58 @@ pub fn list(path: &Path, files: &Files, names: Option<&Names>, wanted: &Wanted<'
         let forms: Vec<String> = forms.collect();
         beside.iter().chain(&above).any(|b| forms.iter().any(|f| exists(b, f)))
     };
-    let text = Text::read(path, files)?;
-    let (mut rows, mut notes) = rows(&text, wanted, &there)?;
+    let mut rows = match id_joined::rows(path, files, wanted)? {
+        Some(lines) => {
+            notes.extend(lines.notes);
+            lines.rows
+        }
+        None => {
+            let lines = rows(&Text::read(path, files)?, wanted, &there)?;
+            notes.extend(lines.notes);
+            lines.rows
+        }
+    };
     let (first, count) = (rows.first().map_or_else(String::new, |r| r.picture.clone()), rows.len());
-    let Some(base) = find_base(&mut rows, &[&beside, &above], &exists) else { return Err(none_there(path, &first, count)) };
+    let mut base = find_base(&mut rows, &[&beside, &above], &exists);
+    if base.is_none() {
+        beside.iter().chain(&above).for_each(|b| twins(&mut rows, b, files));
+        base = find_base(&mut rows, &[&beside, &above], &exists);
+    }
+    let Some(base) = base else { return Err(none_there(path, &first, count)) };
     if base != root {
         notes.push(format!("the list's images lie in {}", base.display()));
     }
-    of_split_folders(&mut rows, wanted, path, &mut notes)?;
-    let resolved = Resolved::new(&rows, names, path)?;
-    let once = once(&rows, &resolved.labels, path)?;
-    if once.len() < rows.len() {
-        notes.push(format!(
-            "left out {} of the list that repeat others, with the same class",
-            counted((rows.len() - once.len()) as u64, "line")
-        ));
-    }
-    let mut found = Found::with_classes(&resolved.classes);
-    found.notes.extend(notes.into_iter().chain(resolved.notes));
-    for (row, class) in once.into_iter().map(|i| (&rows[i], &resolved.labels[i])) {
-        let (place, trouble) = files.place(&base, &row.picture);
-        let nul = row.picture.contains('\0').then(|| "a path with a zero byte".to_owned()).or(trouble);
-        match class {
-            Some(class) => found.add(*class, &row.picture, place, nul),
-            None => found.add_without_class(
-                &row.picture,
-                place,
-                row.line.map_or("no label in the list".to_owned(), |l| format!("no label in line {l} of the list")),
-            ),
+    of_split_folders(&mut rows, wanted, path, notes)?;
+    twins(&mut rows, &base, files);
+    Ok(Read { path: path.to_owned(), rows, base })
+}
+
+/// Names that differ from those of the files in how accents are written alone (macOS takes them apart) are made these.
+fn twins(rows: &mut [Row], base: &Path, files: &Files) {
+    let mut folders: HashMap<PathBuf, HashMap<String, Option<String>>> = HashMap::new();
+    for row in rows.iter_mut().filter(|r| !r.picture.is_ascii() && !r.picture.contains('\0')) {
+        if files.is_file(&base.join(&row.picture)) {
+            continue;
+        }
+        let (mut dir, mut path) = (base.to_owned(), Vec::new());
+        for part in row.picture.split('/') {
+            let named = folders.entry(dir.clone()).or_insert_with(|| {
+                let children = files.children(&dir).unwrap_or_default().into_iter().map(|c| c.name);
+                let mut named: HashMap<String, Option<String>> = HashMap::new();
+                for name in children.filter(|n| !n.is_ascii()) {
+                    named.entry(composed(&name)).and_modify(|n| *n = None).or_insert(Some(name));
+                }
+                named
+            });
+            let part = named.get(&composed(part)).cloned().flatten().unwrap_or_else(|| part.to_owned());
+            dir = dir.join(&part);
+            path.push(part);
+        }
+        let path = path.join("/");
+        if files.is_file(&base.join(&path)) {
+            row.picture = path;
         }
     }
-    found.arrange(Kind::List, files.store(&base), resolved.numbered, &path.display().to_string(), NEXT)
 }
 
 /// Extensions that lists leave out.
@@ -95,11 +169,11 @@ fn find_base(rows: &mut [Row], bases: &[&[PathBuf]], exists: &dyn Fn(&Path, &str
 
 /// Leaves the rows of the split where the paths lie in folders of splits. A list that is itself called as a split is of that split.
 fn of_split_folders(rows: &mut Vec<Row>, wanted: &Wanted<'_>, path: &Path, notes: &mut Vec<String>) -> Result<()> {
-    let part = Part::from(wanted.split);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let paths: Vec<&str> = rows.iter().map(|r| r.picture.as_str()).collect();
     // Where all are of another split, that is what is to be packed as this one.
-    let Ok(Some(taken)) = of_split(&paths, part, &path.display().to_string()) else { return Ok(()) };
+    let of = |part: &Part| Some((*part, of_split(&paths, *part, &path.display().to_string()).ok()??));
+    let Some((part, taken)) = wanted.parts.iter().find_map(of) else { return Ok(()) };
     let left_out = taken.iter().filter(|t| !**t).count();
     if left_out == 0 {
         return Ok(());
@@ -119,11 +193,11 @@ fn of_split_folders(rows: &mut Vec<Row>, wanted: &Wanted<'_>, path: &Path, notes
 }
 
 /// The rows without those that say the same again.
-fn once(rows: &[Row], labels: &[Option<u32>], path: &Path) -> Result<Vec<usize>> {
+fn once(rows: &[Row], labels: &[Option<u32>], key: &dyn Fn(usize) -> String, path: &Path) -> Result<Vec<usize>> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut once = Vec::with_capacity(rows.len());
     for (i, row) in rows.iter().enumerate() {
-        match seen.entry(clean(&row.picture).unwrap_or_else(|| row.picture.clone())) {
+        match seen.entry(key(i)) {
             Entry::Vacant(new) => {
                 new.insert(i);
                 once.push(i);
@@ -145,10 +219,9 @@ fn once(rows: &[Row], labels: &[Option<u32>], path: &Path) -> Result<Vec<usize>>
 /// The folders in which the images may lie, `root` first.
 fn below(root: &Path, files: &Files, wanted: &Wanted<'_>, more: &[&str]) -> Vec<PathBuf> {
     let mut bases = vec![root.to_owned()];
-    let part = Part::from(wanted.split);
     let usual = |name: &str| ["images", "data", "imgs", "img"].iter().chain(more).any(|n| name.eq_ignore_ascii_case(n));
     let mut below: Vec<String> = files.children(root).unwrap_or_default().into_iter().filter(|c| c.is_dir).map(|c| c.name).collect();
-    below.retain(|n| usual(n) || Part::of_folder(n) == Some(part));
+    below.retain(|n| usual(n) || Part::of_folder(n).is_some_and(|p| wanted.parts.contains(&p)));
     below.sort_unstable();
     for name in below {
         bases.push(root.join(&name));

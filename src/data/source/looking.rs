@@ -8,7 +8,7 @@ use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
 use super::mount::Files;
 use super::resolve::all_numbers;
 use super::splits::Part;
-use super::{Listing, SourceFile, is_picture, list};
+use super::{Listing, SourceFile, id_joined, is_picture, list};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,15 @@ impl<'f> Look<'f> {
             let lower = n.to_ascii_lowercase();
             ends.iter().any(|e| lower.strip_suffix(e).is_some_and(|stem| Part::of_folder(stem) == Some(part)))
         };
-        let lists = self.files.iter().filter(is_list).map(|n| self.root.join(n));
+        let joined = Some(self.root.join(id_joined::IMAGES)).filter(|p| id_joined::is(p, self.files_of));
+        // What contradicts itself is said, and not passed over for the folders.
+        if let Some(path) = &joined
+            && let Err(e) = list::list(path, self.files_of, None, wanted)
+            && e.exit_code() == 2
+        {
+            return Err(e);
+        }
+        let lists = self.files.iter().filter(is_list).map(|n| self.root.join(n)).chain(joined);
         let mut read = lists.filter_map(|path| list::list(&path, self.files_of, None, wanted).ok().map(|l| (path, l)));
         let Some((path, listing)) = read.next() else { return Ok(None) };
         for (other, second) in read {

@@ -7,6 +7,7 @@
 mod archives;
 mod arrange;
 mod asked;
+mod audit;
 mod class_names;
 mod class_tar;
 mod class_tar_names;
@@ -16,15 +17,21 @@ mod copies;
 pub mod detect;
 mod devkit;
 mod flat;
+mod id_joined;
 pub mod image_folder;
+mod join;
 mod json_rows;
+mod label_names;
 mod labels;
 mod layout;
 mod list;
 mod looking;
 mod matlab;
+mod members;
 mod mount;
+mod named;
 mod naming;
+mod nfc;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod paths;
@@ -35,6 +42,8 @@ mod resolve;
 mod span;
 #[cfg(feature = "parquet")]
 mod spill;
+mod split_column;
+mod split_lists;
 mod splits;
 mod store;
 mod table;
@@ -42,6 +51,7 @@ mod tar;
 mod tar_header;
 mod tar_zeros;
 mod webdataset;
+mod witness;
 mod words;
 mod zip;
 mod zip_name;
@@ -80,6 +90,8 @@ pub struct Listing {
     pub files: Vec<SourceFile>,
     /// What a user would want to know: ignored files, empty classes.
     pub notes: Vec<String>,
+    /// Members of archives that are called as label files are, where the source does not read them.
+    pub label_files: usize,
 }
 
 /// A name and its extension, where that is one of an image: `a.b.JPEG` is `a.b` and `JPEG`, `img.001` has none.

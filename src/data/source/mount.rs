@@ -2,16 +2,19 @@
 //! the layouts of folders, tars and zips, and the same tree gives the same records in each form.
 //!
 //! An archive is mounted at its own path: `PATH/data.zip/train/cat/0.jpg` is its member `train/cat/0.jpg`. The parts of a dataset that was
-//! packed into several archives are mounted together at the folder in which they lie; label files beside them are still found on the disk.
+//! packed into several archives are mounted together at the folder in which they lie, or each as a folder of its own; label files beside them
+//! are still found on the disk. A member of one of several is also called by its archive: `PATH/part1.tar/labels.csv`. Of two members of one
+//! name in one archive the last counts, as unpacking leaves it.
 //! Costs one pass over the headers, and the names of all members in memory, sorted; a folder is found by binary search.
 
-use super::container::{ABSOLUTE, Archive, Member, hidden};
+use super::container::{Archive, Member, hidden};
 use super::image_folder::{self, Child};
 use super::labels;
 use super::layout::Holds;
 use super::looking;
+use super::members;
 use super::peek::holds_images;
-use super::{Place, Store, is_picture};
+use super::{Place, Store, is_picture, stem};
 use crate::error::{Error, Result};
 use crate::text::count;
 use std::collections::BTreeSet;
@@ -28,6 +31,8 @@ pub struct Files(Option<Mount>);
 struct Mount {
     at: PathBuf,
     archives: Vec<PathBuf>,
+    /// Each archive is a folder of its own, called as it is without its ending.
+    apart: bool,
     /// Sorted by name; of two of one name the first in the archives comes first.
     members: Vec<(Member, u32)>,
     /// All folders, without `/` at their end.
@@ -45,9 +50,22 @@ impl Files {
     /// # Errors
     /// `Data` when one is damaged, naming file and byte, or archives inside hold more than the images beside them.
     pub fn mount(at: &Path, archives: Vec<PathBuf>) -> Result<Self> {
+        Self::mounted_as(at, archives, false)
+    }
+
+    /// As [`Files::mount`], each archive as a folder of its own.
+    ///
+    /// # Errors
+    /// As [`Files::mount`].
+    pub fn mount_apart(at: &Path, archives: Vec<PathBuf>) -> Result<Self> {
+        Self::mounted_as(at, archives, true)
+    }
+
+    fn mounted_as(at: &Path, archives: Vec<PathBuf>, apart: bool) -> Result<Self> {
         let mut mount = Mount {
             at: at.to_owned(),
             archives: Vec::new(),
+            apart,
             members: Vec::new(),
             folders: BTreeSet::new(),
             outside: Vec::new(),
@@ -57,8 +75,12 @@ impl Files {
         let mut unread: Vec<Member> = Vec::new();
         for (index, path) in archives.iter().enumerate() {
             let archive = Archive::open(path)?;
-            let said = archive.members_and_folders(&mut |member| {
+            let folder = if apart { format!("{}/", stem(&path.to_string_lossy())) } else { String::new() };
+            let said = archive.members_and_folders(&mut |mut member| {
                 mount.tars = mount.tars || holds_images(&archive, &member);
+                if apart && !member.outside {
+                    member.name.insert_str(0, &folder);
+                }
                 mount.add(member, index as u32, &mut unread);
                 Ok(())
             })?;
@@ -108,14 +130,14 @@ impl Files {
 
     pub fn is_dir(&self, path: &Path) -> bool {
         match self.mounted(path) {
-            Some((mount, name)) => name.is_empty() || mount.folders.contains(&name) || path.is_dir(),
+            Some((mount, name, _)) => name.is_empty() || mount.folders.contains(&name) || path.is_dir(),
             None => path.is_dir(),
         }
     }
 
     /// A file that is a member, or lies on the disk.
     pub fn is_file(&self, path: &Path) -> bool {
-        self.mounted(path).is_some_and(|(mount, name)| mount.find(&name).is_some()) || path.is_file()
+        self.mounted(path).is_some_and(|(mount, name, of)| mount.find(&name, of).is_some()) || path.is_file()
     }
 
     pub fn exists(&self, path: &Path) -> bool {
@@ -127,7 +149,7 @@ impl Files {
     /// # Errors
     /// `Data` when it cannot be read.
     pub fn children(&self, dir: &Path) -> Result<Vec<Child>> {
-        let Some((mount, name)) = self.mounted(dir) else { return image_folder::children(dir) };
+        let Some((mount, name, _)) = self.mounted(dir) else { return image_folder::children(dir) };
         let below = if name.is_empty() { String::new() } else { format!("{name}/") };
         let child = |name: &str, is_dir| Child { name: name.to_owned(), real: name.into(), utf8: true, is_dir };
         let mut found = Vec::new();
@@ -149,7 +171,9 @@ impl Files {
                     i = mount.members.partition_point(|(m, _)| *m.name < *past).max(i + 1);
                 }
                 None => {
-                    found.push(child(rest, false));
+                    if found.last().is_none_or(|c: &Child| c.is_dir || c.name != rest) {
+                        found.push(child(rest, false));
+                    }
                     i += 1;
                 }
             }
@@ -159,7 +183,7 @@ impl Files {
 
     /// What a folder holds.
     pub fn holds(&self, dir: &Path) -> Holds {
-        let Some((mount, name)) = self.mounted(dir) else { return looking::holds(dir, 0) };
+        let Some((mount, name, _)) = self.mounted(dir) else { return looking::holds(dir, 0) };
         let below = if name.is_empty() { name } else { format!("{name}/") };
         let (mut i, mut found) = (mount.members.partition_point(|(m, _)| *m.name < *below), Holds::Nothing);
         while let Some(rest) = mount.members.get(i).and_then(|(m, _)| m.name.strip_prefix(below.as_str())) {
@@ -184,7 +208,7 @@ impl Files {
     /// # Errors
     /// `Data` when a folder cannot be read.
     pub fn walk(&self, root: &Path, each: &mut dyn FnMut(&str, Place, Option<String>)) -> Result<()> {
-        let Some((mount, name)) = self.mounted(root) else {
+        let Some((mount, name, _)) = self.mounted(root) else {
             return image_folder::walk(root, &mut |path, trouble| each(path, Place::File(path.into()), trouble));
         };
         let below = if name.is_empty() { name } else { format!("{name}/") };
@@ -209,7 +233,7 @@ impl Files {
 
     /// Where the file at `path` below `base` lies, and why it cannot be used if so.
     pub fn place(&self, base: &Path, path: &str) -> (Place, Option<String>) {
-        let found = self.mounted(&base.join(path)).and_then(|(mount, name)| mount.find(&name));
+        let found = self.mounted(&base.join(path)).and_then(|(mount, name, of)| mount.find(&name, of));
         match found {
             Some((member, archive)) => (member.place(*archive), member.trouble.clone()),
             None if self.archived() => (Place::File(path.into()), Some("no such file in the archive".to_owned())),
@@ -230,14 +254,52 @@ impl Files {
     /// # Errors
     /// `Data` when it is larger or cannot be read.
     pub fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>> {
-        match self.mounted(path).and_then(|(mount, name)| mount.find(&name)) {
-            Some((member, archive)) => self.content(member, *archive, most),
+        let found = self.mounted(path).and_then(|(mount, name, of)| mount.find(&name, of).map(|m| (m, of)));
+        match found {
+            // Beside several archives, a path that names none of them is of the disk, if it is there.
+            Some((_, None)) if self.several() && path.is_file() => labels::read_limited(path, most),
+            Some(((member, archive), _)) => self.content(member, *archive, most),
+            None if !path.exists() => members::read(path, most),
             None => labels::read_limited(path, most),
         }
     }
 
-    /// The mount that a path leads into, and the path within it.
-    fn mounted(&self, path: &Path) -> Option<(&Mount, String)> {
+    fn several(&self) -> bool {
+        self.0.as_ref().is_some_and(|m| m.archives.len() > 1)
+    }
+
+    /// The files at a path, where several archives may have one each: on the disk, and by their archives.
+    pub fn all_of(&self, path: &Path) -> Vec<PathBuf> {
+        let Some((mount, name, None)) = self.mounted(path).filter(|_| self.several()) else { return vec![path.to_owned()] };
+        let on_disk = path.is_file().then(|| path.to_owned());
+        let inside = |archive: u32| -> Option<PathBuf> {
+            let file = mount.archives.get(archive as usize)?.file_name()?;
+            let name = if mount.apart { name.split_once('/').map_or("", |(_, rest)| rest) } else { &name };
+            Some(mount.at.join(file).join(name))
+        };
+        on_disk.into_iter().chain(mount.all(&name).iter().filter_map(|(_, archive)| inside(*archive))).collect()
+    }
+
+    /// Where the archives are mounted.
+    pub fn mounted_at(&self) -> Option<&Path> {
+        self.0.as_ref().map(|m| m.at.as_path())
+    }
+
+    /// Which of several archives a path names.
+    pub fn archive_of(&self, path: &Path) -> Option<u32> {
+        self.mounted(path).and_then(|(.., archive)| archive)
+    }
+
+    /// The path of a member without its archive, where it is called by that.
+    pub fn logical(&self, path: &Path) -> PathBuf {
+        match self.mounted(path) {
+            Some((mount, name, Some(_))) => mount.at.join(name),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// The mount that a path leads into, the path within it, and the archive if the path names one of several.
+    fn mounted(&self, path: &Path) -> Option<(&Mount, String, Option<u32>)> {
         let mount = self.0.as_ref()?;
         let mut parts: Vec<&str> = Vec::new();
         for part in path.strip_prefix(&mount.at).ok()?.components() {
@@ -249,7 +311,14 @@ impl Files {
                 _ => {}
             }
         }
-        Some((mount, parts.join("/")))
+        let called = |p: &PathBuf| p.file_name().and_then(|n| n.to_str()) == parts.first().copied();
+        let archive = if mount.archives.len() > 1 { mount.archives.iter().position(called) } else { None };
+        match (archive, mount.apart) {
+            (Some(_), true) => parts[0] = stem(parts[0]),
+            (Some(_), false) => drop(parts.remove(0)),
+            (None, _) => {}
+        }
+        Some((mount, parts.join("/"), archive.map(|a| a as u32)))
     }
 }
 
@@ -272,9 +341,14 @@ impl Mount {
     }
 
     fn finish(&mut self, unread: &[Member]) -> Result<()> {
-        self.absolute_names();
-        self.windows_names();
+        self.notes.extend(members::absolute_names(&mut self.members, &mut self.outside));
+        if let Some(note) = members::windows_names(&mut self.members, &mut self.outside) {
+            self.folders.clear();
+            self.notes.push(note);
+        }
         self.members.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        self.notes.extend(members::last_of_each(&mut self.members));
+        self.notes.extend(members::follow(&mut self.members));
         let mut last = "";
         for (member, _) in &self.members {
             let Some((folder, _)) = member.name.rsplit_once('/') else { continue };
@@ -305,45 +379,16 @@ impl Mount {
         Ok(())
     }
 
-    /// Names that begin with `/`, where all images have such, as of `tar -P`: they are what unpacking makes of them.
-    fn absolute_names(&mut self) {
-        if self.members.iter().any(|(m, _)| is_picture(&m.name)) {
-            return;
-        }
-        let (absolute, outside): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outside)
-            .into_iter()
-            .partition(|(m, _)| m.trouble.as_deref() == Some(ABSOLUTE) && m.name.split('/').all(|p| p != ".."));
-        self.outside = outside;
-        if absolute.is_empty() {
-            return;
-        }
-        self.members.extend(absolute.into_iter().map(|(m, archive)| (Member { trouble: None, ..m }, archive)));
-        self.notes.push("the paths in the archive are absolute; the / at their front is left out, as tar and unzip do".to_owned());
-    }
-
-    /// Names with `\` between folders, as some programs for Windows write them, where all images have them.
-    fn windows_names(&mut self) {
-        let mut images = self.members.iter().filter(|(m, _)| is_picture(&m.name)).peekable();
-        if images.peek().is_none() || !images.all(|(m, _)| m.name.rsplit('/').next().unwrap_or("").contains('\\')) {
-            return;
-        }
-        for (member, _) in &mut self.members {
-            let name = member.name.replace('\\', "/");
-            (member.name, member.trouble) = match super::container::clean(name.as_bytes()) {
-                (name, None) => (name, member.trouble.take()),
-                (name, wrong) => (name, wrong),
-            };
-        }
-        let (outside, members) = std::mem::take(&mut self.members).into_iter().partition(|(m, _)| m.name.split('/').any(|p| p == ".."));
-        self.members = members;
-        self.outside.extend::<Vec<_>>(outside);
-        self.members.retain(|(m, _)| !hidden(&m.name));
-        self.folders.clear();
-        self.notes.push("the names in the archive have \\ between folders, as Windows writes them; it is taken for /".to_owned());
-    }
-
-    fn find(&self, name: &str) -> Option<&(Member, u32)> {
+    /// All members of a name, one of each archive.
+    fn all(&self, name: &str) -> &[(Member, u32)] {
         let at = self.members.partition_point(|(m, _)| *m.name < *name);
-        self.members.get(at).filter(|(m, _)| m.name == name)
+        let end = at + self.members[at..].iter().take_while(|(m, _)| m.name == name).count();
+        &self.members[at..end]
+    }
+
+    /// The member of a name, rather that of this archive.
+    fn find(&self, name: &str, archive: Option<u32>) -> Option<&(Member, u32)> {
+        let all = self.all(name);
+        all.iter().find(|(_, a)| archive == Some(*a)).or(all.first())
     }
 }

@@ -1,7 +1,7 @@
 //! Lists of paths alone (`banded/banded_0002.jpg`, as in DTD, MIT67 and Food-101): the folder of an image is its class.
 
 use super::arrange::shown;
-use super::columns::names;
+use super::columns::{Lines, names};
 use super::layout::says_nothing;
 use super::resolve::Row;
 use super::split_extension;
@@ -24,7 +24,7 @@ pub fn alone(sample: &[(usize, &str)]) -> bool {
 ///
 /// # Errors
 /// `Data` for lines that name no image in a folder; `Usage` where the folders are no classes.
-pub fn rows(text: &Text<'_>, there: &dyn Fn(&str) -> bool) -> Result<(Vec<Row>, Vec<String>)> {
+pub fn rows(text: &Text<'_>, there: &dyn Fn(&str) -> bool) -> Result<Lines> {
     let mut rows = Vec::new();
     let mut folders: HashMap<String, String> = HashMap::new();
     for (i, (line, content)) in text.lines().enumerate() {
@@ -58,7 +58,7 @@ pub fn rows(text: &Text<'_>, there: &dyn Fn(&str) -> bool) -> Result<(Vec<Row>, 
             .next("give lines PATH CLASS"));
     }
     let note = format!("the list has one column: the folders of its images are the {} classes", classes.len());
-    Ok((rows, vec![note]))
+    Ok(Lines { rows, notes: vec![note], others: Vec::new() })
 }
 
 /// The folder that says the class, and what stands above it but for folders of splits.

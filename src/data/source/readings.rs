@@ -2,7 +2,8 @@
 
 use super::arrange::shown;
 use super::columns::Wanted;
-use super::detect::{Kind, SourceOptions, labels_beside};
+use super::detect::{Kind, SourceOptions};
+use super::label_names;
 use super::layout::{self, Holds, Reading, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
 use super::mount::Files;
@@ -43,7 +44,8 @@ enum Possible {
     Tars(Vec<PathBuf>),
     Split(PathBuf),
     Classes,
-    Flat,
+    /// And how many of its images have labels.
+    Flat(u64),
     List(PathBuf, usize),
 }
 
@@ -95,7 +97,7 @@ impl Looked {
             Err(_) if archives && !matches!(layout::read(&look.dirs, seek.part, false), Reading::Mixed) => None,
             split => split?,
         };
-        let labelled = seek.labels || labels_beside(root, &[], seek.part, files).is_some();
+        let labelled = seek.labels || label_names::beside(root, &[], seek.wanted.parts, files).is_some();
         let folders = look.folders().len();
         let mut all = Vec::new();
         let mut of_other_splits = None;
@@ -109,9 +111,9 @@ impl Looked {
         match split {
             Some(dir) => all.push(Possible::Split(dir)),
             None => {
-                let list = if seek.labels { None } else { look.list(seek.part, &seek.wanted)? };
+                let list = if seek.labels { None } else { own_list(&look, seek)? };
                 if folders > 0 && list.is_none() && !seek.labels {
-                    let others = [Part::Train, Part::Val, Part::Test].into_iter().filter(|&p| p != seek.part);
+                    let others = [Part::Train, Part::Val, Part::Test].into_iter().filter(|p| !seek.wanted.parts.contains(p));
                     if let Some((path, _)) = others.into_iter().find_map(|p| look.list(p, &seek.wanted).ok().flatten()) {
                         return Err(list_of_another_split(&path, seek.part));
                     }
@@ -122,22 +124,25 @@ impl Looked {
                     let inner = if folders == 1 { dirs(&root.join(name), files)? } else { Vec::new() };
                     Ok(matches!(layout::read(&inner, seek.part, false), Reading::Split(_) | Reading::NoSuchSplit))
                 };
-                let one_flat = !splits_in()? && folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name));
+                let own = if folders > 0 && labelled && !seek.labels { own_labels(root, seek, folders == 1) } else { None };
+                // One folder is no set of classes where its images have labels.
+                let told = own.as_ref().is_some_and(|o| 2 * o.known >= o.images);
+                let one_flat = !splits_in()? && folders == 1 && look.images == 0 && (seek.labels || labelled && says_nothing(name) || told);
                 if folders > 0 && !one_flat && !(folders == 1 && list.is_some()) {
                     all.push(Possible::Classes);
                 }
                 // The only folder has labels or a list of its own: it is what was packed.
                 let below = root.join(name);
-                let has_own = || Ok(own_labels(&below, seek) || Look::at(&below, files)?.list(seek.part, &seek.wanted)?.is_some());
+                let has_own = || Ok(own_labels(&below, seek, false).is_some() || own_list(&Look::at(&below, files)?, seek)?.is_some());
                 if folders == 1 && look.images == 0 && list.is_none() && !one_flat && !seek.labels && has_own()? {
                     notes.push(format!("{} is taken for the dataset, as labels lie in it", shown(name)));
                     let (looked, more, files) = Self::folder(&below, seek, depth + 1)?;
                     return Ok((looked, notes.into_iter().chain(more).collect(), files));
                 }
                 // Labels that lie with the folders: either may say the classes.
-                let with_folders = folders > 0 && !one_flat && own_labels(root, seek);
+                let with_folders = folders > 0 && !one_flat && own.as_ref().is_some_and(|o| o.known > 0 && !o.agrees);
                 if list.is_none() && (one_flat || with_folders || look.images > 0 && labelled) {
-                    all.push(Possible::Flat);
+                    all.push(Possible::Flat(own.map_or(look.images, |o| o.known)));
                 }
                 all.extend(list.map(|(path, rows)| Possible::List(path, rows)));
             }
@@ -164,7 +169,7 @@ impl Looked {
                 return Ok((looked, notes, files));
             }
             Some(Possible::Split(dir)) => return deeper(&dir, None),
-            Some(Possible::Flat) => Self::Flat(root.to_owned()),
+            Some(Possible::Flat(_)) => Self::Flat(root.to_owned()),
             Some(Possible::List(path, _)) => Self::List(path),
             Some(Possible::Classes) => match layout::wrapper(&look.dirs, |name| dirs(&root.join(name), files))? {
                 Some((name, _)) => {
@@ -267,7 +272,7 @@ impl Possible {
                 (format!("the folder {}: {} images", dir.display(), count(dir, &seek.files)), format!("--input {}", dir.display()))
             }
             Self::Classes => (look.as_classes(), format!("--source folder --input {root}")),
-            Self::Flat => (format!("images without class folders: {} with labels", look.images), format!("--source flat --input {root}")),
+            Self::Flat(known) => (format!("images without class folders: {known} with labels"), format!("--source flat --input {root}")),
             Self::List(path, rows) => {
                 (format!("the list {}: {rows} images", path.display()), format!("--source list --input {}", path.display()))
             }
@@ -276,7 +281,7 @@ impl Possible {
 }
 
 impl Looked {
-    fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Folder(_) => Kind::Folder,
             Self::Flat(_) => Kind::Flat,
@@ -287,6 +292,17 @@ impl Looked {
         }
         .name()
     }
+}
+
+/// The list of the split, as the input is named or else as is asked for.
+pub fn own_list(look: &Look<'_>, seek: &Seek<'_>) -> Result<Option<(PathBuf, usize)>> {
+    let [first, second] = seek.wanted.parts;
+    for part in [Some(first), Some(second).filter(|p| *p != first)].into_iter().flatten() {
+        if let Some(found) = look.list(part, &seek.wanted)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// `ILSVRC2012_img_train.tar` and the like, on the disk.

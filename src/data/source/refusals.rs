@@ -1,11 +1,14 @@
 //! Layouts that are refused, and the errors that say why: folders that are no classes, or may be.
 
 use super::arrange::{is_wnid, shown};
-use super::detect::labels_beside;
+use super::join::{Image, surely};
+use super::label_names;
+use super::labels::Found;
 use super::layout::{self, Holds, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
 use super::mount::Files;
 use super::readings::Seek;
+use super::resolve::Label;
 use super::splits::Part;
 use super::{container, copies};
 use super::{is_picture, labels};
@@ -14,22 +17,51 @@ use crate::text::inexact;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Whether a label file in the folder itself knows images below it. Those of datasets whose class folders need none are left aside.
-pub fn own_labels(root: &Path, seek: &Seek<'_>) -> bool {
-    let Some(path) = labels_beside(root, &[], seek.part, &seek.files) else { return false };
+/// What a label file beside folders says of the images in them.
+pub struct Own {
+    pub images: u64,
+    /// Of how many it says the class.
+    pub known: u64,
+    /// These classes are the folders.
+    pub agrees: bool,
+}
+
+/// What a label file in the folder itself (or above it) says of images below it, if it knows any. Those of datasets whose class folders need
+/// none are left aside.
+pub fn own_labels(root: &Path, seek: &Seek<'_>, above: bool) -> Option<Own> {
+    let path = label_names::beside(root, &[], seek.wanted.parts, &seek.files)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if path.parent() != Some(root) || name.starts_with("LOC_") || name.contains("devkit") {
-        return false;
+    if !above && seek.files.logical(&path).parent() != Some(root) || name.starts_with("LOC_") || name.contains("devkit") {
+        return None;
     }
-    let mut images = Vec::new();
-    let walked = seek.files.walk(root, &mut |path, _, _| {
+    let mut paths = Vec::new();
+    let walked = seek.files.walk(root, &mut |path, place, _| {
         if is_picture(path) {
-            images.push(path.to_owned());
+            paths.push((path.to_owned(), place.archive()));
         }
     });
-    let keys: HashSet<&str> = images.iter().map(|path| labels::key(path)).collect();
-    let read = labels::read(&path, &seek.files, None, &seek.wanted, &|key| keys.contains(key));
-    walked.is_ok() && read.is_ok_and(|l| images.iter().any(|path| l.get("", path).0 != labels::Found::Missing))
+    let keys: HashSet<&str> = paths.iter().map(|(path, _)| labels::key(path)).collect();
+    let read = labels::read(&path, &seek.files, None, &seek.wanted, &|key| keys.contains(key)).ok().filter(|_| walked.is_ok())?;
+    let images: Vec<Image<'_>> = paths.iter().map(|(path, archive)| Image { path, archive: *archive }).collect();
+    let said = surely(&read, &images, "", root, &seek.files);
+    let folder = |path: &str| path.split_once('/').map(|(f, _)| f.to_owned());
+    let class = |found: Found| if let Found::Class(c) = found { read.classes.get(c as usize).cloned() } else { None };
+    let known = said.iter().filter(|f| **f != Found::Missing).count() as u64;
+    let rows = || images.iter().zip(&said).map(|(i, f)| (i.path, folder(i.path), class(*f)));
+    let apart = rows().any(|(_, folder, class)| folder.is_none() && class.is_some());
+    // Of one image each, any labels divide the images alike: they must be called so.
+    let one_each = rows().filter(|(.., class)| class.is_some()).count() as u64 == known
+        && known == rows().filter_map(|(.., class)| class).collect::<HashSet<String>>().len() as u64
+        && rows().any(|(_, folder, class)| class.is_some() && folder != class);
+    let agrees = !one_each && !apart && labels::contradiction(rows(), false).is_none() && !crossed(rows());
+    (known > 0).then_some(Own { images: images.len() as u64, known, agrees })
+}
+
+/// Whether an image lies in a folder that is called as the class of others, and not as its own.
+fn crossed<'a>(rows: impl Iterator<Item = (&'a str, Option<String>, Option<String>)>) -> bool {
+    let rows: Vec<(String, String)> = rows.filter_map(|(_, folder, class)| Some((folder?, class?))).collect();
+    let folders: HashSet<&str> = rows.iter().map(|(folder, _)| folder.as_str()).collect();
+    rows.iter().any(|(folder, class)| folder != class && folders.contains(class.as_str()) && Label::of(class) == Label::Name)
 }
 
 /// Refuses folders beside each other that are no classes: one whose name says nothing (`images` beside `masks`), splits below each, a

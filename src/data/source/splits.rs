@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
 /// A split as it is named on a disk. The test split is neither of the two that are packed: it is packed where it is pointed at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
+    #[default]
     Train,
     Val,
     Test,

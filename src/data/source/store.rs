@@ -11,7 +11,7 @@ pub const MAX_FILE: u64 = 1 << 30;
 const KEPT: usize = 8 << 20;
 
 /// Where the bytes of a picture lie.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// This file below the root.
     File(Box<str>),
@@ -21,6 +21,16 @@ pub enum Place {
     Zip { archive: u32, offset: u64, packed: u32, len: u32, crc: u32, deflated: bool },
     /// A row of a Parquet file: its index in the store, row group, row within the group.
     Row { archive: u32, group: u32, row: u32 },
+}
+
+impl Place {
+    /// The index of the archive or table that it lies in.
+    pub fn archive(&self) -> Option<u32> {
+        match self {
+            Self::File(_) => None,
+            Self::Range { archive, .. } | Self::Zip { archive, .. } | Self::Row { archive, .. } => Some(*archive),
+        }
+    }
 }
 
 /// The files behind a listing.
@@ -45,6 +55,11 @@ impl Store {
             #[cfg(feature = "parquet")]
             spill: super::spill::Spill::default(),
         }
+    }
+
+    /// The path of a file on the disk.
+    pub fn path(&self, place: &Place) -> Option<PathBuf> {
+        if let Place::File(file) = place { Some(self.root.join(&**file)) } else { None }
     }
 
     /// The tables that the archives are.

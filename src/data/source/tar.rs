@@ -17,6 +17,21 @@ pub const BLOCK: u64 = super::tar_header::BLOCK as u64;
 const MOST_NAME: u64 = u16::MAX as u64;
 const MOST_PAX: u64 = 1 << 20;
 
+/// The member that a link leads to: a hard link by its name, a symbolic one as seen from the folder of the link.
+fn linked(name: &str, to: &[u8], hard: bool) -> Option<String> {
+    let to = std::str::from_utf8(to).ok().filter(|t| !t.is_empty() && !t.starts_with('/'))?;
+    let mut parts: Vec<&str> = if hard { Vec::new() } else { name.split('/').rev().skip(1).collect() };
+    parts.reverse();
+    for part in to.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 /// A tar that lies in a file: all of it, or a range of it.
 pub struct Tar(Span);
 
@@ -107,16 +122,18 @@ impl Tar {
                     let (name, wrong) = clean(&name);
                     let (outside, stored) = (wrong.is_some(), Stored::Plain { offset: self.0.in_file(data) });
                     if folder {
-                        each(Member { name, stored, len: 0, trouble: wrong, after_zeros: joined.first, folder, outside })?;
+                        each(Member { name, stored, len: 0, trouble: wrong, after_zeros: joined.first, folder, outside, link: None })?;
                     } else {
                         let trouble = match kind {
                             Type::Sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
                             _ if extended.sparse => Some("a sparse file, whose bytes are not stored in one piece".to_owned()),
-                            Type::Link => Some("a link, not a file".to_owned()),
+                            Type::Link => Some(super::container::LINK.to_owned()),
                             Type::Special => Some("not a file but a pipe or device".to_owned()),
                             _ => wrong,
                         };
-                        let member = Member { name, stored, len: size, trouble, after_zeros: joined.first, folder, outside };
+                        let to = extended.link.unwrap_or_else(|| header.link());
+                        let link = if kind == Type::Link { linked(&name, &to, header.is_hard_link()) } else { None };
+                        let member = Member { name, stored, len: size, trouble, after_zeros: joined.first, folder, outside, link };
                         if counts_as_image(&member) {
                             joined.images += u64::from(joined.first.is_some());
                             before = Before::image(&member.name, data, size);

@@ -68,6 +68,15 @@ impl<'a> Header<'a> {
         if self.0[257..263] == *b"ustar\0" && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
     }
 
+    /// Where a link leads.
+    pub fn link(&self) -> Vec<u8> {
+        until_nul(&self.0[157..257]).to_vec()
+    }
+
+    pub fn is_hard_link(&self) -> bool {
+        self.0[156] == b'1'
+    }
+
     /// Whether the map of an old GNU sparse file goes on in the next block.
     pub fn map_goes_on(&self) -> bool {
         self.0[482] == 1
@@ -102,6 +111,8 @@ fn until_nul(field: &[u8]) -> &[u8] {
 #[derive(Default)]
 pub struct Extended {
     pub path: Option<Vec<u8>>,
+    /// Where a link leads.
+    pub link: Option<Vec<u8>>,
     pub size: Option<u64>,
     pub sparse: bool,
     /// The archive is a later volume of several.
@@ -126,6 +137,7 @@ impl Extended {
             match key {
                 // An empty value means that there is none.
                 b"path" => found.path = Some(value.to_vec()).filter(|v| !v.is_empty()),
+                b"linkpath" => found.link = Some(value.to_vec()).filter(|v| !v.is_empty()),
                 b"size" if value.is_empty() => found.size = None,
                 b"size" => {
                     let size = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());

@@ -6,6 +6,7 @@
 //! Memory: the names of all members of one archive.
 
 use super::arrange::{Found, shown};
+use super::class_tar::is_label_file;
 use super::container::{Archive, Member, hidden};
 use super::resolve::{Names, Resolved, Row};
 use super::splits::{Part, of_split};
@@ -57,12 +58,13 @@ struct Image {
 /// `Data` when an archive is damaged, naming file and byte, has a key twice, a class number is not among the names, or there are no
 /// pictures.
 pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, part: Part) -> Result<Listing> {
-    let (mut images, mut notes, mut ignored) = (Vec::new(), Vec::new(), 0);
+    let (mut images, mut notes, mut ignored, mut label_files) = (Vec::new(), Vec::new(), 0, 0);
     for (index, path) in archives.iter().enumerate() {
         let archive = Archive::open(path)?;
         let mut samples = Samples::default();
         notes.extend(archive.members(&mut |member| samples.add(&archive, member))?);
         ignored += samples.ignored;
+        label_files += samples.label_files;
         let more: u64 = samples.all.iter_mut().map(Sample::without_masks).sum();
         if more > 0 {
             notes.push(format!(
@@ -91,7 +93,7 @@ pub fn list(archives: Vec<PathBuf>, names: Option<&Names>, part: Part) -> Result
     let row = |i: &Image| Row { line: None, picture: i.member.name.clone(), class: i.class.clone().unwrap_or_default() };
     let resolved = Resolved::new(&labelled.iter().map(row).collect::<Vec<_>>(), names, &origin)?;
     let mut found = Found::with_classes(&resolved.classes);
-    (found.ignored, found.notes) = (ignored, notes);
+    (found.ignored, found.label_files, found.notes) = (ignored, label_files, notes);
     found.notes.extend(resolved.notes);
     for (image, class) in labelled.into_iter().zip(&resolved.labels) {
         match class {
@@ -112,6 +114,7 @@ struct Samples {
     all: Vec<Sample>,
     by_key: HashMap<String, usize>,
     ignored: u64,
+    label_files: usize,
 }
 
 impl Samples {
@@ -124,6 +127,7 @@ impl Samples {
         let label = matches!(extension.as_str(), "cls" | "json");
         if !label && !is_picture(&member.name) || label && member.trouble.is_some() {
             self.ignored += 1;
+            self.label_files += usize::from(is_label_file(&member.name));
             return Ok(());
         }
         let index = *self.by_key.entry(key.to_owned()).or_insert(self.all.len());

@@ -135,6 +135,11 @@ pub fn is_number(name: &str) -> bool {
     among(&NUMBERS, name)
 }
 
+/// Names of columns of splits whose numbers are parts of a cross-validation or of several datasets.
+pub fn is_fold(name: &str) -> bool {
+    among(&["fold", "dataset", "data_set"], name)
+}
+
 pub fn is_split(name: &str) -> bool {
     among(&SPLITS, name)
 }

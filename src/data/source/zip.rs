@@ -146,7 +146,7 @@ impl Zip {
         let outside = wrong.is_some();
         let trouble = match method {
             _ if folder => wrong,
-            _ if mode == 0o12 => Some("a link, not a file".to_owned()),
+            _ if mode == 0o12 => Some(super::container::LINK.to_owned()),
             _ if flags & (1 | 1 << 6 | 1 << 13) != 0 => Some("an encrypted member of a zip: unpack it with its password".to_owned()),
             0 | 8 if len > MAX_FILE || packed > MAX_FILE => Some(format!("an image of {len} bytes, above {MAX_FILE}")),
             0 if len != packed => Some(format!("stored in {packed} bytes, which should be {len}")),
@@ -160,7 +160,10 @@ impl Zip {
             crc: u32_at(entry, 16) as u32,
             deflated: method == 8,
         };
-        Ok((Member { name, stored, len, trouble, after_zeros: None, folder, outside }, (start, if folder { start } else { end })))
+        Ok((
+            Member { name, stored, len, trouble, after_zeros: None, folder, outside, link: None },
+            (start, if folder { start } else { end }),
+        ))
     }
 
     /// Finds the central directory by the record at the end of the file.

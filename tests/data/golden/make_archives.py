@@ -174,8 +174,9 @@ for path in sorted(out.glob("*")):
     elif path.suffix == ".tar":
         with tarfile.open(path, ignore_zeros="joined" in path.name, encoding="utf-8") as tar:
             for info in tar:
-                again = any(name == info.name.removeprefix("./") for name, _ in found)  # only joined.tar has names twice
-                if info.isfile() and image(info.name) and not again:
+                if info.isfile() and image(info.name):
+                    # Only joined.tar has names twice: the last is what unpacking leaves.
+                    found = [(name, sha) for name, sha in found if name != info.name.removeprefix("./")]
                     found.append(listed(info.name, tar.extractfile(info).read()))
     else:
         with zipfile.ZipFile(path) as z:
