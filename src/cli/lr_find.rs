@@ -17,8 +17,8 @@ use crate::files::write_output;
 use crate::fit::host::Work;
 use crate::models::Model;
 use crate::text::{counted, number};
-use crate::train::config::Config;
-use crate::train::lr_find::{self, Range, Suggestion, Trial};
+use crate::train::config::{Config, Sched};
+use crate::train::lr_find::{self, Range, Trial};
 use crate::train::trainer::Datasets;
 use clap::ValueEnum;
 use serde_json::json;
@@ -93,7 +93,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let trials = trials?;
     let suggestion = lr_find::suggest(&trials);
-    let figure = figure(&config, &trials, suggestion.as_ref().ok());
+    let constant = config.sched == Sched::Constant;
+    let figure = figure(&config, &trials, suggestion.as_ref().ok().map(|s| s.max_lr(constant)));
     if let Some(path) = &args.csv {
         write_output(path, |file| {
             writeln!(file, "lr,loss,smoothed")?;
@@ -103,7 +104,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     if let Some(path) = &args.json {
         let points: Vec<_> = trials.iter().map(|t| json!({ "lr": t.lr, "loss": t.loss, "smoothed": t.smoothed })).collect();
         let found = suggestion.as_ref().ok();
-        let json = json!({ "suggested_lr": found.map(|s| s.peak), "steepest_lr": found.map(|s| s.steepest),
+        let json = json!({ "suggested_lr": found.map(|s| s.max_lr(constant)), "steepest_lr": found.map(|s| s.steepest),
             "diverged_lr": found.and_then(|s| s.diverged), "points": points });
         write_output(path, |file| writeln!(file, "{json}"))?;
     }
@@ -129,13 +130,17 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         Some(lr) => out!("diverged (worse than at first) at lr {}; a tenth of it is {}", number(lr), number(lr / 10.0)),
         None => out!("did not diverge up to lr {}: --lr-high {} tells more", number(range.high), number(range.high * 10.0)),
     }
-    let why = if found.diverged.is_some() { "a tenth of where it diverges" } else { "where the loss falls steepest" };
+    let why = match (found.diverged, constant) {
+        (None, _) => "where the loss falls steepest",
+        (_, true) => "a tenth of where it diverges",
+        _ => "halfway from the least loss to divergence",
+    };
     // The rate belongs to the step it was found with.
     let parts = match config.grad_accum {
         1 => String::new(),
         parts => format!(" --batch-size {} --grad-accum {parts}", config.batch_size),
     };
-    out!("suggestion: --lr {}{parts}", number(found.peak));
+    out!("suggestion: --lr {}{parts}", number(found.max_lr(constant)));
     out!("  ({why}; the max lr of the {} schedule)", schedule_name(&config));
     let each = counted((config.batch_size * config.grad_accum) as u64, "image");
     out!("from {} of {each} each; no weights were kept", counted(trials.len() as u64, "step"));
@@ -187,7 +192,7 @@ impl Job for RangeTest<'_> {
     }
 }
 
-fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) -> Figure {
+fn figure(config: &Config, trials: &[Trial], suggested: Option<f64>) -> Figure {
     let line = |name: &str, value: fn(&Trial) -> f64| Line { name: name.into(), points: trials.iter().map(|t| (t.lr, value(t))).collect() };
     Figure {
         title: format!(
@@ -201,6 +206,6 @@ fn figure(config: &Config, trials: &[Trial], suggestion: Option<&Suggestion>) ->
         log_x: true,
         lines: vec![line("smoothed loss", |t| t.smoothed)],
         right: None,
-        marks: suggestion.map(|s| (s.peak, format!("suggested {}", number(s.peak)))).into_iter().collect(),
+        marks: suggested.map(|lr| (lr, format!("suggested {}", number(lr)))).into_iter().collect(),
     }
 }

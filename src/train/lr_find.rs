@@ -49,8 +49,6 @@ pub struct Trial {
 /// What the test says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suggestion {
-    /// The highest rate of the schedule: `--lr`.
-    pub peak: f64,
     /// Where the loss falls steepest over the logarithm of the rate.
     pub steepest: f64,
     /// Where the loss is higher again than at the start; none if the range ended before.
@@ -59,6 +57,19 @@ pub struct Suggestion {
     pub start: f64,
     /// The rate at which the loss is least, and that loss.
     pub least: (f64, f64),
+}
+
+impl Suggestion {
+    /// What to give as `--lr`, the highest rate of a schedule. One that warms up to it and falls again stands more than a test without
+    /// warm-up does, and trains best between the rate of the least loss and that of divergence: their geometric mean. A rate that never
+    /// falls ends well only below: a tenth of divergence. Measured by tools/lr_find_grid.sh.
+    pub fn max_lr(&self, constant: bool) -> f64 {
+        match self.diverged {
+            None => self.steepest,
+            Some(lr) if constant => lr / 10.0,
+            Some(lr) => (self.least.0 * lr).sqrt(),
+        }
+    }
 }
 
 /// Runs the test from fresh weights or `--init`'s. Ends early where the loss breaks away, is not finite, or `stop` is set.
@@ -144,9 +155,8 @@ fn has_diverged(trials: &[Trial], least: &mut f64) -> bool {
     recent > BROKEN_AWAY * *least || recent > FORGOTTEN * start
 }
 
-/// Two readings of the test: the rate at which the loss falls steepest over the logarithm of the rate, and a tenth of the rate at which it
-/// diverges. The second is suggested where there is one: the first is reached long before the highest rate that trains well, and a warm-up
-/// leads up to the peak that is suggested here.
+/// Readings of the test: the rate at which the loss falls steepest over the logarithm of the rate, that at which it is least, and that at
+/// which it diverges.
 ///
 /// # Errors
 /// `Usage` if the loss did not fall by more than its noise: the range is wrong, or the test too short.
@@ -171,7 +181,7 @@ pub fn suggest(trials: &[Trial]) -> Result<Suggestion> {
     // Diverged: worse than untrained, for good or until the test ended there.
     let worse = (at..losses.len()).find(|&i| losses[i] > start);
     let diverged = worse.map(|i| trials[i].lr);
-    Ok(Suggestion { peak: diverged.map_or(steepest, |lr| lr / 10.0), steepest, diverged, start, least: (trials[at].lr, least) })
+    Ok(Suggestion { steepest, diverged, start, least: (trials[at].lr, least) })
 }
 
 /// The losses smoothed over neighbours on both sides, which unlike the running mean of the display lags behind nothing; and how far such a
@@ -215,18 +225,20 @@ mod tests {
 
     /// Against what the curve's formula gives: it falls steepest (over ln lr) at `fall`, and is above 2.3 again near `1.19 * 2 * least`.
     #[test]
-    fn the_suggestion_is_a_tenth_of_where_the_loss_diverges() {
+    fn the_suggestion_lies_between_least_loss_and_divergence() {
         for noise in [0.0, 0.05] {
             let trials = curve(0.01, 1.0, noise);
             let found = suggest(&trials).unwrap();
             let diverged = found.diverged.unwrap();
-            assert!((1.8..2.4).contains(&diverged) && found.peak == diverged / 10.0, "{found:?}");
+            assert!((1.8..2.4).contains(&diverged) && found.max_lr(true) == diverged / 10.0, "{found:?}");
+            // The loss is least near 0.4: there its two parts change alike.
+            assert!((0.2..0.6).contains(&found.least.0) && (0.7..1.2).contains(&found.max_lr(false)), "{found:?}");
             assert!((0.006..0.017).contains(&found.steepest), "{found:?}");
             assert!((found.start - 2.3).abs() < 0.02 && found.least.1 < 1.4, "{found:?}");
         }
         let short: Vec<Trial> = curve(0.01, 1.0, 0.05).into_iter().take_while(|t| t.lr < 0.3).collect();
         let found = suggest(&short).unwrap();
-        assert!(found.diverged.is_none() && found.peak == found.steepest, "{found:?}");
+        assert!(found.diverged.is_none() && found.max_lr(false) == found.steepest, "{found:?}");
     }
 
     #[test]
