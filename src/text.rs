@@ -104,22 +104,30 @@ pub fn exact(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, str> {
     out.into()
 }
 
-/// The name that [`exact`] wrote so.
-pub fn inexact(text: &str) -> std::ffi::OsString {
-    let Some(inner) = text.strip_prefix("$'").and_then(|t| t.strip_suffix('\'')) else { return text.into() };
-    let (mut bytes, mut rest) = (Vec::new(), inner.as_bytes());
+/// A name as text where its ending must stay one, as for names of images: bytes that are no UTF-8 as `\xNN`.
+pub fn escaped(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, str> {
+    if let Some(text) = name.to_str() {
+        return text.into();
+    }
+    let mut out = String::new();
+    for chunk in std::os::unix::ffi::OsStrExt::as_bytes(name).utf8_chunks() {
+        out.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out.into()
+}
+
+/// The name that [`escaped`] wrote so.
+pub fn unescaped(text: &str) -> std::ffi::OsString {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&first, behind)) = rest.split_first() {
-        let (byte, taken) = match (first, behind) {
-            (b'\\', [b'x', high, low, ..]) => {
-                let digit = |d: u8| char::from(d).to_digit(16).unwrap_or(0) as u8;
-                (digit(*high) << 4 | digit(*low), 4)
-            }
-            (b'\\', [b'n', ..]) => (b'\n', 2),
-            (b'\\', [other, ..]) => (*other, 2),
-            _ => (first, 1),
+        let digit = |d: &u8| char::from(*d).to_digit(16).map(|d| d as u8);
+        let byte = match (first, behind) {
+            (b'\\', [b'x', high, low, ..]) => digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low),
+            _ => None,
         };
-        bytes.push(byte);
-        rest = &rest[taken..];
+        bytes.push(byte.unwrap_or(first));
+        rest = &rest[if byte.is_some() { 4 } else { 1 }..];
     }
     std::os::unix::ffi::OsStringExt::from_vec(bytes)
 }
@@ -156,9 +164,10 @@ mod tests {
         // printf %s $'x\xff\'\\.jpg' of bash gives the bytes back
         assert_eq!(shown(b"x\xff'\\.jpg"), "$'x\\xff\\'\\\\.jpg'");
         assert_ne!(shown(b"x\xfe.jpg"), shown(b"x\xff.jpg"));
-        for name in [&b"x\xff'\\.jpg"[..], b"plain", b"\xfe\n\xff", br"$'x\xff'", b"$'"] {
-            assert_eq!(inexact(&shown(name)).as_bytes(), name);
+        for name in [&b"x\xff'.jpg"[..], b"plain", b"\xfe\n\xff", b"$'"] {
+            assert_eq!(unescaped(&escaped(std::ffi::OsStr::from_bytes(name))).as_bytes(), name);
         }
+        assert_eq!(escaped(std::ffi::OsStr::from_bytes(b"a/x\xe9.jpg")), r"a/x\xe9.jpg");
         assert_ne!(shown(b"x\xff"), shown(br"$'x\xff'"));
         assert_eq!(shown(br"$'x\xff'"), r"$'$\'x\\xff\''");
     }

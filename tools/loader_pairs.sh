@@ -36,7 +36,6 @@ pair() {
 
 echo "what,ours,theirs,ratio"
 for _ in $(seq "$pairs"); do
-    rm -f "$work/jpegs" "$work/raws" "$work/ours" # the program replaces no file
     "$engine" bench loader --data "$work/jpeg" --batch-size 32 --threads 1 --repeats 3 --json "$work/jpegs" >/dev/null
     "$engine" bench loader --data "$work/raw" --batch-size 32 --threads 1 --repeats 3 --json "$work/raws" >/dev/null
     # rival NAME SCRIPT OUR_JSON OUR_KEY ARGS...
@@ -76,7 +75,6 @@ for _ in $(seq "$pairs"); do
     "$python" "$rivals/pillow_pack.py" "$pictures" --repeat 1 >"$work/theirs"
     pair "pack at 256 against Pillow" "$(field "$work/ours" images_per_s_per_core)" "$(field "$work/theirs" images_per_s_per_core)"
     for side in 0 500; do
-        rm -f "$work/ours"
         "$engine" bench pack --input "$pictures" --jobs 1 --repeats 1 --resize 0 --jpeg --quality 90 --max-side "$side" --json "$work/ours" \
             >/dev/null 2>&1
         "$python" "$rivals/pillow_pack.py" "$pictures" --quality 90 --max-side "$side" --repeat 1 >"$work/theirs"

@@ -36,7 +36,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome> {
     let Format::Safetensors = args.format;
     check_ending("--output", &args.output, "safetensors")?;
-    check_outputs([Some(&args.output)])?;
+    check_outputs(crate::files::Kind::Result, [Some(&args.output)])?;
     let weights = Weights::open(&args.weights, args.ema, args.model.as_deref(), None, None)?;
     let state = State::fresh(weights.weights, weights.running);
     checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, weights.batches)?;

@@ -53,7 +53,7 @@ fn sizes(width: (u16, u16), height: (u16, u16)) -> String {
 /// `Data` when the folder is damaged; `Write` when the sheet cannot be written.
 pub fn run(args: &Args) -> Result<Outcome> {
     args.sheet.as_deref().map_or(Ok(()), |path| check_ending("--sheet", path, "png"))?;
-    check_outputs([args.sheet.as_ref()])?;
+    check_outputs(crate::files::Kind::Result, [args.sheet.as_ref()])?;
     let dataset = Dataset::open(&args.dir)?;
     let m = dataset.manifest();
     let entries = || dataset.shards().iter().flat_map(|s| &s.entries);

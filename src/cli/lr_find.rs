@@ -62,7 +62,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
         path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }
-    check_outputs([args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
     let open = args.config.leaves_batch_open(&given)?;
     let mut config = Config::resolve(args.config, given)?;
     set_threads(config.threads)?;
@@ -96,7 +96,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let constant = config.sched == Sched::Constant;
     let figure = figure(&config, &trials, suggestion.as_ref().ok().map(|s| s.max_lr(constant)));
     if let Some(path) = &args.csv {
-        write_output(path, |file| {
+        write_output(path, crate::files::Kind::Report, |file| {
             writeln!(file, "lr,loss,smoothed")?;
             trials.iter().try_for_each(|t| writeln!(file, "{},{},{}", t.lr, t.loss, t.smoothed))
         })?;
@@ -106,7 +106,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         let found = suggestion.as_ref().ok();
         let json = json!({ "suggested_lr": found.map(|s| s.max_lr(constant)), "steepest_lr": found.map(|s| s.steepest),
             "diverged_lr": found.and_then(|s| s.diverged), "points": points });
-        write_output(path, |file| writeln!(file, "{json}"))?;
+        write_output(path, crate::files::Kind::Report, |file| writeln!(file, "{json}"))?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;

@@ -115,10 +115,10 @@ pub fn check_ending(flag: &str, path: &Path, format: &str) -> Result<()> {
 ///
 /// # Errors
 /// `Write`, as [`files::check_output`]; `Usage` for two results in one file.
-pub fn check_outputs<'a>(paths: impl IntoIterator<Item = Option<&'a PathBuf>>) -> Result<()> {
+pub fn check_outputs<'a>(kind: files::Kind, paths: impl IntoIterator<Item = Option<&'a PathBuf>>) -> Result<()> {
     let paths: Vec<&PathBuf> = paths.into_iter().flatten().collect();
     for (i, path) in paths.iter().enumerate() {
-        files::check_output(path)?;
+        files::check_output(path, kind)?;
         if paths[..i].contains(path) && !std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             return Err(Error::usage("two results cannot be written into one file").at(path.display().to_string()).next("a name for each"));
         }

@@ -74,7 +74,7 @@ impl Figure {
         } else {
             self.draw(&mut text, low..high).map_err(failed)?;
         }
-        crate::files::write_output(path, |file| file.write_all(text.as_bytes()))
+        crate::files::write_output(path, crate::files::Kind::Report, |file| file.write_all(text.as_bytes()))
     }
 
     fn draw<X>(&self, text: &mut String, x: X) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>

@@ -54,7 +54,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
         path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }
-    check_outputs([args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
     let mut flags = args.config;
     if !given("data") {
         flags.data = NO_DATA.into(); // not the demo, whose preset is for its pictures
@@ -92,10 +92,10 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let figure = figure(&config, &plans);
     let (_, plan) = &plans[0];
     if let Some(path) = &args.csv {
-        write_output(path, |file| csv(plan, file))?;
+        write_output(path, crate::files::Kind::Report, |file| csv(plan, file))?;
     }
     if let Some(path) = &args.json {
-        write_output(path, |file| json_of(&config, plan, file))?;
+        write_output(path, crate::files::Kind::Report, |file| json_of(&config, plan, file))?;
     }
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;

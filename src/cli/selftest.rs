@@ -42,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// `Internal` if a result is wrong, `Device` if the device is missing or fails, `Usage` for a device that this build does not have.
 pub fn run(args: &Args) -> Result<Outcome> {
-    check_outputs([args.json.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.json.as_ref()])?;
     let (report, properties) = match args.device.as_str() {
         "cpu" => (on(args, &OnCpu::new(), &selftest::cases(extent(args))?)?, None),
         "emulated" => emulated(args)?,
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     print(&report);
     if let Some(path) = &args.json {
         let json = with_record(report.json(), &report, properties.as_ref(), args);
-        crate::files::write_output(path, |file| writeln!(file, "{json}"))?;
+        crate::files::write_output(path, crate::files::Kind::Report, |file| writeln!(file, "{json}"))?;
     }
     verdict(&report, args)
 }

@@ -133,7 +133,7 @@ pub fn draw(dataset: &Dataset) -> Result<(u32, u32, Vec<u8>)> {
 /// As [`draw`]; `Write` when the file cannot be written.
 pub fn write(dataset: &Dataset, path: &Path) -> Result<()> {
     let (width, height, pixels) = draw(dataset)?;
-    crate::files::write_output(path, |file| encode_png(file, width, height, &pixels))
+    crate::files::write_output(path, crate::files::Kind::Result, |file| encode_png(file, width, height, &pixels))
 }
 
 /// Writes RGB bytes as a PNG file, over what bears the name, whole or not at all; it is not flushed.

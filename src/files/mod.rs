@@ -16,7 +16,7 @@ pub use failpoint::{POINTS, failpoint};
 pub use folder::Folder;
 pub use lock::{Lock, moved};
 pub use opened::{most_open_files, open_file, raise_open_files, read_file};
-pub use output::{check_output, write_output};
+pub use output::{Kind, check_output, write_output};
 pub use temporary::remove_temporaries;
 
 use crate::error::{Error, Result};

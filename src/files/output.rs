@@ -1,7 +1,7 @@
 //! Files that a user names to hold a result: a plot, a table, exported weights.
 //!
-//! The rule, for every command: a file of the name is never replaced; what is no file (a device, a named pipe, `/dev/stdout`, `/dev/fd/N`) is
-//! written straight into. A file appears whole or not at all. A pipe that nobody reads is waited for, but not for ever.
+//! The rule, for every command: reports (tables, JSON, plots) replace a file of the name, as scripts that run twice or use `mktemp` expect;
+//! weights and images never do. What is no file (a device, a named pipe, `/dev/stdout`, `/dev/fd/N`) is written straight into. A file appears whole or not at all. A pipe that nobody reads is waited for, but not for ever.
 
 use super::{Folder, NewFile, calls, folder_of};
 use crate::error::{Error, Result};
@@ -16,10 +16,19 @@ use std::time::{Duration, Instant};
 /// How long a named pipe may be without a reader.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Numbers about something, made again by the same command: replaces a file of its name.
+    Report,
+    /// Weights or images: replaces none.
+    Result,
+}
+
 /// What a path to write to is.
 enum Place {
-    /// Nothing bears the name.
-    Free,
+    /// A new file, or one that is replaced.
+    File,
     /// What the process has open under this number.
     Open(u32),
     Device,
@@ -29,11 +38,11 @@ enum Place {
 /// That `path` can be written: before the work whose result it is to hold.
 ///
 /// # Errors
-/// `Write` when a file bears the name, it is that of a folder, or the folder that it is to be in is not there.
-pub fn check_output(path: &Path) -> Result<()> {
+/// `Write` when the name is that of a file that is not replaced, of a link or of a folder, or the folder that it is to be in is not there.
+pub fn check_output(path: &Path, kind: Kind) -> Result<()> {
     let fail = |e| Error::writing(path, e);
-    match place(path)? {
-        Place::Free => Folder::open(folder_of(path)).map(drop).map_err(fail),
+    match place(path, kind)? {
+        Place::File => Folder::open(folder_of(path)).map(drop).map_err(fail),
         Place::Open(_) => fs::metadata(path).map(drop).map_err(|e| fail(e).because("nothing is open under this number")),
         Place::Device | Place::Pipe => Ok(()),
     }
@@ -43,21 +52,21 @@ pub fn check_output(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `Write`, as [`check_output`], and when the disk takes no more.
-pub fn write_output(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn write_output(path: &Path, kind: Kind, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let open = |flags: OFlags| -> Result<Box<dyn Write>> {
         let opened = OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path);
         opened.map(|file| Box::new(file) as Box<dyn Write>).map_err(|e| Error::writing(path, e))
     };
-    let straight: Box<dyn Write> = match place(path)? {
+    let straight: Box<dyn Write> = match place(path, kind)? {
         Place::Open(1) => Box::new(io::stdout().lock()),
         Place::Open(2) => Box::new(io::stderr().lock()),
         // How far others have written is not ours to know: behind what is there.
         Place::Open(_) => open(OFlags::APPEND)?,
         Place::Device => open(OFlags::NOCTTY)?,
         Place::Pipe => Box::new(open_pipe(path)?),
-        Place::Free => {
+        Place::File => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let new = NewFile::create(folder_of(path), &name, false, 0)?;
+            let new = NewFile::create(folder_of(path), &name, kind == Kind::Report, 0)?;
             let mut counted = Counted { new: &new, at: 0 };
             let mut buffered = BufWriter::with_capacity(1 << 16, &mut counted);
             content(&mut buffered).and_then(|()| buffered.flush()).map_err(|e| new.fail(e))?;
@@ -88,7 +97,7 @@ impl Write for Counted<'_> {
     }
 }
 
-fn place(path: &Path) -> Result<Place> {
+fn place(path: &Path, kind: Kind) -> Result<Place> {
     let error = |what: &str| Error::write(what).at(path.display().to_string());
     if let Some(number) = descriptor(path) {
         return Ok(Place::Open(number));
@@ -98,14 +107,17 @@ fn place(path: &Path) -> Result<Place> {
     }
     let Ok(there) = fs::metadata(path) else {
         // A link that leads nowhere bears the name too.
-        return if fs::symlink_metadata(path).is_ok() { Err(exists(path, "a link that leads nowhere")) } else { Ok(Place::Free) };
+        return if fs::symlink_metadata(path).is_ok() { Err(exists(path, "a link that leads nowhere")) } else { Ok(Place::File) };
     };
-    let kind = there.file_type();
+    let found = there.file_type();
+    let linked = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
     match () {
-        () if kind.is_file() => Err(exists(path, "a file")),
-        () if kind.is_dir() => Err(error("this is a folder").next(format!("{}", path.join("NAME").display()))),
-        () if kind.is_fifo() => Ok(Place::Pipe),
-        () if kind.is_socket() => Err(error("this is a socket, which cannot be opened to be written")),
+        () if found.is_file() && linked => Err(exists(path, "a link to a file")),
+        () if found.is_file() && kind == Kind::Report => Ok(Place::File),
+        () if found.is_file() => Err(exists(path, "a file")),
+        () if found.is_dir() => Err(error("this is a folder").next(format!("{}", path.join("NAME").display()))),
+        () if found.is_fifo() => Ok(Place::Pipe),
+        () if found.is_socket() => Err(error("this is a socket, which cannot be opened to be written")),
         () => Ok(Place::Device),
     }
 }
@@ -113,7 +125,7 @@ fn place(path: &Path) -> Result<Place> {
 fn exists(path: &Path, what: &str) -> Error {
     Error::write("the output file exists: refusing to overwrite")
         .at(path.display().to_string())
-        .because(format!("{what} bears the name, and results never replace one"))
+        .because(format!("{what} bears the name, and is not replaced"))
         .next("another name, or remove it first")
 }
 

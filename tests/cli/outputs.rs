@@ -1,4 +1,4 @@
-//! Files that hold results: nothing is replaced, nothing cut is left, and what is no file is written straight into.
+//! Files that hold results: reports replace a file, weights and images none, nothing cut is left, and what is no file is written straight into.
 
 #[path = "../common/namespace.rs"]
 mod namespace;
@@ -45,7 +45,7 @@ fn writers<'a>(data: &'a str, weights: &'a str) -> Vec<(Vec<&'a str>, &'a str, &
 }
 
 #[test]
-fn no_command_replaces_a_file_and_each_says_so_before_it_works() {
+fn what_cannot_be_written_is_said_before_the_work() {
     let folder = tempfile::tempdir().unwrap();
     let data = packed(folder.path());
     for (command, flag, ending) in writers(&data, "no-such-weights") {
@@ -55,7 +55,9 @@ fn no_command_replaces_a_file_and_each_says_so_before_it_works() {
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         let slash = format!("{}/", path("zz"));
         let start = Instant::now();
-        for (to, word) in [(&there, "exists"), (&link, "exists"), (&slash, "a folder's"), (&below, "no such folder")] {
+        // Weights and images replace nothing; reports do, below.
+        let kept = matches!(flag, "--output" | "--sheet").then_some((&there, "exists"));
+        for (to, word) in kept.into_iter().chain([(&link, "exists"), (&slash, "a folder's"), (&below, "no such folder")]) {
             let output = engine(&[command.as_slice(), &[flag, to]].concat());
             let said = stderr(&output).to_lowercase();
             assert!(output.status.code() == Some(73) && said.contains(word), "{command:?} {flag} {to}: {said}");
@@ -64,6 +66,11 @@ fn no_command_replaces_a_file_and_each_says_so_before_it_works() {
         assert_eq!(std::fs::read(&there).unwrap(), b"precious");
         std::fs::remove_file(&link).unwrap();
     }
+    let report = folder.path().join("there.json").to_str().unwrap().to_owned();
+    for _ in 0..2 {
+        assert_eq!(engine(&[SCHEDULE.as_slice(), &["--json", &report]].concat()).status.code(), Some(0), "a report is made again");
+    }
+    assert!(std::fs::read_to_string(&report).unwrap().starts_with('{'));
     let two = folder.path().join("two").to_str().unwrap().to_owned();
     refuses(&[SCHEDULE.as_slice(), &["--csv", &two, "--json", &two]].concat(), 2, &["two results"]);
     assert!(!Path::new(&two).exists());

@@ -42,7 +42,7 @@ const EMULATED_BATCH: u32 = 2;
 /// # Errors
 /// Of the device; `Usage` if nothing matches `--only`; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
-    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.json.as_ref(), args.csv.as_ref()])?;
     if args.device == "emulated" {
         return emulated(args);
     }
@@ -81,10 +81,10 @@ fn measure<D: Timed>(args: &Args, driver: &D, workload: Workload) -> Result<Outc
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report.json(&record, properties))
             .map_err(|e| Error::internal("the results are no JSON").source(e))?;
-        crate::files::write_output(path, |file| writeln!(file, "{text}"))?;
+        crate::files::write_output(path, crate::files::Kind::Report, |file| writeln!(file, "{text}"))?;
     }
     if let Some(path) = &args.csv {
-        crate::files::write_output(path, |file| write!(file, "{}", report.csv()))?;
+        crate::files::write_output(path, crate::files::Kind::Report, |file| write!(file, "{}", report.csv()))?;
     }
     Ok(Outcome::Done)
 }

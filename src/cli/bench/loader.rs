@@ -65,7 +65,7 @@ pub struct Args {
 /// # Errors
 /// Those of the images; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
-    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.json.as_ref(), args.csv.as_ref()])?;
     set_threads(args.threads)?;
     let scratch = if args.data.is_some() { None } else { Some(make(&args.made)?) };
     let Some(dir) = args.data.as_deref().or(scratch.as_ref().map(Scratch::path)) else {
@@ -118,12 +118,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
         let text = json!({ "pictures": r.pictures, "bytes": place.bytes, "file_system": place.file_system, "encoding": encoding,
             "batch": args.batch_size, "workers": args.workers, "open_s": open_s, "first_batch_s": r.first_batch_s,
             "checked": rate(r.checked), "again": rate(r.again), "augmented": rate(r.augmented), "anonymous_bytes": r.anonymous_bytes });
-        files::write_output(path, |file| writeln!(file, "{text}"))?;
+        files::write_output(path, crate::files::Kind::Report, |file| writeln!(file, "{text}"))?;
     }
     if let Some(path) = &args.csv {
         let mut text = String::from("what,images_per_s,images_per_s_per_core\n");
         rows.iter().for_each(|(name, Rate { wall, per_core })| text.push_str(&format!("{name},{wall},{per_core}\n")));
-        files::write_output(path, |file| file.write_all(text.as_bytes()))?;
+        files::write_output(path, crate::files::Kind::Report, |file| file.write_all(text.as_bytes()))?;
     }
     Ok(Outcome::Done)
 }

@@ -48,7 +48,7 @@ pub struct Args {
 /// # Errors
 /// Those of the pack; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
-    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.json.as_ref(), args.csv.as_ref()])?;
     let scratch = Scratch::new("bench-pack")?;
     let (mut rates, mut per_core, mut busy, mut pictures) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for repeat in 0..=args.repeats {
@@ -85,11 +85,11 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if let Some(path) = &args.json {
         let text = json!({ "pictures": pictures, "resize": args.resize, "images_per_s": rate, "images_per_s_per_core": per_core,
             "cores_busy": busy });
-        files::write_output(path, |file| writeln!(file, "{text}"))?;
+        files::write_output(path, crate::files::Kind::Report, |file| writeln!(file, "{text}"))?;
     }
     if let Some(path) = &args.csv {
         let text = format!("pictures,resize,images_per_s,images_per_s_per_core\n{pictures},{},{rate},{per_core}\n", args.resize);
-        files::write_output(path, |file| file.write_all(text.as_bytes()))?;
+        files::write_output(path, crate::files::Kind::Report, |file| file.write_all(text.as_bytes()))?;
     }
     Ok(Outcome::Done)
 }

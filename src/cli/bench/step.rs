@@ -73,7 +73,7 @@ const TAKEN_APART: usize = 2;
 /// Those of the step and of the images; `Write` for the files.
 pub fn run(args: &Args) -> Result<Outcome> {
     let began = Instant::now();
-    check_outputs([args.json.as_ref(), args.csv.as_ref()])?;
+    check_outputs(crate::files::Kind::Report, [args.json.as_ref(), args.csv.as_ref()])?;
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
     let precision = device.precision(args.precision)?;

@@ -148,7 +148,7 @@ impl Report {
                 "precision": self.precision.name(), "model": self.model, "crop_size": self.crop_size, "median_s": s.median_s,
                 "min_s": s.min_s, "max_s": s.max_s, "start_up_s": self.start_up_s, "loaded": self.loaded.as_ref().map(rate),
                 "loading_costs_percent": self.loading_costs(), "kernels": rows });
-            files::write_output(path, |file| writeln!(file, "{out}"))?;
+            files::write_output(path, crate::files::Kind::Report, |file| writeln!(file, "{out}"))?;
         }
         if let Some(path) = csv {
             let mut text = String::from("name,op,calls,ms_per_step,share,roofline_percent,op_roofline_percent\n");
@@ -156,7 +156,7 @@ impl Report {
                 let [own, op] = [k.of_roofline, k.op_of_roofline].map(|p| p.map_or(String::new(), |p| p.to_string()));
                 text.push_str(&format!("{},{},{},{},{},{own},{op}\n", k.name, k.op, k.calls, k.ms, k.share));
             }
-            files::write_output(path, |file| file.write_all(text.as_bytes()))?;
+            files::write_output(path, crate::files::Kind::Report, |file| file.write_all(text.as_bytes()))?;
         }
         Ok(())
     }

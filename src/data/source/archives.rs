@@ -6,6 +6,7 @@ use super::arrange::shown;
 use super::class_tar::folder_class;
 use super::class_tar_names::{Contents, named_by_archives};
 use super::copies;
+use super::image_folder::below;
 use super::is_picture;
 use super::looking::Look;
 use super::mount::Files;
@@ -13,7 +14,6 @@ use super::peek::{MOST_ARCHIVES, Members, has_label, key};
 use super::readings::{Looked, Noted, Seek};
 use super::stem;
 use crate::error::{Error, Result};
-use crate::text::inexact;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -146,10 +146,10 @@ pub fn class_folders(at: &Path, seek: &Seek<'_>) -> Result<Noted> {
             root = dir;
             continue;
         }
-        let above = super::layout::wrapper(&look.dirs, |name| super::looking::dirs(&root.join(inexact(name)), &seek.files))?;
+        let above = super::layout::wrapper(&look.dirs, |name| super::looking::dirs(&below(&root, name), &seek.files))?;
         let Some((name, _)) = above else { break };
         notes.push(format!("{} is taken for a folder above those of the classes", shown(name)));
-        root = root.join(inexact(name));
+        root = below(&root, name);
     }
     Ok((Looked::Folder(root), notes, seek.files.clone()))
 }

@@ -93,7 +93,7 @@ fn list_in(look: &Look<'_>, seek: &Seek<'_>) -> Result<Option<PathBuf>> {
         }
         let look = Look::at(&root, &seek.files)?;
         let [one] = look.folders()[..] else { break };
-        root = root.join(&one.name);
+        root = root.join(&one.real);
         if let Some((path, _)) = own_list(&Look::at(&root, &seek.files)?, seek)? {
             return Ok(Some(path));
         }

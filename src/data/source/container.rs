@@ -9,7 +9,7 @@ use super::tar_header::{BLOCK, Header};
 use super::zip::{self, Zip};
 use super::{Place, is_picture};
 use crate::error::{Error, Result};
-use crate::text::exact;
+use crate::text::escaped;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -239,7 +239,7 @@ pub const ABSOLUTE: &str = "an absolute path";
 pub fn clean(name: &[u8]) -> (String, Option<String>) {
     let name = name.split(|&b| b == 0).next().unwrap_or(name);
     let Ok(text) = std::str::from_utf8(name) else {
-        return (exact(std::ffi::OsStr::from_bytes(name)).into_owned(), Some("a name that is not UTF-8".to_owned()));
+        return (escaped(std::ffi::OsStr::from_bytes(name)).into_owned(), Some("a name that is not UTF-8".to_owned()));
     };
     let parts: Vec<&str> = text.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
     let trouble = match text {

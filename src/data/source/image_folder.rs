@@ -9,10 +9,10 @@ use super::mount::Files;
 use super::{Kind, Listing, is_picture};
 use crate::data::manifest::MANIFEST;
 use crate::error::{Error, Result};
-use crate::text::{counted, exact, pasted};
+use crate::text::{counted, escaped, pasted, unescaped};
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Deeper than this is taken for a loop of links.
 const MAX_DEPTH: usize = 32;
@@ -132,6 +132,16 @@ pub struct Child {
     pub is_dir: bool,
 }
 
+/// The folder `name` of `root` as the file system has it: names that are no UTF-8 come [`escaped`]. Those in archives stay so.
+pub fn below(root: &Path, name: &str) -> PathBuf {
+    let plain = root.join(name);
+    if !name.contains("\\x") || fs::symlink_metadata(&plain).is_ok() {
+        return plain;
+    }
+    let real = root.join(unescaped(name));
+    if fs::symlink_metadata(&real).is_ok() { real } else { plain }
+}
+
 /// What lies in `dir`, links followed, dot names left out.
 pub fn children(dir: &Path) -> Result<Vec<Child>> {
     let fail = |e| Error::reading(dir, e);
@@ -139,7 +149,7 @@ pub fn children(dir: &Path) -> Result<Vec<Child>> {
     for entry in fs::read_dir(dir).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let real = entry.file_name();
-        let (name, utf8) = (exact(&real).into_owned(), real.to_str().is_some());
+        let (name, utf8) = (escaped(&real).into_owned(), real.to_str().is_some());
         if name.starts_with('.') || name == "__MACOSX" {
             continue;
         }

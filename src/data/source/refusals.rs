@@ -1,6 +1,7 @@
 //! Layouts that are refused, and the errors that say why: folders that are no classes, or may be.
 
 use super::arrange::{is_wnid, shown};
+use super::image_folder::below as folder;
 use super::join::{Image, surely};
 use super::label_names;
 use super::labels::Found;
@@ -13,7 +14,6 @@ use super::splits::Part;
 use super::{container, copies};
 use super::{is_picture, labels};
 use crate::error::{Error, Result};
-use crate::text::inexact;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -84,7 +84,7 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
     }
     let Some(first) = folders.first() else { return Ok(()) };
     let inner = |name: &str| -> Result<Vec<layout::Dir>> {
-        Ok(dirs(&root.join(inexact(name)), files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect())
+        Ok(dirs(&folder(root, name), files)?.into_iter().filter(|d| d.holds != Holds::Nothing).collect())
     };
     let filled = inner(&first.name)?;
     if folders.len() == 1 {
@@ -129,7 +129,7 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
 /// The classes may be the folders, or those in one of them; `groups`: in each of them.
 fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files, groups: bool) -> Error {
     let root = look.root.display().to_string();
-    let below = look.root.join(inexact(name));
+    let below = folder(&look.root, name);
     let classes: Vec<String> = inside.iter().take(4).map(|d| shown(&d.name)).collect();
     let more = if inside.len() > 4 { ", ..." } else { "" };
     let readings = [
@@ -153,7 +153,7 @@ pub fn list_of_another_split(path: &Path, part: Part) -> Error {
 
 pub fn one_class_or_several(look: &Look<'_>, name: &str, inner: &[layout::Dir], files: &Files) -> Error {
     let root = look.root.display().to_string();
-    let below = look.root.join(inexact(name));
+    let below = folder(&look.root, name);
     let classes: Vec<String> = inner.iter().filter(|d| d.holds != Holds::Nothing).take(4).map(|d| shown(&d.name)).collect();
     let readings = [
         (format!("1 class: {} with {} images", shown(name), count(&below, files)), format!("--source folder --input {root}")),
@@ -187,7 +187,7 @@ pub fn no_classes(root: &Path, name: &str) -> Error {
 /// Archives that cannot be read where they lie, and downloads that did not finish, among class archives or alone: they would be missing
 /// without a word.
 pub fn unread_beside(look: &Look<'_>) -> Result<()> {
-    let at = |name: &String| look.root.join(inexact(name));
+    let at = |name: &String| folder(&look.root, name);
     if let Some(name) = look.files.iter().find(|n| copies::unfinished(n)) {
         return Err(Error::usage(format!("{} is a download that did not finish", shown(name)))
             .at(look.root.display().to_string())
