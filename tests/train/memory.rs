@@ -234,7 +234,7 @@ fn a_run_takes_the_memory_it_says() {
         let args = ["train", "--data", train.to_str().unwrap(), "--output", run.to_str().unwrap(), "--max-steps", "2", "--lr", "0.01"];
         let args: Vec<&str> = args.into_iter().chain(shape).chain(["--progress", "plain"]).collect();
         let (taken, text) = measured(&args);
-        assert!(text.contains(&format!(" MiB at most with a batch of {batch}; ")), "{text}");
+        assert!(text.contains(&format!(" MiB at most with a batch of {batch}, of ")), "{text}");
         let mib = number_after(&text, "memory        ");
         let foretold = (mib << 20) as f64;
         let off = foretold / taken as f64 - 1.0;

@@ -67,6 +67,7 @@ fn flags_mean_torchvision_s_resize_and_center_crop() {
     write_png(&cropped, 40, 40, &crop).unwrap();
     let sizes = ["--val-resize-size", "48", "--val-crop-size", "40"];
     let (of_photo, said) = predicted(&weights, &image, &sizes);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" "); // broken into lines
     assert!(said.contains("Resize(48, bilinear), CenterCrop(40), Normalize(mean 0.485, 0.456, 0.406; std 0.229"), "{said}");
     assert_eq!(of_photo, predicted(&weights, &cropped, &["--val-resize-size", "40", "--val-crop-size", "40"]).0);
     assert_eq!(of_photo, predicted(&weights, &image, &["--crop-pct", "0.83", "--val-crop-size", "40"]).0, "floor(40 / 0.83) is 48");

@@ -41,7 +41,7 @@ fn what_cannot_be_resumed_exactly_is_refused_and_nothing_is_renamed() {
         (changed(&from, at("none"), "", |m| drop(m.remove("format"))), 65, "checkpoint format none"),
         (changed(&from, at("optimizer"), "optimizer.", |_| ()), 65, "holds no optimizer state"),
         (changed(&from, at("average"), "ema.", |_| ()), 65, "lost its moving average"),
-        (changed(&from, at("step"), "", |m| m["progress"]["update"] = json!(1u64 << 63)), 2, "saved after step 9223372036854775808"),
+        (changed(&from, at("step"), "", |m| m["progress"]["update"] = json!(1u64 << 63)), 2, "saved after step 9,223,372,036,854,775,808"),
     ];
     let listing = || {
         let all = std::fs::read_dir(run.join("checkpoints")).unwrap().map(|e| e.unwrap().file_name());
