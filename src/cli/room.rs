@@ -86,7 +86,6 @@ pub fn check_evaluation(
 
 /// What the process will hold at most with batches of `batch`, in a line.
 fn line(demand: &HostDemand<'_>, batch: usize, host: &Host) -> Result<String> {
-    let there =
-        host.memory.map_or_else(String::new, |room| format!(", of {} for this process", gib(resident() as usize + room.bytes as usize)));
+    let there = host.memory.map_or_else(String::new, |room| format!(", of {} available", gib(resident() as usize + room.bytes as usize)));
     Ok(format!("{} at most with a batch of {batch}{there}", gib(demand.peak(batch)?)))
 }
