@@ -65,6 +65,9 @@ pub fn write_output(path: &Path, kind: Kind, content: impl FnOnce(&mut dyn Write
         Place::Device => open(OFlags::NOCTTY)?,
         Place::Pipe => Box::new(open_pipe(path)?),
         Place::File => {
+            // What a link leads to is replaced, and the link stays.
+            let target = if path.is_symlink() { fs::canonicalize(path).map_err(|e| Error::writing(path, e))? } else { path.to_owned() };
+            let path = target.as_path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let new = NewFile::create(folder_of(path), &name, kind == Kind::Report, 0)?;
             let mut counted = Counted { new: &new, at: 0 };
@@ -112,8 +115,8 @@ fn place(path: &Path, kind: Kind) -> Result<Place> {
     let found = there.file_type();
     let linked = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
     match () {
-        () if found.is_file() && linked => Err(exists(path, "a link to a file")),
         () if found.is_file() && kind == Kind::Report => Ok(Place::File),
+        () if found.is_file() && linked => Err(exists(path, "a link to a file")),
         () if found.is_file() => Err(exists(path, "a file")),
         () if found.is_dir() => Err(error("this is a folder").next(format!("{}", path.join("NAME").display()))),
         () if found.is_fifo() => Ok(Place::Pipe),

@@ -2,7 +2,7 @@
 
 use super::arrange::shown;
 use super::columns::Wanted;
-use super::image_folder::Child;
+use super::image_folder::{self, Child};
 use super::labels::contradiction;
 use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
 use super::mount::Files;
@@ -60,12 +60,12 @@ impl<'f> Look<'f> {
     pub fn split(&self, part: Part, explicit: bool) -> Result<Option<PathBuf>> {
         match layout::read(&self.dirs, part, explicit) {
             Reading::Classes { .. } => Ok(None),
-            Reading::Split(name) => Ok(Some(self.root.join(name))),
+            Reading::Split(name) => Ok(Some(image_folder::below(&self.root, name))),
             Reading::NoSuchSplit => Err(no_such_split(&self.dirs, part, &self.origin())),
             Reading::Mixed => {
                 let folders = self.folders();
                 let of_split = folders.iter().find(|d| Part::of_folder(&d.name) == Some(part)).or(folders.first());
-                let of_split = of_split.map_or_else(|| self.root.clone(), |d| self.root.join(&d.name));
+                let of_split = of_split.map_or_else(|| self.root.clone(), |d| self.root.join(&d.real));
                 let readings = [
                     (self.as_classes(), format!("--source folder --input {}", self.origin())),
                     (

@@ -3,6 +3,7 @@
 use super::arrange::shown;
 use super::columns::Wanted;
 use super::detect::{Kind, SourceOptions};
+use super::image_folder;
 use super::label_names;
 use super::layout::{self, Holds, Reading, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
@@ -121,7 +122,7 @@ impl Looked {
                 // A folder alone beside a list, or whose images have labels, says no class.
                 let name = look.folders().first().map_or("", |d| d.name.as_str());
                 let splits_in = || -> Result<bool> {
-                    let inner = if folders == 1 { dirs(&root.join(name), files)? } else { Vec::new() };
+                    let inner = if folders == 1 { dirs(&image_folder::below(root, name), files)? } else { Vec::new() };
                     Ok(matches!(layout::read(&inner, seek.part, false), Reading::Split(_) | Reading::NoSuchSplit))
                 };
                 let own = if folders > 0 && labelled && !seek.labels { own_labels(root, seek, folders == 1) } else { None };
@@ -132,7 +133,7 @@ impl Looked {
                     all.push(Possible::Classes);
                 }
                 // The only folder has labels or a list of its own: it is what was packed.
-                let below = root.join(name);
+                let below = image_folder::below(root, name);
                 let has_own = || Ok(own_labels(&below, seek, false).is_some() || own_list(&Look::at(&below, files)?, seek)?.is_some());
                 if folders == 1 && look.images == 0 && list.is_none() && !one_flat && !seek.labels && has_own()? {
                     notes.push(format!("{} is taken for the dataset, as labels lie in it", shown(name)));
@@ -171,15 +172,18 @@ impl Looked {
             Some(Possible::Split(dir)) => return deeper(&dir, None),
             Some(Possible::Flat(_)) => Self::Flat(root.to_owned()),
             Some(Possible::List(path, _)) => Self::List(path),
-            Some(Possible::Classes) => match layout::wrapper(&look.dirs, |name| dirs(&root.join(name), files))? {
+            Some(Possible::Classes) => match layout::wrapper(&look.dirs, |name| dirs(&image_folder::below(root, name), files))? {
                 Some((name, _)) => {
-                    return deeper(&root.join(name), Some(format!("{} is taken for a folder above those of the classes", shown(name))));
+                    return deeper(
+                        &image_folder::below(root, name),
+                        Some(format!("{} is taken for a folder above those of the classes", shown(name))),
+                    );
                 }
                 None => {
                     if let Reading::Classes { named: Some(name) } = layout::read(&look.dirs, seek.part, false) {
                         notes.push(format!(
                             "{name} is taken for a class, as the folders beside it are; --input {} packs it as a split",
-                            root.join(name).display()
+                            image_folder::below(root, name).display()
                         ));
                     }
                     says_classes(&look, root, files)?;
