@@ -8,6 +8,7 @@ use super::source_args::SourceArgs;
 use crate::data::Dataset;
 use crate::data::bad::{BAD_IMAGES, OnBad};
 use crate::data::compressed::JpegOptions;
+use crate::data::crop::MOST_SIDE;
 use crate::data::estimate::Estimate;
 use crate::data::manifest::Split;
 use crate::data::pack::{PackEnd, PackOptions, pack};
@@ -49,7 +50,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "raw")]
     pub encoding: EncodingArg,
     /// Short side in pixels after resizing, 0 keeps every image at its size [default: 256 for raw, 0 for jpeg]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MOST_SIDE)))]
     pub resize: Option<u32>,
     /// jpeg: encode every image anew at this quality [default: keep the original bytes; 90 for what is made smaller]
     #[arg(long, value_name = "1-100")]
