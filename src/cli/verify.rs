@@ -8,7 +8,7 @@ use crate::data::manifest::MAKE_ANEW;
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
 use crate::text::{counted, pasted};
-use indicatif::DecimalBytes;
+use indicatif::BinaryBytes;
 use std::path::PathBuf;
 
 /// Check a packed folder: structure, checksums of every record and file
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if report.damage.is_empty() {
         let how = if depth == Depth::Quick { "structure only" } else { "every byte" };
         let (images, shards) = (counted(report.records, "image"), counted(report.shards as u64, "shard"));
-        out!("ok: {images} in {shards}, {} ({how} checked)", DecimalBytes(report.bytes));
+        out!("ok: {images} in {shards}, {} ({how} checked)", BinaryBytes(report.bytes));
         return Ok(Outcome::Done);
     }
     let next = if report.damaged_shards.is_empty() {

@@ -43,6 +43,11 @@ fn wrong_usage_is_code_2_and_names_the_flag() {
     refuses(&["train", "--dry-run", "--data", "demo", "--warmup-epochs", "99"], 2, &["--warmup-epochs"]);
     refuses(&["train", "--dry-run", "--data", "demo", "--batch-size", "1000000"], 2, &["--batch-size"]);
     refuses(&["train", "--resume", "auto"], 2, &["--output"]);
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 50) {
+        for command in ["train", "lr-find"] {
+            refuses(&[command, "--data", "synthetic", "--workers", "250"], 2, &["--workers 250: at most"]);
+        }
+    }
     refuses(&["eval", "--data", "x"], 2, &["--weights"]);
     refuses(&["train", "--list-params"], 2, &["--dry-run"]);
     refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["--format onnx: expected safetensors"]);

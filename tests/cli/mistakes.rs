@@ -31,7 +31,6 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("train --rrc-scale 0.5,2", 2, &["--rrc-scale 0.5,2: expected"]),
     ("train --opt adamw --opt-betas 0.9,1", 2, &["--opt-betas 0.9,1: expected two numbers of at least 0 and below 1"]),
     ("train --max-steps 0", 2, &["--max-steps 0: expected a whole number of at least 1"]),
-    ("train --data synthetic --workers 250", 2, &["--workers 250: at most"]),
     ("predict --top 0 --weights D/w x.png", 2, &["--top 0: expected a whole number"]),
     ("pack --input D --output D/o --encoding jpeg --quality 101", 2, &["--quality 101: expected a whole number from 1 to 100"]),
     // words
