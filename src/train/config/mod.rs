@@ -168,7 +168,9 @@ fn read_file(path: &Path) -> Result<toml::Table> {
         if let (Some((key, value)), Some(wanted)) = (near.and_then(|line| line.split_once('=')), wanted(e.message())) {
             let key = key.trim();
             let wanted = expected(&format!("--{key}")).unwrap_or(wanted);
-            return Error::usage(format!("{key} = {}: expected {wanted}", value.trim())).at(place(line));
+            return Error::usage(format!("{key} = {}: expected {wanted}", value.trim()))
+                .at(place(line))
+                .next("imagenet-engine train --help lists the settings");
         }
         Error::usage("a setting has the wrong type, or this is no TOML")
             .at(place(line))
@@ -181,8 +183,8 @@ fn read_file(path: &Path) -> Result<toml::Table> {
 
 /// What serde wanted, as people say it; nothing for a message about something else than a value.
 fn wanted(message: &str) -> Option<String> {
-    let what = message.strip_prefix("invalid ").or_else(|| message.strip_prefix("unknown variant "))?;
-    let what = what.split_once("expected ")?.1;
+    let of_value = ["invalid type", "invalid value", "unknown variant"].iter().any(|start| message.starts_with(start));
+    let what = message.split_once("expected ").filter(|_| of_value)?.1;
     Some(match what {
         "a boolean" => "true or false".to_owned(),
         "a string" | "path string" => "text in quotes".to_owned(),
