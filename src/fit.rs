@@ -14,6 +14,7 @@ use crate::data::loader::{LoaderOptions, Source};
 use crate::data::validation::ResizeCrop;
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::text::count;
 use crate::train::config::{Config, Precision};
 use crate::train::plan::Plan;
 use crate::train::step::{Learner, LearnerOptions, Pictures};
@@ -125,8 +126,13 @@ impl<'a> Demand<'a> {
         if needed <= free {
             return Ok(());
         }
-        let error = Error::device(format!("out of device memory: a batch of {batch_size} needs {}, {} are free", gib(needed), gib(free)))
-            .at(format!("{}, {model} at {} pixels in {}", device.name, self.config.train_crop_size, self.precision.name()));
+        let error = Error::device(format!(
+            "out of device memory: a batch of {} needs {}, {} are free",
+            count(*batch_size as u64),
+            gib(needed),
+            gib(free)
+        ))
+        .at(format!("{}, {model} at {} pixels in {}", device.name, self.config.train_crop_size, self.precision.name()));
         let Some(largest) = self.largest_batch(*batch_size, free, device)? else {
             return Err(error
                 .because("not even one image fits beside weights, gradients and the optimizer's state")

@@ -108,10 +108,10 @@ step doctor 10 "$program" doctor
 step selftest 70 "$program" selftest --device cuda --json "$out/selftest.json"
 step bench-kernels 50 "$program" bench kernels --device cuda --json "$out/bench-kernels.json" --csv "$out/bench-kernels.csv"
 step bench-step 35 "$program" bench step --device cuda --batch-size 256 --steps 10 --data made --json "$out/bench-step.json"
-step train 30 "$program" train --device cuda --epochs 3 --output "${logs:-LOGS}/run" --progress plain
+step train 30 "$program" train --data demo --device cuda --epochs 3 --output "${logs:-LOGS}/run" --progress plain
 hashes=''
 for run in 1 2; do # two runs must end in the same bytes
-    step repeat-$run 15 "$program" train --device cuda --max-steps 200 --output "${logs:-LOGS}/repeat-$run" --progress plain
+    step repeat-$run 15 "$program" train --data demo --device cuda --max-steps 200 --output "${logs:-LOGS}/repeat-$run" --progress plain
     if [ -z "$dry_run" ]; then
         hash=$(sha256sum "$logs/repeat-$run/model.safetensors" 2>/dev/null | cut -d ' ' -f 1)
         hashes+="${hashes:+,}\"$hash\""

@@ -215,6 +215,12 @@ fn check_magic(path: &Path, start: &[u8; 8]) -> Result<()> {
     if start.starts_with(b"<!DOCTY") || start.starts_with(b"<html") {
         return Err(error("this is a web page: the download failed"));
     }
+    // As the length of a header these bytes would be more than any file has.
+    if start.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
+        return Err(
+            error("this is a text file, and weights are read from safetensors").next("the folder of a run, or its model.safetensors")
+        );
+    }
     Ok(())
 }
 

@@ -88,6 +88,11 @@ pub fn load_prefixed(model: &crate::models::Model, prefix: &str, file: &File) ->
 pub fn load(model: &crate::models::Model, file: &File) -> Result<(Vec<f32>, Vec<f32>)> {
     super::check_format(file)?;
     let layout = &model.layout;
+    if let Some(is) = crate::models::recognise(|tensor| file.tensors.contains_key(tensor)).filter(|is| *is != model.name) {
+        return Err(Error::data(format!("weights of {is}, and --model says {}", model.name))
+            .at(file.path.display().to_string())
+            .next(format!("--model {is}; or weights of {}", model.name)));
+    }
     let (weights, running) = load_prefixed(model, "", file)?;
     let expected = layout.params.len() + 2 * layout.running.len();
     let known = |name: &str| {

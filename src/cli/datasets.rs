@@ -80,6 +80,7 @@ pub fn open(config: &Config, output: &Path, report: &Report) -> Result<Opened> {
             said.push(("val", val.as_ref().map_or_else(String::new, images)));
             let line = std::iter::once(transform.to_string()).chain(remarks).collect::<Vec<_>>().join("; ");
             said.push(("", line));
+            said.extend(val.as_ref().map_or(Ok(None), |val| few_classes(val, config))?);
         }
         _ => said.push(("val", "none (no --val): nothing will be evaluated".to_owned())),
     }
@@ -105,6 +106,19 @@ fn images(dataset: &Dataset) -> String {
         counted(dataset.classes().len() as u64, "class"),
         Stored::of(dataset).short_sides()
     )
+}
+
+/// A warning where `--limit-val-batches` takes the first images of a split that is stored class by class.
+fn few_classes(val: &Dataset, config: &Config) -> Result<Option<Fact>> {
+    let Some(limit) = config.limit_val_batches else { return Ok(None) };
+    let taken = (val.len() as u64).min(limit.saturating_mul(config.batch_size as u64)) as usize;
+    let labels: Vec<u32> = (0..taken).map(|i| Ok(val.info(i)?.label)).collect::<Result<_>>()?;
+    let seen = 1 + labels.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let first = taken < val.len() && labels.is_sorted() && seen < val.classes().len();
+    let (seen, all) = (count(seen as u64), counted(val.classes().len() as u64, "class"));
+    Ok(first.then(|| {
+        ("warning", format!("--limit-val-batches: val is stored class by class, so only the first {seen} of {all} are validated"))
+    }))
 }
 
 /// What validation will do to the demo's images, before they are generated.

@@ -39,21 +39,25 @@ pub struct Args {
     model: Option<String>,
     #[command(flatten)]
     preprocess: preprocess::Args,
+    /// Images per batch
     #[arg(long, short = 'b', value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
     /// Use only the first N batches
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_val_batches: Option<u64>,
+    /// auto, cpu, cuda, cuda:N, emulated
     #[arg(long, default_value = "auto")]
     device: String,
-    /// [default: bf16 on cuda, fp32 on cpu]
+    /// Arithmetic [default: bf16 on cuda, fp32 on cpu]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
+    /// CPU threads [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// One JSON object on stdout
     #[arg(long)]
     json: bool,
+    /// What the terminal shows
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
     progress: ProgressMode,
 }

@@ -19,8 +19,10 @@ pub struct Args {
     /// A checkpoint, a weight file, or the folder of a run
     #[arg(long, value_name = "FILE|RUN")]
     weights: PathBuf,
+    /// The file to write, never over one that is there
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// Its format
     #[arg(long, value_enum, default_value_t = Format::Safetensors)]
     format: Format,
     /// The moving average that a checkpoint holds beside the weights

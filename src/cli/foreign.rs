@@ -91,6 +91,7 @@ const TRAINING: &[(&[&str], Answer)] = &[
         No(NOT_BUILT),
     ),
     (&["log-wandb", "wandb", "tensorboard", "logger", "report-to"], No("every run writes metrics.jsonl, one JSON object a line")),
+    (&["num-classes", "nb-classes", "n-classes", "classes"], No("the classes are those of the packed images (--data)")),
     (&["mean", "std"], No("packed images carry them: pack records the mean and std of their kind")),
 ];
 

@@ -5,7 +5,7 @@ use super::output::{check_ending, check_outputs, name, out};
 use crate::data::{Dataset, sheet};
 use crate::error::{Error, Result};
 use crate::text::{count, counted};
-use indicatif::DecimalBytes;
+use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         out!("{}: {} split, {images} of {classes}", args.dir.display(), m.split.name());
         let shards = counted(m.shards.len() as u64, "shard");
         let encoding = if m.encoding == "jpeg" { "JPEG files" } else { "raw pixels" };
-        out!("  stored    {encoding}, {}, {} in {shards}", sizes(width, height), DecimalBytes(bytes));
+        out!("  stored    {encoding}, {}, {} in {shards}", sizes(width, height), BinaryBytes(bytes));
         let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
         out!(
             "  per class {}",

@@ -11,10 +11,12 @@ use super::room::Asked;
 use super::run_facts;
 use super::signals;
 use super::train_report::Report;
+use super::which_images;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::files::write_output;
 use crate::fit::host::Work;
+use crate::limits::check_threads;
 use crate::models::Model;
 use crate::text::{counted, number};
 use crate::train::config::{Config, Sched};
@@ -41,6 +43,7 @@ pub struct Args {
     /// One line a step: lr,loss,smoothed
     #[arg(long, value_name = "FILE", help_heading = "Range test")]
     csv: Option<PathBuf>,
+    /// The suggestion and every step as one JSON object
     #[arg(long, value_name = "FILE", help_heading = "Range test")]
     json: Option<PathBuf>,
     /// Loss over rate, the suggestion marked
@@ -63,9 +66,10 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
         path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }
     check_outputs(crate::files::Kind::Report, [args.csv.as_ref(), args.json.as_ref(), args.plot.as_ref()])?;
-    let open = args.config.leaves_batch_open(&given)?;
-    let mut config = Config::resolve(args.config, given)?;
+    let (open, named) = (args.config.leaves_batch_open(&given)?, given("data") || args.config.names_data()?);
+    let mut config = Config::resolve(args.config, &given)?;
     set_threads(config.threads)?;
+    config.workers.map_or(Ok(()), |workers| check_threads("--workers", workers as usize))?;
     let device = open_device(&config.device)?;
     let precision = device.precision(config.precision)?;
     let usual = config.usual_lr();
@@ -75,6 +79,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
             .at("--lr-low, --lr-high")
             .next("0 < low < high, such as --lr-low 1e-5 --lr-high 10"));
     }
+    which_images::check("lr-find", named, false, given)?;
     let report = Report::new(args.progress);
     let folder = std::env::temp_dir().join(format!("imagenet-engine-lr-find-{}", std::process::id()));
     let stop = signals::stop_on_signal("finishing this step", Outcome::Interrupted)?;
@@ -111,7 +116,8 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     if let Some(path) = &args.plot {
         figure.write_svg(path)?;
     }
-    if args.csv.is_none() && args.json.is_none() && args.plot.is_none() && trials.len() > 1 {
+    let files: Vec<&PathBuf> = [&args.csv, &args.json, &args.plot].into_iter().flatten().collect();
+    if files.is_empty() && trials.len() > 1 {
         out!("{}", figure.text(plot_text::columns()).trim_end());
     }
     if stop.load(Ordering::Relaxed) {
@@ -120,12 +126,9 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     }
     let found = suggestion.map_err(|e| e.next(more(&config, args.steps)))?;
     let (least_lr, least) = found.least;
-    out!(
-        "loss {:.3} at first, falling steepest at lr {}, least {least:.3} at lr {}",
-        found.start,
-        number(found.steepest),
-        number(least_lr)
-    );
+    let (steepest, least_lr) = (number(found.steepest), number(least_lr));
+    out!("loss {:.3} at first, falling steepest at lr {steepest}, least {least:.3} at lr {least_lr}", found.start);
+    out!("  (means over neighbouring steps; the curve is a running mean, which lags)");
     match found.diverged {
         Some(lr) => out!("diverged (worse than at first) at lr {}; a tenth of it is {}", number(lr), number(lr / 10.0)),
         None => out!("did not diverge up to lr {}: --lr-high {} tells more", number(range.high), number(range.high * 10.0)),
@@ -144,6 +147,7 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     out!("  ({why}; the max lr of the {} schedule)", schedule_name(&config));
     let each = counted((config.batch_size * config.grad_accum) as u64, "image");
     out!("from {} of {each} each; no weights were kept", counted(trials.len() as u64, "step"));
+    files.iter().for_each(|path| out!("wrote {}", path.display()));
     Ok(Outcome::Done)
 }
 

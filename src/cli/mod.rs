@@ -31,6 +31,7 @@ mod unpack;
 mod usage;
 mod verify;
 mod weights;
+mod which_images;
 
 use crate::error::{Error, Result};
 use clap::parser::ValueSource;

@@ -8,6 +8,7 @@ use super::source_args::SourceArgs;
 use crate::data::Dataset;
 use crate::data::bad::{BAD_IMAGES, OnBad};
 use crate::data::compressed::JpegOptions;
+use crate::data::crop::MOST_SIDE;
 use crate::data::estimate::Estimate;
 use crate::data::manifest::Split;
 use crate::data::pack::{PackEnd, PackOptions, pack};
@@ -17,7 +18,7 @@ use crate::data::source::{Part, split_named};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::text::{count, counted, duration, number, wrapped};
-use indicatif::DecimalBytes;
+use indicatif::BinaryBytes;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -49,7 +50,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "raw")]
     pub encoding: EncodingArg,
     /// Short side in pixels after resizing, 0 keeps every image at its size [default: 256 for raw, 0 for jpeg]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MOST_SIDE)))]
     pub resize: Option<u32>,
     /// jpeg: encode every image anew at this quality [default: keep the original bytes; 90 for what is made smaller]
     #[arg(long, value_name = "1-100")]
@@ -165,7 +166,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         counted(m.records, "image"),
         counted(m.classes.len() as u64, "class"),
         counted(m.shards.len() as u64, "shard"),
-        DecimalBytes(bytes),
+        BinaryBytes(bytes),
         &m.dataset_id[..12]
     );
     out!("{}", wrapped(&line, columns(), 2));
@@ -191,7 +192,7 @@ fn estimate(options: &PackOptions, stop: &AtomicBool) -> Result<Outcome> {
     let made = Estimate::make(&options.input, &options.source, &options.output, &options.plan, options.jobs, stop)?;
     let Some(e) = made else { return Ok(Outcome::Stopped) };
     let (images, classes) = (counted(e.pictures as u64, "image"), counted(e.classes as u64, "class"));
-    out!("{}: {}, {images} of {classes}, {}", options.input.display(), e.kind, DecimalBytes(e.source_bytes));
+    out!("{}: {}, {images} of {classes}, {}", options.input.display(), e.kind, BinaryBytes(e.source_bytes));
     e.notes.iter().for_each(|note| out!("  note: {note}"));
     out!(
         "{}",
@@ -211,10 +212,10 @@ fn estimate(options: &PackOptions, stop: &AtomicBool) -> Result<Outcome> {
     }
     for c in &e.choices {
         let mark = if c.asked { "->" } else { "  " };
-        out!("  {mark} {:<36} {:>12} {:>14}", c.name, DecimalBytes(c.bytes).to_string(), duration(c.seconds));
+        out!("  {mark} {:<36} {:>12} {:>14}", c.name, BinaryBytes(c.bytes).to_string(), duration(c.seconds));
     }
     if let Some(free) = e.free {
-        out!("  {} free at {}", DecimalBytes(free), options.output.display());
+        out!("  {} free at {}", BinaryBytes(free), options.output.display());
     }
     e.check_space(&options.output)?;
     Ok(Outcome::Done)

@@ -51,11 +51,13 @@ pub struct Args {
     /// The network, where the weights are to be of this one [default: what the file says]
     #[arg(long)]
     model: Option<String>,
+    /// auto, cpu, cuda, cuda:N, emulated
     #[arg(long, default_value = "auto")]
     device: String,
-    /// [default: bf16 on cuda, fp32 on cpu]
+    /// Arithmetic [default: bf16 on cuda, fp32 on cpu]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
+    /// CPU threads [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
@@ -172,8 +174,12 @@ fn field(text: &str) -> String {
 fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let Preprocessing { transform, mean, std } = *preprocessing;
     let bytes = files::read_file(path, MAX_FILE)?;
-    let unreadable =
-        |reason: String| Error::data(reason).at(path.display().to_string()).because("no JPEG, PNG or WebP image, or a damaged one");
+    let unreadable = |reason: String| {
+        // What a limit refuses, and what says itself why, has no other cause.
+        let plain = ["above", "not supported", "not an image", "is empty", "cannot be resized"].iter().any(|word| reason.contains(word));
+        let error = Error::data(reason).at(path.display().to_string());
+        if plain { error } else { error.because("the file is damaged or was cut short") }
+    };
     let (width, height) = size(&bytes).map_err(unreadable)?;
     if u64::from(width) * u64::from(height) <= DEFAULT_MAX_PIXELS {
         // Decoded, and the rows between the passes of the resize.

@@ -2,8 +2,9 @@
 
 use super::output::remark;
 use crate::progress::Progress;
-use crate::text::count;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::text::{clock, count, rate};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -33,6 +34,19 @@ impl ProgressMode {
     }
 }
 
+/// `{rate}` and `{left}` of a bar, as every other line writes them; no time before anything was done.
+pub fn with_numbers(style: ProgressStyle) -> ProgressStyle {
+    let left = |state: &ProgressState, out: &mut dyn Write| {
+        let left = state.eta().as_secs_f64();
+        let known = left > 0.0 || state.len() == Some(state.pos());
+        let _ = out.write_str(&if known { clock(left) } else { "-".to_owned() });
+    };
+    let per_second = |state: &ProgressState, out: &mut dyn Write| {
+        let _ = out.write_str(&rate(state.per_sec()));
+    };
+    style.with_key("left", left).with_key("rate", per_second)
+}
+
 /// A [`Progress`] on stderr.
 pub struct Terminal {
     mode: ProgressMode,
@@ -53,8 +67,8 @@ impl Progress for Terminal {
     fn start(&self, what: &str, total: u64) {
         if self.mode == ProgressMode::Bar {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta}") {
-                bar.set_style(style);
+            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {rate}/s ETA {left}") {
+                bar.set_style(with_numbers(style));
             }
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(200));

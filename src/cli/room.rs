@@ -10,6 +10,7 @@ use crate::fit::host::{Host, HostDemand, Loading, Work, parts};
 use crate::fit::{Demand, gib};
 use crate::limits::memory::resident;
 use crate::models::Model;
+use crate::text::count;
 use crate::train::config::{Config, Precision};
 use crate::train::trainer::Datasets;
 
@@ -87,5 +88,5 @@ pub fn check_evaluation(
 /// What the process will hold at most with batches of `batch`, in a line.
 fn line(demand: &HostDemand<'_>, batch: usize, host: &Host) -> Result<String> {
     let there = host.memory.map_or_else(String::new, |room| format!(", of {} available", gib(resident() as usize + room.bytes as usize)));
-    Ok(format!("{} at most with a batch of {batch}{there}", gib(demand.peak(batch)?)))
+    Ok(format!("{} at most with a batch of {}{there}", gib(demand.peak(batch)?), count(batch as u64)))
 }

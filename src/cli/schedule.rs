@@ -27,15 +27,16 @@ const MOST_POINTS: u64 = 2000;
 pub struct Args {
     #[command(flatten)]
     config: Config,
-    /// Steps per epoch [default: what --images and the batch give]
+    /// Steps of an epoch [default: as many as --images and the batch give]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Curve", conflicts_with = "images")]
     updates_per_epoch: Option<u64>,
     /// Training images [default: those of --data, else ImageNet-1K's 1,281,167]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Curve")]
     images: Option<u64>,
-    /// One line a step: update,epoch,lr,momentum
+    /// One line a step: update (the step, counted from 0),epoch,lr,momentum
     #[arg(long, value_name = "FILE", help_heading = "Curve")]
     csv: Option<PathBuf>,
+    /// The same and the settings as one JSON object
     #[arg(long, value_name = "FILE", help_heading = "Curve")]
     json: Option<PathBuf>,
     /// The curve over epochs; momentum too where it moves
@@ -51,6 +52,11 @@ pub struct Args {
 /// # Errors
 /// `Usage` naming the flag that makes no sense; `Write`.
 pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
+    if let Some(flag) = ["resume", "output", "dry-run"].iter().find(|flag| given(&flag.replace('-', "_"))) {
+        return Err(Error::usage(format!("--{flag} means nothing to schedule"))
+            .because("it computes learning rates, and neither trains nor keeps anything but --csv, --json and --plot")
+            .next(format!("leave --{flag} out; imagenet-engine schedule --help")));
+    }
     for (flag, path, format) in [("--csv", &args.csv, "csv"), ("--json", &args.json, "json"), ("--plot", &args.plot, "svg")] {
         path.as_deref().map_or(Ok(()), |path| check_ending(flag, path, format))?;
     }

@@ -10,11 +10,13 @@ use super::room::Asked;
 use super::run_facts;
 use super::signals;
 use super::train_report::Report;
+use super::which_images;
 use crate::backend::Backend;
 use crate::checkpoint::{Wanted, locate, safetensors, weights};
 use crate::data::demo;
 use crate::error::{Error, Result};
 use crate::fit::host::Work;
+use crate::limits::check_threads;
 use crate::models::Model;
 use crate::nn::Kind;
 use crate::text::{count, counted, number, pasted, rate};
@@ -48,12 +50,15 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let requests = signals::requests()?;
     let mut flags = args.config;
     resume_with_its_own_settings(&mut flags, given("data"))?;
-    let open = flags.leaves_batch_open(&given)?;
-    let mut config = Config::resolve(flags, given)?;
+    let (open, named) = (flags.leaves_batch_open(&given)?, given("data") || flags.names_data()?);
+    let mut config = Config::resolve(flags, &given)?;
     set_threads(config.threads)?;
+    config.workers.map_or(Ok(()), |workers| check_threads("--workers", workers as usize))?;
     let device = open_device(&config.device)?;
     let precision = device.precision(config.precision)?;
     config.precision = Some(precision);
+    which_images::check("train", named, true, given)?;
+    check_folder(config.output.as_deref())?;
     let output = config.output.clone().unwrap_or_else(|| default_output(&config));
     let asked = Asked { device: &device, precision, work: Work::Train, open };
     if config.dry_run {
@@ -84,6 +89,16 @@ pub fn run(args: Args, given: impl Fn(&str) -> bool) -> Result<Outcome> {
     let finish = device.run(precision, run)?;
     report.end();
     Ok(tell(&config, &output, &finish, report.shows_epochs()))
+}
+
+/// # Errors
+/// `Write` for an `--output` that is a file.
+fn check_folder(output: Option<&Path>) -> Result<()> {
+    match output.filter(|path| path.is_file()) {
+        None => Ok(()),
+        Some(file) => Err(Error::write(format!("--output {}: this is a file, and a run needs a folder", file.display()))
+            .next("--output of a new folder, such as runs/first")),
+    }
 }
 
 /// Refuses to be one of several: launchers (torchrun, srun, mpirun) say so in the environment, and each process would train alone, into
@@ -201,7 +216,7 @@ fn dry_run(mut config: Config, asked: &Asked<'_>, output: &Path, list_params: bo
     plan.check_progress(done)?;
     let mut facts = run_facts::settled(config, (asked.device, asked.precision), &model, opened.as_ref(), said)?;
     facts.extend([run_facts::rules(config), ("output", output.display().to_string())]);
-    facts.extend(from.map(|(path, _)| ("resumes from", path.display().to_string())));
+    facts.extend(from.map(|(path, done)| ("going on from", format!("{} after {}", path.display(), counted(done, "step")))));
     facts.extend(run_facts::plan(&plan, done));
     facts.iter().for_each(|fact| out!("{}", run_facts::line(fact, columns())));
     out!("\nThe settings, as config.toml would hold them (nothing is written):\n");
@@ -267,7 +282,7 @@ fn tell(config: &Config, output: &Path, finish: &Finish, shown: bool) -> Outcome
     };
     match val {
         Some(val) => out!("next: {program} eval --data {} --weights {run}", pasted(&val)),
-        None => out!("next: {program} predict --weights {run} IMAGE"),
+        None => out!("next: {program} predict --weights {run} IMAGE  # a file, or a folder of images"),
     }
     Outcome::Done
 }

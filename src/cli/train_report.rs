@@ -3,7 +3,7 @@
 
 use super::output::remark;
 use super::plot_text::columns;
-use super::progress::{ProgressMode, Terminal};
+use super::progress::{ProgressMode, Terminal, with_numbers};
 use super::run_facts::{self, Fact};
 use super::run_table;
 use crate::progress::Progress;
@@ -23,6 +23,8 @@ pub struct Report {
     silent: bool,
     bar: RefCell<Option<ProgressBar>>,
     epochs: Cell<u64>,
+    /// The epoch, counted from 1, in whose middle the run went on.
+    resumed_in: Cell<Option<u64>>,
     /// The line before was a row of the table.
     in_table: Cell<bool>,
     /// When the last line about an evaluation was printed, or it began.
@@ -38,6 +40,7 @@ impl Report {
             silent: false,
             bar: RefCell::new(None),
             epochs: Cell::new(0),
+            resumed_in: Cell::new(None),
             in_table: Cell::new(false),
             evaluation: Cell::new(None),
         }
@@ -92,7 +95,9 @@ impl Report {
     pub fn show(&self, notice: Notice<'_>) {
         match notice {
             Notice::Plan(plan, done) => {
-                self.epochs.set(plan.total_updates / plan.updates_per_epoch.max(1));
+                let each = plan.updates_per_epoch.max(1);
+                self.epochs.set(plan.total_updates / each);
+                self.resumed_in.set((!done.is_multiple_of(each)).then_some(done / each + 1));
                 self.facts(&run_facts::plan(plan, done));
                 if self.mode == ProgressMode::Bar {
                     self.start_bar(plan.last_update, done);
@@ -111,6 +116,10 @@ impl Report {
             Notice::Epoch(end) => {
                 self.evaluation.set(None);
                 self.row(&run_table::epoch(end));
+                if self.resumed_in.get() == Some(end.epoch) {
+                    self.line("  (loss and time: of the part of this epoch since the run went on)");
+                    self.in_table.set(true);
+                }
             }
             Notice::Event(Event::Skip { update, ids, skipped, .. }) => {
                 let shown: Vec<String> = ids.iter().take(8).map(u64::to_string).collect();
@@ -122,7 +131,10 @@ impl Report {
                 self.line(&format!("step {update}: replaced a corrupt record with the next ({count} so far): {what}"));
             }
             Notice::Event(Event::SaveError { update, what, count }) => {
-                self.line(&format!("warning: saving after step {update} failed ({count} so far); the run goes on: {what}"));
+                self.line(&format!(
+                    "warning: saving after step {update} failed ({count} so far); the run goes on: {}",
+                    what.replace("\n  ", "; ")
+                ));
             }
             Notice::Event(_) | Notice::Saved(_) => {}
             Notice::Line(text) => self.line(&wrapped(&text, columns(), 2)),
@@ -151,8 +163,8 @@ impl Report {
 
     fn start_bar(&self, total: u64, done: u64) {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} {msg} ETA {eta}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} {msg} ETA {left}") {
+            bar.set_style(with_numbers(style));
         }
         bar.set_position(done);
         bar.reset_eta();

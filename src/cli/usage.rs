@@ -2,7 +2,7 @@
 
 use super::foreign;
 use crate::error::Error;
-use crate::text::nearest;
+use crate::text::{count, nearest};
 use crate::train::config::expected;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::Write;
@@ -41,7 +41,8 @@ pub fn refused(error: &clap::Error, command: &clap::Command, args: &[std::ffi::O
             let known = get(ContextKind::ValidValue).unwrap_or_default();
             let flag = bare(&flag);
             let near = nearest(&value, known.split(", ")).map(|near| format!("{flag} {near}"));
-            Error::usage(format!("{flag} {value}: expected one of {known}")).next(near.unwrap_or(help))
+            let one_of = if known.contains(", ") { "one of " } else { "" };
+            Error::usage(format!("{flag} {value}: expected {one_of}{known}")).next(near.unwrap_or(help))
         }
         (ErrorKind::ValueValidation, Some(flag), Some(value)) => {
             let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -103,7 +104,10 @@ fn number(flag: &str, source: &str) -> String {
         return match high.strip_prefix('=').unwrap_or(high) {
             "" => format!("expected a whole number, {low} or more"),
             high if high.parse::<u64>().is_ok_and(|n| n >= i64::MAX as u64 - 1) => format!("expected a whole number, {low} or more"),
-            high => format!("expected a whole number from {low} to {high}"),
+            high => {
+                let high = high.parse().map_or_else(|_| high.to_owned(), count);
+                format!("expected a whole number from {low} to {high}")
+            }
         };
     }
     match source {

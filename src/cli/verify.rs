@@ -8,7 +8,7 @@ use crate::data::manifest::MAKE_ANEW;
 use crate::data::verify::{Depth, repair, verify};
 use crate::error::{Error, Result};
 use crate::text::{counted, pasted};
-use indicatif::DecimalBytes;
+use indicatif::BinaryBytes;
 use std::path::PathBuf;
 
 /// Check a packed folder: structure, checksums of every record and file
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if report.damage.is_empty() {
         let how = if depth == Depth::Quick { "structure only" } else { "every byte" };
         let (images, shards) = (counted(report.records, "image"), counted(report.shards as u64, "shard"));
-        out!("ok: {images} in {shards}, {} ({how} checked)", DecimalBytes(report.bytes));
+        out!("ok: {images} in {shards}, {} ({how} checked)", BinaryBytes(report.bytes));
         return Ok(Outcome::Done);
     }
     let next = if report.damaged_shards.is_empty() {
@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     } else {
         format!("imagenet-engine verify {} --repair-from IMAGES, or pack again into a new folder", pasted(&args.dir))
     };
+    let gone = report.damaged_shards.iter().filter(|name| !args.dir.join(name).exists()).count();
     Err(Error::data(format!(
         "{} in {} of {} (listed above)",
         counted(report.damage.len() as u64, "error"),
@@ -83,6 +84,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
         counted(report.shards as u64, "shard")
     ))
     .at(args.dir.display().to_string())
-    .because("the files changed after packing (disk or copy error)")
+    .because(match gone {
+        0 => "the files changed after packing (disk or copy error)".to_owned(),
+        _ if gone == report.damaged_shards.len() => "missing: deleted, or not copied".to_owned(),
+        _ => format!("{}; others changed after packing (disk or copy error)", counted(gone as u64, "missing file")),
+    })
     .next(next))
 }

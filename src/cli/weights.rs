@@ -136,7 +136,7 @@ fn check_card(card: &ModelCard, outputs: usize, path: &Path) -> Result<()> {
     }
     for (what, side) in [("crop", card.val_crop_size), ("resize", card.val_resize_size)] {
         if !(1..=MOST_SIDE as usize).contains(&side) {
-            return wrong(format!("a {what} size of {side}: expected a whole number from 1 to {MOST_SIDE}"));
+            return wrong(format!("a {what} size of {side}: expected a whole number from 1 to {}", count(MOST_SIDE.into())));
         }
     }
     if card.val_resize_size < card.val_crop_size {

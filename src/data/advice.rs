@@ -10,7 +10,8 @@ pub fn verify(dir: &Path) -> String {
 
 /// Finds all that is wrong in `dir`, then makes damaged shards again from the images it was packed from.
 pub fn repair(dir: &Path) -> String {
-    format!("{}; then verify {} --repair-from IMAGES", verify(dir), pasted(dir))
+    // What follows # is a comment to the shell: the line can be pasted as it is.
+    format!("{}  # then: imagenet-engine verify {} --repair-from IMAGES", verify(dir), pasted(dir))
 }
 
 /// The folder that a shard lies in.

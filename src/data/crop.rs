@@ -8,6 +8,7 @@ use super::resize::{MAX_ASPECT, centre};
 use crate::backend::Crop;
 use crate::error::Error;
 use crate::rng::{Purpose, Stream};
+use crate::text::count;
 
 /// The one bound of sizes: of the network's input, of what validation resizes to, and of what `pack` makes the short side. With the
 /// ratio of 8:1 that `pack` keeps, the long side of what is stored then fits 16 bits.
@@ -15,7 +16,7 @@ pub const MOST_SIDE: u32 = u16::MAX as u32 / MAX_ASPECT;
 
 /// What is said of a size beyond it.
 pub fn side_out_of_range(flag: &str, side: impl std::fmt::Display, least: u32) -> Error {
-    Error::usage(format!("{flag} {side}: expected a whole number from {least} to {MOST_SIDE}"))
+    Error::usage(format!("{flag} {side}: expected a whole number from {least} to {}", count(MOST_SIDE.into())))
 }
 
 /// The parser of flags that are sizes.
@@ -23,7 +24,7 @@ pub fn side_out_of_range(flag: &str, side: impl std::fmt::Display, least: u32) -
 /// # Errors
 /// What is wrong with the number, in the words of [`side_out_of_range`].
 pub fn parse_side(text: &str) -> Result<u32, String> {
-    let wrong = || format!("expected a whole number from 1 to {MOST_SIDE}");
+    let wrong = || format!("expected a whole number from 1 to {}", count(MOST_SIDE.into()));
     text.parse().ok().filter(|side| (1..=MOST_SIDE).contains(side)).ok_or_else(wrong)
 }
 

@@ -6,10 +6,10 @@ use super::shard_writer::ShardSummary;
 use super::sums::ChannelSums;
 use crate::error::{Error, Result};
 use crate::files::{failpoint, open_file, write_whole};
-use crate::text::pasted;
+use crate::text::{nearest, pasted};
 use sha2::{Digest, Sha256};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub const MANIFEST: &str = "dataset.json";
 pub const SUMS: &str = "SHA256SUMS";
@@ -140,6 +140,19 @@ fn holds(dir: &Path, what: impl Fn(&Path) -> bool) -> bool {
     std::fs::read_dir(dir).into_iter().flatten().flatten().any(|e| what(&e.path()))
 }
 
+/// The packed folder, or the folder of such, that `dir` is likely a slip of: one of its parts is spelled otherwise.
+fn near(dir: &Path) -> Option<PathBuf> {
+    let parts: Vec<_> = dir.components().collect();
+    (1..=parts.len()).rev().find_map(|n| {
+        let (parent, wrong): (PathBuf, _) = (parts[..n - 1].iter().collect(), parts[n - 1].as_os_str().to_str()?);
+        let listed = if parent.as_os_str().is_empty() { Path::new(".") } else { &parent };
+        let names: Vec<String> = std::fs::read_dir(listed).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+        let packed =
+            |name: &str| Some(parent.join(name).join(parts[n..].iter().collect::<PathBuf>())).filter(|p| p.join(MANIFEST).is_file());
+        packed(nearest(wrong, names.iter().map(String::as_str).filter(|name| packed(name).is_some()))?)
+    })
+}
+
 fn missing(dir: &Path, e: std::io::Error) -> Error {
     let path = dir.join(MANIFEST);
     if dir.is_file() {
@@ -157,7 +170,16 @@ fn missing(dir: &Path, e: std::io::Error) -> Error {
         return error.because("each split has its own folder").next(below.join(" or "));
     }
     if !dir.is_dir() {
-        return error.because("no such folder").next("imagenet-engine pack --input IMAGES --output DIR");
+        let error = error.because("no such folder");
+        return match near(dir) {
+            Some(near) => error.next(format!("{}, which is there; or imagenet-engine pack --input IMAGES --output DIR", pasted(&near))),
+            None => error.next("imagenet-engine pack --input IMAGES --output DIR"),
+        };
+    }
+    if dir.join("config.toml").is_file() || dir.join("checkpoints").is_dir() {
+        return error
+            .because("it is the folder of a training run, which holds checkpoints and no images")
+            .next(format!("imagenet-engine eval --data DIR --weights {}, DIR a folder that `pack` wrote", pasted(dir)));
     }
     if holds(dir, |p| p.extension().is_some_and(|e| e == "ies")) {
         return error.because("packing did not finish").next("the same pack command again: it goes on where it stopped");

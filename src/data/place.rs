@@ -7,7 +7,7 @@ use super::order::Mixing;
 use super::reading::{Ahead, Io, PageCache, ReadOptions, Reading};
 use crate::error::Result;
 use crate::text::counted;
-use indicatif::DecimalBytes;
+use indicatif::BinaryBytes;
 use rustix::fs::{StatFs, statfs};
 use std::fmt;
 use std::path::Path;
@@ -148,7 +148,7 @@ impl Place {
                     windows => format!("--shuffle-window {windows}"),
                 };
                 let so = if self.reading.ahead == Ahead::Batch { ", so blocks are read in parts" } else { "" };
-                let size = DecimalBytes((self.held(block, window) / HELD) as u64);
+                let size = BinaryBytes((self.held(block, window) / HELD) as u64);
                 Some(format!("windows of {size} do not fit memory either{so}: {fits} fits"))
             }
             _ => None,
@@ -171,7 +171,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { shards, bytes, file_system, reading, .. } = self;
         let shards = counted(*shards as u64, "shard");
-        write!(f, "{} in {shards} on {file_system}, {}", DecimalBytes(*bytes), reading.describe())?;
+        write!(f, "{} in {shards} on {file_system}, {}", BinaryBytes(*bytes), reading.describe())?;
         write!(f, "{}", reading.ahead.describe())
     }
 }

@@ -37,7 +37,7 @@ pub enum VerifyReads {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PageCache {
-    /// Steer where the pictures do not fit memory.
+    /// Steer where the images do not fit memory.
     #[default]
     Auto,
     /// Leave it to the kernel.

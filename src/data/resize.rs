@@ -12,7 +12,7 @@ pub const MAX_ASPECT: u32 = 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// The short side becomes N, the aspect is kept, the whole picture is stored.
+    /// The short side becomes N, the aspect is kept, the whole image is stored.
     #[default]
     Short,
     /// The same, and then the centre N x N is kept: exactly Resize(N) + CenterCrop(N).

@@ -86,7 +86,8 @@ fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Vec<
         Ok(shard) => shard,
         Err(e) => {
             let r = e.report();
-            return vec![format!("{} ({})", r.what, r.place.clone().unwrap_or_default())];
+            let gone = if dir.join(&listed.name).exists() { "" } else { ": no such file" };
+            return vec![format!("{} ({}){gone}", r.what, r.place.clone().unwrap_or_default())];
         }
     };
     let mut damage = disagreements(manifest, i, &shard);

@@ -15,6 +15,7 @@ use crate::data::validation::ResizeCrop;
 use crate::error::{Error, Result};
 use crate::limits::memory::{Room, addresses, resident, room};
 use crate::models::Model;
+use crate::text::count;
 use crate::train::config::Config;
 use crate::train::loading;
 use crate::train::plan::Plan;
@@ -246,7 +247,7 @@ impl<'a> HostDemand<'a> {
                 .next("pack them smaller (pack --resize 256, or pack --encoding jpeg --max-side 500)"));
         }
         let what = match batch > 1 || self.work != Work::Evaluate {
-            true => format!("out of memory: a batch of {batch} needs {}, {there} are available", gib(needed)),
+            true => format!("out of memory: a batch of {} needs {}, {there} are available", count(batch as u64), gib(needed)),
             false => format!("out of memory: one image needs {}, {there} are available", gib(needed)),
         };
         let size = self.train.as_ref().or(self.val.as_ref()).map_or(0, |l| l.size);
@@ -256,7 +257,7 @@ impl<'a> HostDemand<'a> {
             let few = if batch > 1 { "not even one image fits; " } else { "" };
             return Err(error.next(format!("{few}{smaller}, fewer --threads, or a machine with more memory")));
         };
-        if self.work != Work::Train {
+        if self.work == Work::Evaluate {
             return Err(error.next(format!("--batch-size {largest} fits")));
         }
         let (part, times) = parts(batch, largest);

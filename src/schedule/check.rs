@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::text::{count, counted, number};
 
 fn bad<T>(flag: &str, what: String) -> Result<T> {
-    Err(Error::usage(what).at(flag.to_owned()).next("imagenet-engine schedule, with the same flags, draws the curve"))
+    Err(Error::usage(what).at(flag.to_owned()).next("imagenet-engine schedule --help"))
 }
 
 impl Schedule {
@@ -72,7 +72,9 @@ impl Schedule {
         const FLAG: &str = "--decay-milestones";
         check_factor("--decay-rate", rate)?;
         if milestones.is_empty() {
-            return bad(FLAG, "--sched multistep needs the epochs at which the rate drops, such as 30,60,80".into());
+            return Err(Error::usage("--sched multistep needs the epochs at which the rate drops")
+                .at(FLAG)
+                .next(format!("{FLAG} 30,60,80")));
         }
         if let Some(early) = milestones.iter().find(|m| **m <= self.warmup && self.warmup > 0) {
             return bad(

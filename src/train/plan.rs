@@ -102,7 +102,12 @@ impl Plan {
         let rate = |u: u64| self.schedule.lr(u);
         let peak = (0..=last).fold(0, |best, u| if rate(u) > rate(best) { u } else { best });
         let [first, highest, end] = [0, peak, last].map(|u| number(rate(u)));
-        format!("{first} at step 0, {highest} at step {}, {end} at the last step", count(peak))
+        match peak {
+            0 if first == end => format!("{first} at each step"),
+            0 => format!("{first} at step 0, {end} at the last step"),
+            peak if peak == last => format!("{first} at step 0, {end} at the last step"),
+            peak => format!("{first} at step 0, {highest} at step {}, {end} at the last step", count(peak)),
+        }
     }
 
     /// The run's `config.toml`: the settings, and as comments what those left open come to here, so that another `--epochs` or `--sched`

@@ -16,6 +16,9 @@ const ORDER: [&str; 8] = ["seed", "batch-size", "grad-accum", "shuffle", "shuffl
 /// Settings that decide what the checkpoint's optimizer state means.
 const OPTIMIZER: [&str; 1] = ["opt"];
 
+/// The value of a setting that is not set.
+const UNSET: &str = "unset";
+
 /// Where a run starts.
 pub struct Start {
     pub state: State,
@@ -35,7 +38,7 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
         Some("auto") => dir.newest(model, note)?,
         Some(path) => {
             let path = checkpoint::locate(Path::new(path), Wanted::Checkpoint)?;
-            let (state, progress) = checkpoint::load(&path, model)?;
+            let (state, progress) = checkpoint::load(&path, model).map_err(|error| weights_alone(error, &path))?;
             Some((path, state, progress))
         }
     };
@@ -80,9 +83,16 @@ pub fn start(config: &Config, model: &Model, dir: &RunDir, dataset_id: &str, not
             return Err(Error::usage(format!("{flag} is {is}, but the checkpoint's run had {was}"))
                 .at(path.display().to_string())
                 .because(because)
-                .next(format!("{flag} {was}; or --init FILE to start a new run from the weights")));
+                .next(match was.as_str() {
+                    UNSET => format!("leave {flag} out; or --init FILE to start a new run from the weights"),
+                    _ => format!("{flag} {was}; or --init FILE to start a new run from the weights"),
+                }));
         }
-        note(format!("{flag} is now {is}; the checkpoint's run had {was}"));
+        note(match (was.as_str(), is.as_str()) {
+            (UNSET, _) => format!("{flag} is now {is}; the checkpoint's run did not set it"),
+            (_, UNSET) => format!("{flag} is no longer set; the checkpoint's run had {was}"),
+            _ => format!("{flag} is now {is}; the checkpoint's run had {was}"),
+        });
     }
     let averaged = progress.config.get("model-ema").and_then(Value::as_bool) == Some(true);
     if averaged && state.averaged().is_none() {
@@ -110,8 +120,16 @@ pub fn newest(config: &Config, output: &Path) -> Result<Option<(PathBuf, u64)>> 
         Some(path) => Some(checkpoint::locate(Path::new(path), Wanted::Checkpoint)?),
     };
     let Some(path) = path else { return Ok(None) };
-    let done = checkpoint::progress(&safetensors::read(&path)?)?.update;
+    let done = checkpoint::progress(&safetensors::read(&path).map_err(|error| weights_alone(error, &path))?)?.update;
     Ok(Some((path, done)))
+}
+
+/// `error` of a `--resume` with a file of torch.save: no run of ours wrote it.
+fn weights_alone(error: Error, path: &Path) -> Error {
+    match path.extension().is_some_and(|e| ["pth", "pt", "ckpt", "tar"].iter().any(|torch| e == *torch)) {
+        true => error.because("--resume goes on with a run of this program; --init starts from the weights of others, once converted"),
+        false => error,
+    }
 }
 
 /// The start of a dataset's id, as messages show it.
@@ -134,7 +152,7 @@ fn differences(was: &Value, is: &Value) -> Vec<(String, String, String)> {
     let mut keys: Vec<_> = was.keys().chain(is.keys()).collect();
     keys.sort();
     keys.dedup();
-    let show = |v: Option<&Value>| v.map_or("unset".to_owned(), Value::to_string);
+    let show = |v: Option<&Value>| v.map_or(UNSET.to_owned(), Value::to_string);
     let differing = keys.into_iter().filter(|k| was.get(*k) != is.get(*k));
     differing.map(|k| (k.clone(), show(was.get(k)), show(is.get(k)))).collect()
 }

@@ -7,6 +7,7 @@ use crate::checkpoint::{self, ModelCard, Progress, State};
 use crate::error::{Error, Result};
 use crate::files::{Folder, Lock, make_dirs, moved, open_file, remove_empty, remove_temporaries};
 use crate::models::Model;
+use crate::text::pasted;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -151,7 +152,8 @@ impl RunDir {
                 Err(error) => {
                     let aside = ending(name, ".corrupt");
                     self.checkpoints.replace(name, &aside)?;
-                    note(format!("a damaged checkpoint was set aside as {}: {error}", path.with_file_name(aside).display()));
+                    let what = error.report().what.clone(); // one line; the rest of an error stands on lines of its own
+                    note(format!("a damaged checkpoint was set aside as {}: {what}", path.with_file_name(aside).display()));
                 }
             }
         }
@@ -161,7 +163,7 @@ impl RunDir {
         Err(Error::data("every checkpoint of this run is damaged")
             .at(self.folder.path().display().to_string())
             .because("the disk, or something wrote over them; they were set aside as .corrupt")
-            .next("--resume best.safetensors, or start again in another --output"))
+            .next(self.without_checkpoints()))
     }
 
     /// A run whose checkpoints were all set aside must not silently begin anew over what it leaves.
@@ -173,7 +175,16 @@ impl RunDir {
             Some(left) => Err(Error::data("this run has no checkpoint to go on from, though it had some")
                 .at(left.display().to_string())
                 .because("they were damaged and set aside, or deleted")
-                .next("--resume with that file, or start again in another --output")),
+                .next(self.without_checkpoints())),
+        }
+    }
+
+    /// What to type where no numbered checkpoint is left: the best one, if it is whole.
+    fn without_checkpoints(&self) -> String {
+        let (folder, best) = (self.folder.path(), self.folder.path().join(BEST));
+        match checkpoint::safetensors::read(&best) {
+            Ok(_) => format!("imagenet-engine train --resume {} --output {}", pasted(&best), pasted(folder)),
+            Err(_) => "start again in another --output: nothing whole is left to go on from".to_owned(),
         }
     }
 

@@ -264,9 +264,8 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// What a run that diverged can go back to.
-    fn last_good(&self) -> String {
-        let resumed = self.config.resume.clone().filter(|from| from != "auto");
-        self.saved.as_ref().map(|(_, path)| path.display().to_string()).or(resumed).unwrap_or("none yet".to_owned())
+    fn last_good(&self) -> diverged::Back {
+        diverged::Back::of(self.config, self.dir.folder().path(), self.saved.as_ref().map(|(_, path)| path.as_path()))
     }
 
     fn report(&mut self, update: u64, done: &Done, speed: &mut Speed) -> Result<()> {

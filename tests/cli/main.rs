@@ -35,17 +35,22 @@ pub fn refuses(args: &[&str], code: i32, words: &[&str]) {
 #[test]
 fn wrong_usage_is_code_2_and_names_the_flag() {
     refuses(&["train", "--epoch", "3"], 2, &["--epoch"]);
-    refuses(&["train", "--dry-run", "--model", "resnet51"], 2, &["resnet51", "resnet50"]);
+    refuses(&["train", "--dry-run", "--data", "demo", "--model", "resnet51"], 2, &["resnet51", "resnet50"]);
     refuses(&["train", "--dry-run", "--device", "tpu"], 2, &["tpu", "cuda"]);
     refuses(&["train", "--dry-run", "--precision", "bf16"], 2, &["bf16"]);
     refuses(&["train", "--dry-run", "--epochs", "0"], 2, &["--epochs"]);
     refuses(&["train", "--dry-run", "--lr", "0"], 2, &["--lr"]);
-    refuses(&["train", "--dry-run", "--warmup-epochs", "99"], 2, &["--warmup-epochs"]);
-    refuses(&["train", "--dry-run", "--batch-size", "1000000"], 2, &["--batch-size"]);
+    refuses(&["train", "--dry-run", "--data", "demo", "--warmup-epochs", "99"], 2, &["--warmup-epochs"]);
+    refuses(&["train", "--dry-run", "--data", "demo", "--batch-size", "1000000"], 2, &["--batch-size"]);
     refuses(&["train", "--resume", "auto"], 2, &["--output"]);
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 50) {
+        for command in ["train", "lr-find"] {
+            refuses(&[command, "--data", "synthetic", "--workers", "250"], 2, &["--workers 250: at most"]);
+        }
+    }
     refuses(&["eval", "--data", "x"], 2, &["--weights"]);
     refuses(&["train", "--list-params"], 2, &["--dry-run"]);
-    refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["--format onnx: expected one of safetensors"]);
+    refuses(&["export", "--weights", "x", "--output", "y", "--format", "onnx"], 2, &["--format onnx: expected safetensors"]);
     refuses(&["export", "--weights", "x", "--output", "y.onnx"], 2, &["--output y.onnx", "next:  --output y.safetensors"]);
     refuses(&["inspect", "x", "--sheet", "y.jpg"], 2, &["--sheet y.jpg", "next:  --sheet y.png"]);
     refuses(&["nonsense"], 2, &["nonsense"]);
@@ -121,7 +126,7 @@ fn a_gpu_that_is_not_there_is_code_71() {
 fn a_dry_run_tells_the_plan_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_imagenet-engine"))
-        .args(["train", "--dry-run", "--epochs", "2"])
+        .args(["train", "--dry-run", "--data", "demo", "--epochs", "2"])
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -136,7 +141,8 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
 /// Every parameter with its kind: also the norms and the bias that a filter by name ("bn") would miss.
 #[test]
 fn parameters_are_listed_with_their_decay() {
-    let output = engine(&["train", "--dry-run", "--list-params", "--opt", "adamw", "--lr", "1e-3", "--bias-weight-decay", "0.5"]);
+    let output =
+        engine(&["train", "--dry-run", "--data", "demo", "--list-params", "--opt", "adamw", "--lr", "1e-3", "--bias-weight-decay", "0.5"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = |name: &str| text.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("{name}: {text}"));
     for (name, words) in [

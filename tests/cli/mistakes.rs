@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 /// What was typed, the exit code, and what the message must say. `D` stands for the folder of fixtures.
 const MISTAKES: &[(&str, i32, &[&str])] = &[
     // numbers
-    ("train --epochs -3", 2, &["--epochs -3: expected a whole number from 1 to 16777216"]),
+    ("train --epochs -3", 2, &["--epochs -3: expected a whole number from 1 to 16,777,216"]),
     ("train --epochs 0", 2, &["--epochs 0: expected a whole number from 1"]),
     ("train --epochs 1.5", 2, &["--epochs 1.5: expected a whole number"]),
     ("train --epochs many", 2, &["--epochs many: expected a whole number"]),
@@ -27,14 +27,17 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("train --threads none", 2, &["--threads none: expected a whole number of at least 1"]),
     ("train --val-crop-size 100000", 2, &["--val-crop-size 100000: expected a whole number from 1 to"]),
     ("train --seed 99999999999999999999", 2, &["--seed 99999999999999999999"]),
-    ("train --rrc-scale 0.5", 2, &["--rrc-scale", "0.08,1"]),
+    ("train --rrc-scale 0.5", 2, &["--rrc-scale 0.5: expected two numbers, such as 0.08,1"]),
+    ("train --rrc-scale 0.5,2", 2, &["--rrc-scale 0.5,2: expected"]),
+    ("train --opt adamw --opt-betas 0.9,1", 2, &["--opt-betas 0.9,1: expected two numbers of at least 0 and below 1"]),
+    ("train --max-steps 0", 2, &["--max-steps 0: expected a whole number of at least 1"]),
     ("predict --top 0 --weights D/w x.png", 2, &["--top 0: expected a whole number"]),
     ("pack --input D --output D/o --encoding jpeg --quality 101", 2, &["--quality 101: expected a whole number from 1 to 100"]),
     // words
     ("train --sched cosin", 2, &["--sched cosin: expected one of cosine, onecycle", "next:  --sched cosine"]),
     ("train --opt adam", 2, &["--opt adam: expected one of sgd, adamw", "next:  --opt adamw"]),
     ("train --precision fp16", 2, &["--precision fp16: expected one of bf16, fp32"]),
-    ("train --model resnet51", 2, &["resnet51", "resnet50"]),
+    ("train --data demo --model resnet51", 2, &["resnet51", "resnet50"]),
     ("train --device gpu", 2, &["gpu", "cuda"]),
     ("trian", 2, &["no command 'trian'", "train?"]),
     ("train extra", 2, &["'extra' is one word too many"]),
@@ -49,23 +52,45 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("train --num-workers 8", 2, &["--workers N"]),
     ("train --mixup 0.2", 2, &["not available in this version"]),
     ("train --world-size 8", 2, &["one GPU"]),
+    ("train --num-classes 10", 2, &["the classes are those of the packed images"]),
     ("train --evaluate", 2, &["eval --data DIR"]),
     ("eval --checkpoint x --data D", 2, &["--weights FILE"]),
     ("pack --data x", 2, &["--input PATH"]),
     // paths of another kind
     ("train --data D/nowhere", 65, &["D/nowhere", "no such folder"]),
+    ("train --data D/packed/trian", 65, &["no such folder", "next:  D/packed/train, which is there"]),
+    ("train --data D/pakced/train", 65, &["next:  D/packed/train, which is there"]),
+    ("train --data D/packed/train --val D/packed/vall", 65, &["next:  D/packed/val, which is there"]),
+    ("verify D/run", 65, &["the folder of a training run", "--weights D/run"]),
+    ("verify D/gone", 65, &["no such file", "missing: deleted, or not copied"]),
+    (
+        "train --data D/gone",
+        65,
+        &["next:  imagenet-engine verify --full D/gone  # then: imagenet-engine verify D/gone --repair-from IMAGES"],
+    ),
+    // the demo is not drawn unasked
+    ("train --lr 0.1", 2, &["which images? --data DIR; --data demo for the generated ones", "--lr is given, and no --data"]),
+    ("train --output D/x", 2, &["which images?", "--output is given"]),
+    ("train --model resnet50 --epochs 90", 2, &["which images?"]),
+    ("train --config D/bare.toml", 2, &["which images?", "--config is given"]),
+    ("train --dry-run --epochs 3", 2, &["which images?"]),
+    ("lr-find", 2, &["which images?", "lr-find --data demo"]),
+    ("lr-find --batch-size 8", 2, &["which images?"]),
+    ("train --data demo --val D/empty", 2, &["has validation images of its own", "--data demo without --val"]),
     ("train --val D/empty", 2, &["--val D/empty", "--data DIR"]),
     ("train --resume auto --output D/nowhere", 2, &["nothing to resume"]),
     ("train --data synthetic --resume D/empty --output D/x", 65, &["no checkpoint or weights in this folder"]),
     ("train --data synthetic --init D/model.pth --output D/x", 65, &["torch.save", "python -c", "model.safetensors"]),
-    ("train --data synthetic --output D/file", 73, &["D/file"]),
+    ("train --data synthetic --output D/file", 73, &["--output D/file: this is a file, and a run needs a folder"]),
     ("eval --data D/empty --weights D/model.pth", 65, &["D/empty"]),
     ("predict --weights D/model.pth D/x.png", 65, &["torch.save", "weights_only=True"]),
+    ("predict --weights D/typo.toml D/x.png", 65, &["this is a text file", "the folder of a run"]),
+    ("train --data synthetic --resume D/model.pth --output D/x", 65, &["--init starts from the weights of others"]),
     ("predict --weights D/page.safetensors D/x.png", 65, &["web page"]),
     ("predict --weights D/lfs.safetensors D/x.png", 65, &["git lfs pull"]),
     ("predict --weights D/empty D/x.png", 65, &["no checkpoint or weights in this folder"]),
     ("export --weights D/w --output D/x.onnx", 2, &["--output D/x.onnx: this file is written as safetensors only"]),
-    ("export --weights D/w --output D/x --format onnx", 2, &["--format onnx: expected one of safetensors"]),
+    ("export --weights D/w --output D/x --format onnx", 2, &["--format onnx: expected safetensors"]),
     ("inspect D/empty --sheet D/x.jpg", 2, &["--sheet D/x.jpg", "D/x.png"]),
     ("pack --input D/nowhere --output D/o", 65, &["D/nowhere"]),
     ("pack --input D/empty --output D/o", 65, &["D/empty"]),
@@ -74,7 +99,7 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("train --config D/settings.yaml", 2, &["looks like YAML", "settings.yaml, line 1"]),
     ("train --config D/settings.json", 2, &["looks like JSON"]),
     ("train --config D/typo.toml", 2, &["no setting 'epoch'", "typo.toml, line 2", "epochs?"]),
-    ("train --config D/type.toml", 2, &["wrong type", "type.toml, line 1"]),
+    ("train --config D/type.toml", 2, &["epochs = 'ninety': expected a whole number from 1 to 16,777,216", "type.toml, line 1"]),
     ("train --config D/nowhere.toml", 65, &["D/nowhere.toml"]),
     ("train --config D/packed/train/dataset.json", 2, &["looks like JSON"]),
     // what is missing
@@ -87,7 +112,7 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("schedule --sched", 2, &["--sched needs a value: one of cosine"]),
     ("train --resume auto", 2, &["where does the run go on?", "--output DIR"]),
     ("train --resume D/run", 2, &["train --resume auto --output D/run"]),
-    ("train --sched multistep", 2, &["--decay-milestones", "30,60,80"]),
+    ("train --data demo --sched multistep", 2, &["needs the epochs", "next:  --decay-milestones 30,60,80"]),
     // folders taken for each other
     ("pack --input D/packed/train --output D/o", 2, &["this folder is packed already", "imagenet-engine inspect D/packed/train"]),
     ("pack --input D/photos --output D/photos/packed", 2, &["inside the input"]),
@@ -106,19 +131,22 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("eval --data D/packed/val --weights resnet50", 65, &["resnet50", "no such file or folder"]),
     ("inspect D/cut", 65, &["the file is cut short: it is 51,288 bytes and should be 52,288"]),
     // values
-    ("pack --input D/photos --output D/o --resize -1", 2, &["--resize -1: expected a whole number"]),
+    ("pack --input D/photos --output D/o --resize -1", 2, &["--resize -1: expected a whole number from 0 to 8,191"]),
     ("pack --input D/photos --output D/o --resize 256px", 2, &["--resize 256px: expected a whole number"]),
     ("pack --input D/photos --output D/o --on-bad limit=5%", 2, &["a fraction from 0 to 1"]),
     ("pack --input D/photos --output D/o --quality 90", 2, &["add --encoding jpeg"]),
-    ("train --model ResNet50", 2, &["unknown model 'ResNet50'", "next:  --model resnet50"]),
-    ("train --model resnet-18", 2, &["next:  --model resnet18"]),
-    ("train --model vit_b_16", 2, &["one of: resnet18"]),
-    ("train --warmup-epochs 20 --epochs 10", 2, &["the warm-up takes 2,500 steps, but the run has only 1,250"]),
-    ("train --val-resize-size 20", 2, &["--val-resize-size 32 or more"]),
+    ("train --data demo --model ResNet50", 2, &["unknown model 'ResNet50'", "next:  --model resnet50"]),
+    ("train --data demo --model resnet-18", 2, &["next:  --model resnet18"]),
+    ("train --data demo --model vit_b_16", 2, &["one of: resnet18"]),
+    ("train --data demo --warmup-epochs 20 --epochs 10", 2, &["the warm-up takes 2,500 steps, but the run has only 1,250"]),
+    ("train --data demo --val-resize-size 20", 2, &["--val-resize-size 32 or more"]),
     ("train --nesterov --momentum 0", 2, &["needs --momentum above 0"]),
     ("train --precision bf16 --device cpu", 2, &["the CPU computes in fp32 only", "next:  --precision fp32"]),
     ("eval --data D/packed/val --weights D/run --limit-val-batches 0", 2, &["--limit-val-batches 0: expected a whole number"]),
     ("lr-find --lr-low 1 --lr-high 0.1", 2, &["invalid learning-rate range: 1 to 0.1"]),
+    ("schedule --resume auto", 2, &["--resume means nothing to schedule"]),
+    ("schedule --output D/x", 2, &["--output means nothing to schedule"]),
+    ("schedule --sched multistep", 2, &["next:  --decay-milestones 30,60,80"]),
     ("lr-find --steps 5", 2, &["--steps 5: expected a whole number from 20"]),
     ("lr-find --epochs 3", 2, &["--epochs means nothing to lr-find"]),
     ("lr-find --plot D/x.png", 2, &["written as svg only", "next:  --plot D/x.svg"]),
@@ -133,7 +161,7 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
 fn fixtures(folder: &Path) {
     std::fs::create_dir(folder.join("empty")).unwrap();
     let pickle_in_a_zip = [b"PK\x03\x04\0\0\0\0".as_slice(), &[0; 200]].concat();
-    let files: [(&str, &[u8]); 9] = [
+    let files: [(&str, &[u8]); 10] = [
         ("file", b"x"),
         ("x.png", b"x"),
         ("model.pth", &pickle_in_a_zip),
@@ -141,6 +169,7 @@ fn fixtures(folder: &Path) {
         ("lfs.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 102400000\n"),
         ("settings.yaml", b"epochs: 90\nlr: 0.1\n"),
         ("settings.json", b"{\"epochs\": 90}\n"),
+        ("bare.toml", b"epochs = 3\n"),
         ("typo.toml", b"lr = 0.1\nepoch = 90\n"),
         ("type.toml", b"epochs = 'ninety'\n"),
     ];
@@ -153,8 +182,12 @@ fn fixtures(folder: &Path) {
     std::fs::write(folder.join("photo.jpg"), b"\xff\xd8\xff\xe0\0\x10JFIF\0").unwrap();
     std::fs::create_dir(folder.join("run")).unwrap();
     std::fs::write(folder.join("run/config.toml"), "data = \"demo\"\n").unwrap();
-    let (whole, cut) = (folder.join("packed/val"), folder.join("cut"));
+    let (whole, cut, gone) = (folder.join("packed/val"), folder.join("cut"), folder.join("gone"));
     std::fs::create_dir(&cut).unwrap();
+    std::fs::create_dir(&gone).unwrap();
+    for name in ["dataset.json", "SHA256SUMS"] {
+        std::fs::copy(whole.join(name), gone.join(name)).unwrap();
+    }
     for entry in std::fs::read_dir(&whole).unwrap().flatten() {
         let copy = cut.join(entry.file_name());
         std::fs::copy(entry.path(), &copy).unwrap();

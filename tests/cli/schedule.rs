@@ -170,7 +170,7 @@ fn switches_can_be_switched_off() {
     std::fs::write(&file, "nesterov = true\nthree-phase = true\nmodel-ema = true\nzero-init-residual = true\nsched = 'onecycle'\n")
         .unwrap();
     let said = |more: &str| {
-        let args = ["train", "--dry-run", "--config", file.to_str().unwrap()];
+        let args = ["train", "--dry-run", "--data", "demo", "--config", file.to_str().unwrap()];
         let output = engine(&args.into_iter().chain(more.split_whitespace()).collect::<Vec<_>>());
         assert_eq!(output.status.code(), Some(0), "{more}: {}", stderr(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -134,12 +134,12 @@ fn one_bound_of_sizes() {
     let flags = ["--train-crop-size", "--val-crop-size", "--val-resize-size"].map(train);
     for args in fixed.into_iter().chain(flags.iter().map(Vec::as_slice)) {
         let (code, text) = said(args);
-        assert!(code == Some(2) && text.contains("expected a whole number from") && text.contains("8191"), "{args:?}: {code:?} {text}");
+        assert!(code == Some(2) && text.contains("expected a whole number from") && text.contains("8,191"), "{args:?}: {code:?} {text}");
     }
     for key in ["train-crop-size", "val-crop-size", "val-resize-size"] {
         std::fs::write(&config, format!("{key} = {too_large}\n")).unwrap();
         let (code, text) = said(&[&dry[..], &["--config", &config]].concat());
-        assert!(code == Some(2) && text.contains("expected a whole number from") && text.contains("8191"), "{key}: {code:?} {text}");
+        assert!(code == Some(2) && text.contains("expected a whole number from") && text.contains("8,191"), "{key}: {code:?} {text}");
     }
     // What is accepted is accepted by all: the estimate of a pack, and the sizes that follow from such a pack.
     let (code, text) = said(&["pack", "--input", &input, "--output", &out, "--resize", "8191", "--estimate"]);

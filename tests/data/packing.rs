@@ -91,7 +91,7 @@ fn refusals_name_their_reason() {
         (&["--encoding", "jpeg", "--quality", "101"], "from 1 to 100"),
         (&["--encoding", "jpeg", "--max-side", "500", "--resize", "256"], "one of them"),
         (&["--fit", "square", "--resize", "0"], "needs a size"),
-        (&["--resize", "100000"], "from 0 to 8191"),
+        (&["--resize", "100000"], "from 0 to 8,191"),
         (&["--records-per-shard", "0"], "from 1"),
         (&["--max-size", "0"], "max-size"),
         (&["--on-bad", "limit=2"], "fraction from 0 to 1"),

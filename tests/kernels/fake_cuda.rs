@@ -121,7 +121,7 @@ fn each_trouble_of_a_gpu_machine_has_its_own_error() {
     let said = run(&[("FAKE_CUDA_CAPABILITY", "75")], &[]);
     assert!(said.contains("no compiled kernel runs on this GPU") && said.contains("7.5"), "{said}");
     let said = run(&[], &["--batch-size", "100000"]);
-    assert!(said.contains("a batch of 100000 needs") && said.contains("3.00 GiB are free") && said.contains("--batch-size"), "{said}");
+    assert!(said.contains("a batch of 100,000 needs") && said.contains("3.00 GiB are free") && said.contains("--batch-size"), "{said}");
     let said = run(&[("FAKE_CUDA_LOST", "150")], &[]);
     assert!(said.contains("the device is lost") && said.contains("--resume auto") && said.contains("Fake GPU"), "{said}");
     // `auto` goes to the CPU, and says why

@@ -35,7 +35,7 @@ fn leaves_what_the_contract_says_and_eval_repeats_its_numbers() {
     assert!(times.is_sorted() && times.iter().all(|t| t.len() == 24 && t.starts_with("20") && t.ends_with('Z')), "{times:?}");
     let left = engine().args(["train", "--dry-run", "--resume", "auto", "--output", run.to_str().unwrap()]).output().unwrap();
     let left = String::from_utf8_lossy(&left.stdout).into_owned();
-    assert!(left.contains("steps         6 per epoch, 12 in 2 epochs; 12 done, 0 left") && left.contains("resumes from  "), "{left}");
+    assert!(left.contains("steps         6 per epoch, 12 in 2 epochs; 12 done, 0 left") && left.contains("going on from "), "{left}");
 
     let model = run.join("model.safetensors");
     let eval = engine()

@@ -155,7 +155,7 @@ fn what_packed_images_cannot_give_is_said_once_with_both_sizes() {
     says(&with("val", &["--val-resize-size", "31"]), 2, &["resized to 31", "crop of 32", "black"]);
     says(&with("val", &["--val-resize-size", "48", "--crop-pct", "0.9"]), 2, &["--val-resize-size and --crop-pct"]);
     says(&with("val", &["--crop-pct", "1.5"]), 2, &["--crop-pct"]);
-    says(&with("val", &["--val-resize-size", "8192"]), 2, &["--val-resize-size", "8191"]);
+    says(&with("val", &["--val-resize-size", "8192"]), 2, &["--val-resize-size", "8,191"]);
     // Without augmentation, training images are cropped by the same rule.
     says(&with("whole", &["--augment", "none"]), 0, &["training      Resize(32, bilinear), CenterCrop(32)"]);
 }

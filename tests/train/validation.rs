@@ -86,7 +86,7 @@ fn flags_mean_torchvision_s_resize_and_center_crop() {
     for (wrong, word) in [
         (&["--val-resize-size", "39", "--val-crop-size", "40"][..], "crop of 40"),
         (&["--val-resize-size", "48", "--crop-pct", "0.9"], "--crop-pct"),
-        (&["--val-resize-size", "8192"], "8191"),
+        (&["--val-resize-size", "8192"], "8,191"),
         (&["--std", "0"], "--std"),
         (&["--mean", "a,b,c"], "--mean"),
         (&["--mean", "nan"], "--mean"),

@@ -29,6 +29,7 @@ pub struct Args {
     /// Everything measured, and the record of what ran
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// A line for each operation, as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Of the source this program was built from, for the record [default: $IMAGENET_ENGINE_COMMIT]
@@ -47,7 +48,13 @@ pub fn run(args: &Args) -> Result<Outcome> {
         return emulated(args);
     }
     let ordinal = cuda_ordinal(&args.device).ok_or_else(|| unknown_device(&args.device, "cuda, cuda:N, emulated"))?;
-    measure(args, &Gpu::open(ordinal)?, Workload::resnet50(args.batch_size.unwrap_or(BATCH) as usize)?)
+    let open = || {
+        Gpu::open(ordinal).map_err(|error| match error.report().next.as_ref().is_some_and(|next| next.contains("--device cpu")) {
+            true => error.next("a machine with an NVIDIA GPU and its driver; or --device emulated of a build with --features emulator"),
+            false => error,
+        })
+    };
+    measure(args, &open()?, Workload::resnet50(args.batch_size.unwrap_or(BATCH) as usize)?)
 }
 
 #[cfg(feature = "emulator")]

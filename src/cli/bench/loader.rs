@@ -48,6 +48,7 @@ pub struct Args {
     #[arg(long, short = 'j', value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     workers: u64,
     /// Threads that crop and resize, and that decode
+    /// CPU threads [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Passes, of which the median counts
@@ -56,8 +57,10 @@ pub struct Args {
     /// Batches of a pass, at most
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     limit_batches: u64,
+    /// The figures as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// The figures as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 }

@@ -34,13 +34,15 @@ pub struct Args {
     #[arg(long, value_name = "PIXELS", requires = "jpeg", default_value_t = 0)]
     max_side: u32,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
     /// Packs, of which the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     repeats: u64,
+    /// The figures as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// The figures as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 }

@@ -49,10 +49,13 @@ pub struct Args {
     /// Steps timed, after two that are not; on a GPU so many times five, from five on
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
+    /// CPU threads [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// The figures as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// The figures as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 }

@@ -39,26 +39,33 @@ impl Config {
         let bad = |flag: &str, what: &str| Err(Error::usage(what).at(flag.to_owned()).next("imagenet-engine train --help"));
         ranges::check(self)?;
         if let Some(val) = self.val.as_ref().filter(|_| self.data == "demo") {
-            return Err(Error::usage(format!("--val {}: the demo validates on images of its own", val.display()))
-                .because("no --data says what to train on")
-                .next("--data DIR, the packed training images of the same dataset"));
+            return Err(Error::usage(format!(
+                "--val {}: the demo, which is what there is without --data, has validation images of its own",
+                val.display()
+            ))
+            .next("--data DIR, the packed training images of the same dataset; or --data demo without --val"));
         }
         self.validation().settle(None)?;
-        let &[low, high] = self.rrc_scale.as_slice() else { return bad("--rrc-scale", "needs two numbers, such as 0.08,1") };
+        let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        let shown = list(&self.rrc_scale);
+        let &[low, high] = self.rrc_scale.as_slice() else {
+            return bad("--rrc-scale", &format!("--rrc-scale {shown}: expected two numbers, such as 0.08,1"));
+        };
         if !(low > 0.0 && low <= high && high <= 1.0) {
-            return bad("--rrc-scale", "needs 0 < LOW <= HIGH <= 1");
+            return bad("--rrc-scale", &format!("--rrc-scale {shown}: expected LOW,HIGH with 0 < LOW <= HIGH <= 1, such as 0.08,1"));
         }
         if self.nesterov && self.momentum == 0.0 {
-            return bad("--nesterov", "needs --momentum above 0");
+            return bad("--nesterov", "--nesterov needs --momentum above 0");
         }
         if self.nesterov && self.dampening != 0.0 {
-            return bad("--dampening", "must be 0 with --nesterov");
+            return bad("--dampening", "--dampening must be 0 with --nesterov");
         }
-        if self.opt_betas.as_ref().is_some_and(|betas| betas.len() != 2 || betas.iter().any(|b| !(0.0..1.0).contains(b))) {
-            return bad("--opt-betas", "needs two numbers in [0, 1), such as 0.9,0.999");
+        if let Some(betas) = self.opt_betas.as_ref().filter(|b| b.len() != 2 || b.iter().any(|b| !(0.0..1.0).contains(b))) {
+            let wanted = "two numbers of at least 0 and below 1, such as 0.9,0.999";
+            return bad("--opt-betas", &format!("--opt-betas {}: expected {wanted}", list(betas)));
         }
-        if self.decay_milestones.iter().any(|m| !(m.is_finite() && *m >= 0.0)) {
-            return bad("--decay-milestones", "must be finite and not negative");
+        if let Some(m) = self.decay_milestones.iter().find(|m| !(m.is_finite() && **m >= 0.0)) {
+            return bad("--decay-milestones", &format!("--decay-milestones {m}: expected numbers of at least 0"));
         }
         Ok(())
     }

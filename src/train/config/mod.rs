@@ -125,6 +125,14 @@ impl Config {
         Ok(!given("batch_size") && !file.contains_key("batch-size") && in_file.unwrap_or(&self.data) != "demo")
     }
 
+    /// Whether the file that `self` names says which images to train on.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn names_data(&self) -> Result<bool> {
+        self.config.as_deref().map_or(Ok(false), |path| Ok(read_file(path)?.contains_key("data")))
+    }
+
     /// As the run's `config.toml`.
     ///
     /// # Errors
@@ -156,6 +164,14 @@ fn read_file(path: &Path) -> Result<toml::Table> {
                 .at(place(line))
                 .next(format!("{}imagenet-engine train --help lists the settings", near.unwrap_or_default()));
         }
+        let near = e.span().and_then(|span| text.get(..span.end)).and_then(|until| until.lines().rfind(|line| line.contains('=')));
+        if let (Some((key, value)), Some(wanted)) = (near.and_then(|line| line.split_once('=')), wanted(e.message())) {
+            let key = key.trim();
+            let wanted = expected(&format!("--{key}")).unwrap_or(wanted);
+            return Error::usage(format!("{key} = {}: expected {wanted}", value.trim()))
+                .at(place(line))
+                .next("imagenet-engine train --help lists the settings");
+        }
         Error::usage("a setting has the wrong type, or this is no TOML")
             .at(place(line))
             .source(e)
@@ -163,6 +179,20 @@ fn read_file(path: &Path) -> Result<toml::Table> {
     };
     toml::from_str::<Config>(&text).map_err(wrong)?; // names and types, with their lines
     text.parse().map_err(wrong)
+}
+
+/// What serde wanted, as people say it; nothing for a message about something else than a value.
+fn wanted(message: &str) -> Option<String> {
+    let of_value = ["invalid type", "invalid value", "unknown variant"].iter().any(|start| message.starts_with(start));
+    let what = message.split_once("expected ").filter(|_| of_value)?.1;
+    Some(match what {
+        "a boolean" => "true or false".to_owned(),
+        "a string" | "path string" => "text in quotes".to_owned(),
+        "a sequence" => "numbers in brackets, such as [30, 60]".to_owned(),
+        "f64" => "a number, such as 0.1 or 1e-3".to_owned(),
+        "u64" | "usize" => "a whole number of at least 0".to_owned(),
+        words => words.replace('`', ""),
+    })
 }
 
 /// The first line that is of another format, and which.
@@ -268,7 +298,10 @@ mod tests {
             ("# ours\n{\"epochs\": 90}", &[], "line 2\n"),
             ("", &["--momentum", "1.5"], "--momentum 1.5: expected a number of at least 0 and below 1"),
             ("", &["--lr", "0"], "--lr 0: expected a number above 0"),
-            ("epochs = 'many'", &[], "invalid type"),
+            ("epochs = 'many'", &[], "epochs = 'many': expected a whole number from 1 to 16,777,216"),
+            ("lr = true", &[], "lr = true: expected a number above 0"),
+            ("nesterov = 1", &[], "nesterov = 1: expected true or false"),
+            ("opt = 'adam'", &[], "opt = 'adam': expected one of sgd, adamw"),
             ("epochs = 0", &[], "--epochs"),
             ("", &["--rrc-scale", "0.5"], "--rrc-scale"),
             ("val-resize-size = 0", &[], "--val-resize-size"),

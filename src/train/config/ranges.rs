@@ -3,6 +3,7 @@
 use super::Config;
 use crate::data::crop::MOST_SIDE;
 use crate::error::{Error, Result};
+use crate::text::count;
 
 /// Whole numbers, with their least and most.
 struct Whole {
@@ -40,7 +41,7 @@ const WHOLE: &[Whole] = whole! {
     "--epochs" 1 MANY, |c| Some(c.epochs);
     "--batch-size" 1 MANY, |c| Some(c.batch_size as u64);
     "--grad-accum" 1 MANY, |c| Some(c.grad_accum as u64);
-    "--max-steps" 0 u64::MAX, |c| c.max_steps;
+    "--max-steps" 1 u64::MAX, |c| c.max_steps;
     "--lr-base-size" 1 u64::MAX, |c| Some(c.lr_base_size as u64);
     "--checkpoint-hist" 1 u64::MAX, |c| Some(c.checkpoint_hist as u64);
     "--val-interval" 1 u64::MAX, |c| Some(c.val_interval);
@@ -83,7 +84,7 @@ impl Whole {
     fn words(&self) -> String {
         match self.most {
             u64::MAX => format!("a whole number of at least {}", self.least),
-            most => format!("a whole number from {} to {most}", self.least),
+            most => format!("a whole number from {} to {}", self.least, count(most)),
         }
     }
 }

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
-    /// Packed training images: a folder `pack` wrote, `demo` (generated images), or `synthetic` (random pixels, for speed)
-    #[arg(long, value_name = "DIR|demo|synthetic", default_value = "demo", help_heading = "Data")]
+    /// Packed training images: a folder `pack` wrote, `demo` (generated images, what `train` alone does), or `synthetic` (random pixels,
+    /// for speed)
+    #[arg(long, value_name = "DIR|demo|synthetic", default_value = "demo", hide_default_value = true, help_heading = "Data")]
     pub data: String,
     /// Packed validation images
     #[arg(long, value_name = "DIR", help_heading = "Data")]
@@ -100,7 +101,7 @@ pub struct Config {
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
-    /// Images per batch and device
+    /// Images per batch and device; on a CPU, where it is not given, a smaller one that fits memory is taken as --grad-accum parts
     #[arg(long, short = 'b', value_name = "N", default_value_t = 256, help_heading = "Schedule")]
     pub batch_size: usize,
     /// Batches per step
