@@ -49,6 +49,9 @@ impl Looked {
                 return Ok((Self::Samples(archives, None), Vec::new(), seek.files.clone()));
             }
         }
+        if let Some((path, m)) = looked.iter().find(|(_, m)| several && !classes && !seek.labels && m.flat() && m.unlabelled_samples()) {
+            return Err(without_label(path, m));
+        }
         if looked.iter().any(|(_, m)| m.tars) {
             return Ok((Self::ClassTars(archives), Vec::new(), seek.files.clone()));
         }
@@ -80,6 +83,15 @@ impl Looked {
         let (looked, notes, files) = if classes { class_folders(&at, &inside)? } else { Self::folder(&at, &inside, 0)? };
         Ok((looked, notes, files))
     }
+}
+
+/// WebDataset in which no sample says its class.
+fn without_label(path: &Path, members: &Members) -> Error {
+    let keys = if members.keys.is_empty() { "no keys".to_owned() } else { format!("the keys {}", members.keys.join(", ")) };
+    Error::usage("each image has a KEY.json, and none of these has a label")
+        .at(path.display().to_string())
+        .because(format!("WebDataset takes the class from KEY.cls or from \"label\" in KEY.json; the first of these has {}", shown(&keys)))
+        .next("write the class as \"label\" in each KEY.json; or --labels FILE, a list of lines IMAGE CLASS; or --source train-tar if each archive is a class")
 }
 
 /// Several archives as one tree; each is a folder of it where images lie in no folder.

@@ -14,11 +14,12 @@ use super::layout::Holds;
 use super::mount::Files;
 use super::readings::Looked;
 use super::split_lists;
+use super::unclear::{self, Told, Unclear};
 use super::witness::{self, Contradiction, Image, Witness};
 use super::{Listing, Place, is_picture};
 use crate::error::{Error, Result};
 use crate::text::counted;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,6 +29,10 @@ pub enum Verdict {
     Agrees(Option<String>),
     /// Another reading is right, and why.
     Instead(Looked, Rc<Files>, String),
+    /// The labels of a file are right for the images of a folder, and why.
+    Labelled(PathBuf, PathBuf, Rc<Files>, String),
+    /// These images alone are of the split, by their places in the listing.
+    Only(HashSet<usize>, String),
 }
 
 /// A listing, and the tree that it is of.
@@ -109,6 +114,11 @@ impl Audited<'_> {
         let own = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("LOC_"));
         paths.retain(|p| !(wnids && own(p)));
         let lists = matches!(self.looked, Looked::Folder(_)) && split_lists::are_there(self);
+        let usual = paths.len();
+        if self.by_folders() && !wnids {
+            paths.extend(unclear::others(self));
+            paths = super::label_names::once(paths);
+        }
         if paths.is_empty() && !lists && below.beside_images.is_empty() && !matches!(self.looked, Looked::List(_) | Looked::Flat(_)) {
             return Ok(Verdict::Agrees(None));
         }
@@ -116,12 +126,24 @@ impl Audited<'_> {
         if let Looked::List(_) = self.looked {
             self.left_out(&below.images, &mut images);
         }
-        let mut witnesses: Vec<Witness> =
-            paths.iter().filter_map(|p| witness::of_file(p, &images, &self.tree, self.wanted, &self.files)).collect();
+        let (mut witnesses, mut not_clear): (Vec<Witness>, Vec<Unclear>) = (Vec::new(), Vec::new());
+        for (n, path) in paths.iter().enumerate() {
+            match unclear::told(path, n < usual, &images, self) {
+                Told::Says(witness) => witnesses.push(witness),
+                Told::Unclear(file) => not_clear.push(file),
+                Told::Nothing => {}
+            }
+        }
         if !matches!(self.looked, Looked::Samples(..)) {
             witnesses.extend(witness::of_samples(&below, &images, self));
         }
         let mut contradictions: Vec<Contradiction<'_>> = witnesses.iter().filter_map(|w| w.contradicts(&images, self)).collect();
+        if self.by_folders() && !contradictions.is_empty() {
+            let usual = |w: &Witness| paths.iter().position(|p| *p == w.path).is_some_and(|n| n < usual);
+            let excused: HashSet<&str> =
+                witnesses.iter().filter(|w| unclear::excused(w, usual(w), &images, self)).map(|w| w.by.as_str()).collect();
+            contradictions.retain(|c| !excused.contains(c.by));
+        }
         if contradictions.is_empty() {
             contradictions.extend(witness::folders(&images, self));
         }
@@ -129,7 +151,17 @@ impl Audited<'_> {
             if let Some(instead) = self.labels_in_each(&witnesses, &images) {
                 return Ok(instead);
             }
+            if let ([_], true) = (&contradictions[..], not_clear.is_empty())
+                && let Some(instead) = self.labels_of_parts(first, &witnesses, &images)
+            {
+                return Ok(instead);
+            }
             return Err(self.both(first, &images));
+        }
+        unclear::ask(&not_clear, self)?;
+        let few: Vec<String> = witnesses.iter().filter_map(|w| w.note(&images, self)).collect();
+        if let Some(witness) = witnesses.iter().find(|w| w.others > 0).filter(|_| self.by_folders() && split_lists::of_no_split(self)) {
+            return self.split_of(witness, &images);
         }
         if let Some(left) = witnesses.iter().find_map(|w| w.labels_left_out(&images)) {
             return Err(self.partly(left));
@@ -138,7 +170,42 @@ impl Audited<'_> {
         if left > 0 {
             return Ok(Verdict::Agrees(Some(format!("left out {} that lie there and are not in the list", counted(left as u64, "image")))));
         }
-        split_lists::choose(self, &images)
+        match split_lists::choose(self, &images)? {
+            Verdict::Agrees(None) if !few.is_empty() => Ok(Verdict::Agrees(Some(few.join("; ")))),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// Whether folders or archives say the classes.
+    pub fn by_folders(&self) -> bool {
+        matches!(self.looked, Looked::Folder(_) | Looked::ClassTars(_))
+    }
+
+    /// Folders that are called as parts, or a single one, say no class; a file that labels most of their images does.
+    fn labels_of_parts(&self, found: &Contradiction<'_>, witnesses: &[Witness], images: &[Image]) -> Option<Verdict> {
+        let classes = &self.listing.classes;
+        let parts = classes.len() == 1 || super::layout::parts_of_one(classes);
+        let witness = witnesses.iter().find(|w| w.by == found.by).filter(|w| w.path.is_file() || self.files.is_file(&w.path))?;
+        if !parts || !self.by_folders() || 2 * found.known < images.len() || found.classes < 2 || witness.others > 0 {
+            return None;
+        }
+        let named: Vec<String> = classes.iter().take(3).map(|c| shown(c)).collect();
+        let note = format!("{} says the classes, as folders called {} say none", witness.by, named.join(", "));
+        Some(Verdict::Labelled(self.root.clone(), witness.path.clone(), self.files.clone(), note))
+    }
+
+    /// The images of the split, by a column of a file that agrees with the folders.
+    fn split_of(&self, witness: &Witness, images: &[Image]) -> Result<Verdict> {
+        let (first, flags) = self.reading();
+        let Some(own) = witness.of_split(images) else {
+            return Err(Error::usage(format!("this may be read as {first}, or as the images of the split by {}", witness.by))
+                .at(self.input.display().to_string())
+                .because("a column of it says the split, and it does not know all images of the folders")
+                .next(format!("{flags} for all images; or {} for those of --split", witness.flags)));
+        };
+        let note =
+            format!("{} of {} images are read, those of the split by {}; {flags} packs all of them", own.len(), images.len(), witness.by);
+        Ok(Verdict::Only(own, note))
     }
 
     /// The images that were listed, by their paths in the tree.

@@ -14,6 +14,7 @@ use super::splits::Part;
 use super::table::{SEPARATORS, Separator, Text};
 use super::words;
 use crate::error::{Error, Result};
+use crate::text::counted;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -90,6 +91,7 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     let splits = splits.filter(|&s| s != label);
     let flag = flag.filter(|f| splits.is_none() && f.column != label);
     let mut chooser = Chooser::new(splits, flag);
+    let mut again = 0;
     if splits.is_none() && flag.is_none() {
         no_numbers(text, named, body, &[image, label], wanted)?;
     }
@@ -98,6 +100,11 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
             continue;
         }
         let mut fields = fields(separator, content, width);
+        // Of a file that was put behind another.
+        if header && !text.keyed && fields == head {
+            again += 1;
+            continue;
+        }
         // The label is missing, and the separator before it is not seen.
         if fields.len() + 1 == width
             && label + 1 == width
@@ -116,6 +123,9 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     }
     let (mut lines, mut notes) = (chooser.chosen(text, wanted)?, Vec::new());
     notes.append(&mut lines.notes);
+    if again > 0 {
+        notes.push(format!("skipped {}: the header again", counted(again, "line")));
+    }
     let unused = |c: &usize| words::is_split(&head[*c]) && ![Some(label), Some(image), splits].contains(&Some(*c));
     if let Some(c) = (0..head.len()).find(|c| header && unused(c)) {
         notes.push(format!("column {} ({}) is not used: it holds no words such as train, val and test", c + 1, shown(&head[c])));
@@ -124,6 +134,16 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
         notes.push(format!("images from column {}, classes from column {}{}", image + 1, label + 1, called(&head, label, header)));
     }
     Ok(Lines { notes, ..lines })
+}
+
+/// How many columns a text has, which of them names the images, and the header.
+pub fn shape<'t>(text: &'t Text<'_>, there: &dyn Fn(&str) -> bool) -> Option<(usize, usize, Option<Fields<'t>>)> {
+    let sample = text.sample();
+    let (separator, width, image) = separator(text, &sample, there)?;
+    let all: Vec<Fields<'_>> = sample.iter().map(|(_, l)| fields(separator, l, width)).filter(|f| f.len() == width).collect();
+    let image = image?;
+    let header = text.keyed || all.len() > 1 && is_header(&all, image, None, there);
+    Some((width, image, all.into_iter().next().filter(|_| header)))
 }
 
 /// The fields of a line, without empty ones beyond the last column.
@@ -235,6 +255,8 @@ fn candidates(body: &[Fields<'_>], lines: &[usize], width: usize, image: usize, 
         known > 0 && (known == body.len() || called(c, words::is_split))
     };
     let split = rest.iter().copied().find(is_split).filter(|&s| rest.len() > 1 || called(s, words::is_split));
+    let boxed = head.is_some_and(|h| words::boxes(h.iter().map(AsRef::as_ref)) >= 4);
+    rest.retain(|&c| !(boxed && called(c, words::is_box)));
     rest.retain(|&c| !called(c, words::is_about) && (!called(c, words::is_split) || called(c, words::is_class)));
     if width > 2 {
         rest.retain(|&c| cells(c).any(|f| !f.is_empty()));

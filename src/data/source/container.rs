@@ -252,9 +252,10 @@ pub fn clean(name: &[u8]) -> (String, Option<String>) {
     (parts.join("/"), trouble)
 }
 
-/// What archivers of some systems add, and folders that tools keep for themselves: `._x.JPEG`, `__MACOSX/`, `.ipynb_checkpoints/`.
+/// What archivers of some systems add, and folders that tools and disks keep for themselves: `._x.JPEG`, `__MACOSX/`, `.ipynb_checkpoints/`,
+/// and the thumbnails of Synology's `@eaDir/`.
 pub fn hidden(name: &str) -> bool {
-    name.split('/').any(|part| part.starts_with('.') && part != ".." || part == "__MACOSX")
+    name.split('/').any(|part| part.starts_with('.') && part != ".." || matches!(part, "__MACOSX" | "@eaDir"))
 }
 
 /// Images of an archive that were counted while its members went by.

@@ -8,7 +8,7 @@ use super::looking::Look;
 use super::mount::Files;
 use super::readings::{Looked, Seek};
 use super::splits::Part;
-use super::{Listing, class_tar, flat, image_folder, is_picture, label_names, list, named, webdataset};
+use super::{Listing, class_tar, flat, image_folder, is_picture, label_names, list, masks, named, webdataset};
 use crate::data::manifest::Split;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -94,21 +94,36 @@ pub fn open(input: &Path, options: &SourceOptions, split: Split) -> Result<Listi
         None => Looked::at(input, &seek)?,
     };
     looked.refuse_unused(input, options)?;
-    let read = |looked: Looked, mut notes: Vec<String>, files: Rc<Files>| -> Result<(Listing, Looked, Rc<Files>)> {
-        let beside = beside(input, &looked, &files);
-        let read = Read { options, wanted: &wanted, part: Part::from(split), beside: &beside, files: &files, input };
-        let mut listing = named::listing(&read, &looked)?;
-        listing.notes.append(&mut notes);
-        if !matches!(looked, Looked::Samples(..) | Looked::ClassTars(_)) {
-            listing.notes.extend(files.notes().iter().cloned());
-        }
-        Ok((listing, looked, files))
-    };
+    let read_as =
+        |looked: Looked, mut notes: Vec<String>, files: Rc<Files>, options: &SourceOptions| -> Result<(Listing, Looked, Rc<Files>)> {
+            let beside = beside(input, &looked, &files);
+            let read = Read { options, wanted: &wanted, part: Part::from(split), beside: &beside, files: &files, input };
+            let mut listing = named::listing(&read, &looked)?;
+            listing.notes.append(&mut notes);
+            if !matches!(looked, Looked::Samples(..) | Looked::ClassTars(_)) {
+                listing.notes.extend(files.notes().iter().cloned());
+            }
+            Ok((listing, looked, files))
+        };
+    let read = |looked: Looked, notes: Vec<String>, files: Rc<Files>| read_as(looked, notes, files, options);
     let (mut listing, looked, files) = read(looked, notes, files)?;
+    if options.kind.is_none() && matches!(looked, Looked::Folder(_) | Looked::ClassTars(_)) {
+        masks::leave_out(&mut listing);
+    }
     match audit::audit(&listing, &looked, input, options, &wanted, &files)? {
         Verdict::Agrees(note) => {
             listing.notes.extend(note);
             Ok(listing)
+        }
+        Verdict::Only(own, note) => {
+            let mut at = 0..;
+            listing.files.retain(|_| at.next().is_some_and(|i: usize| own.contains(&i)));
+            listing.notes.push(note);
+            Ok(listing)
+        }
+        Verdict::Labelled(root, labels, files, note) => {
+            let options = SourceOptions { labels: Some(labels), ..options.clone() };
+            read_as(Looked::Flat(root), vec![note], files, &options).map(|(listing, ..)| listing)
         }
         Verdict::Instead(looked, files, note) => read(looked, vec![note], files).map(|(listing, ..)| listing),
     }
@@ -163,6 +178,16 @@ impl Read<'_> {
             }
             let mut found = labels::read_found(&all, files, names, wanted, there)?;
             found.iter_mut().for_each(|l| l.outside = !l.origin.starts_with(input));
+            // `val_labels.csv` beside `train_labels.csv`: its images are no images without a label.
+            let said = |p: &Path| label_names::of_labels(&p.file_name().unwrap_or_default().to_string_lossy()).flatten();
+            if let Some(first) = found.first_mut().filter(|l| said(&l.origin).is_some()) {
+                let other = [Part::Train, Part::Val, Part::Test].into_iter().filter(|p| !wanted.parts.contains(p));
+                for part in other {
+                    let of_part = label_names::all_beside(at, beside, [part, part], files).into_iter().filter(|p| said(p) == Some(part));
+                    let wanted = Wanted { parts: [part, part], ..Wanted::default() };
+                    of_part.filter_map(|p| labels::read(&p, files, None, &wanted, there).ok()).for_each(|l| first.leave_out(&l));
+                }
+            }
             Ok(found)
         };
         match looked {

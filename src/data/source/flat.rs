@@ -58,6 +58,8 @@ impl Flat {
         let labels = read(&|key| keys.contains(key), &self.label_files)?;
         let first = labels.first().map(|l| l.origin.clone()).unwrap_or_default();
         let images: Vec<Image<'_>> = self.images.iter().map(|(path, place, _)| Image { path, archive: place.archive() }).collect();
+        let lower: HashSet<String> = keys.iter().map(|k| k.to_lowercase()).collect();
+        let by_case = labels.iter().any(|l| l.keys().any(|k| lower.contains(&k.to_lowercase())));
         let joined = join(&images, labels, origin, files)?;
         let file = &joined.names;
         let mut found = Found::with_classes(&joined.classes);
@@ -84,7 +86,10 @@ impl Flat {
         if listed == 0 && !self.images.is_empty() && joined.len > 0 {
             return Err(Error::data(format!("none of the {} images is among the {} of the labels", self.images.len(), joined.len))
                 .at(first.display().to_string())
-                .because("labels of other images, or a wrong column: an image is known by its file name without extension")
+                .because(match by_case {
+                    true => "the names differ in upper and lower case alone: write them in the labels as the files are called",
+                    false => "labels of other images, or a wrong column: an image is known by its file name without extension",
+                })
                 .next("check --labels; --image-column says which column names the images"));
         }
         found.notes.extend(joined.notes);

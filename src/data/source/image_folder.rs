@@ -150,7 +150,7 @@ pub fn children(dir: &Path) -> Result<Vec<Child>> {
         let entry = entry.map_err(fail)?;
         let real = entry.file_name();
         let (name, utf8) = (escaped(&real).into_owned(), real.to_str().is_some());
-        if name.starts_with('.') || name == "__MACOSX" {
+        if super::container::hidden(&name) {
             continue;
         }
         let kind = entry.file_type().map_err(fail)?;

@@ -46,7 +46,7 @@ pub fn of_labels(name: &str) -> Option<Option<Part>> {
     if let Some(part) = stem.strip_prefix("loc_").and_then(|s| s.strip_suffix("_solution")).and_then(Part::of_folder) {
         return Some(Some(part));
     }
-    let ends = ["_annotations", "_list", "_labels", "_label", "_metadata", "labels", ""];
+    let ends = ["_annotations", "_list", "_labels", "_label", "_metadata", "labels", "_images", "images", ""];
     let part = ends.iter().filter_map(|e| stem.strip_suffix(e)).find_map(Part::of_folder);
     part.map(Some)
 }

@@ -170,6 +170,18 @@ impl Labels {
         self.len
     }
 
+    /// What the images are known by.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.by_key.keys().map(|k| &**k)
+    }
+
+    /// Takes up the images of a file of another split: those without a line of their own here are of that one.
+    pub fn leave_out(&mut self, of_others: &Self) {
+        for (key, known) in &of_others.by_key {
+            self.others.entry(key.clone()).or_default().extend(known.iter().map(|k| k.folders.clone()));
+        }
+    }
+
     /// Whether a line of another split means the image: it lies beside those of this one.
     pub fn of_another_split(&self, picture: &str) -> bool {
         let (folders, key, _) = parts(picture);

@@ -50,7 +50,7 @@ fn filled(dirs: &[Dir]) -> impl Iterator<Item = &Dir> {
 }
 
 /// The split that the name of a folder says, alone or beside others that differ in that word alone (`cars_train`, `cars_test`).
-fn part_of(dir: &Dir, dirs: &[Dir]) -> Option<Part> {
+pub fn part_of(dir: &Dir, dirs: &[Dir]) -> Option<Part> {
     Part::of_folder(&dir.name).or_else(|| {
         let (part, rest) = Part::with_rest(&dir.name)?;
         let sibling = |d: &Dir| Part::with_rest(&d.name).is_some_and(|(p, r)| p != part && r == rest);
@@ -111,6 +111,20 @@ fn only_folders(dirs: &[Dir]) -> Option<&Dir> {
 pub fn says_nothing(name: &str) -> bool {
     let usual = ["images", "image", "imgs", "img", "data", "dataset", "jpegs", "jpg", "pictures", "photos", "jpegimages"];
     usual.contains(&name.to_ascii_lowercase().as_str()) || Part::of_folder(name).is_some()
+}
+
+/// Folders that are called as parts of a whole, alike but for a number: `images_001`, `images_002`.
+pub fn parts_of_one(names: &[String]) -> bool {
+    const WORDS: [&str; 22] = [
+        "part", "parts", "images", "image", "imgs", "img", "batch", "chunk", "shard", "piece", "block", "fold", "data", "dataset", "dir",
+        "folder", "volume", "disk", "set", "pictures", "photos", "jpegs",
+    ];
+    let words = |n: &String| -> Vec<String> {
+        let lower = n.to_ascii_lowercase();
+        lower.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+    };
+    let Some(first) = names.first().map(words) else { return false };
+    first.iter().any(|w| WORDS.contains(&w.as_str())) && names.iter().all(|n| words(n) == first && n.bytes().any(|b| b.is_ascii_digit()))
 }
 
 /// The named split is not there.

@@ -2,6 +2,7 @@
 
 use super::arrange::shown;
 use super::columns::Wanted;
+use super::container::hidden;
 use super::image_folder::{self, Child};
 use super::labels::contradiction;
 use super::layout::{self, Dir, Holds, Reading, ambiguous, no_such_split};
@@ -36,6 +37,9 @@ impl<'f> Look<'f> {
             } else if is_picture(&child.name) {
                 look.images += 1;
             } else {
+                if let (false, Some(e)) = (files.archived(), dangling(&root.join(&child.real))) {
+                    return Err(e);
+                }
                 look.files.push(child.name);
             }
         }
@@ -64,16 +68,20 @@ impl<'f> Look<'f> {
             Reading::NoSuchSplit => Err(no_such_split(&self.dirs, part, &self.origin())),
             Reading::Mixed => {
                 let folders = self.folders();
-                let of_split = folders.iter().find(|d| Part::of_folder(&d.name) == Some(part)).or(folders.first());
-                let of_split = of_split.map_or_else(|| self.root.clone(), |d| self.root.join(&d.real));
-                let readings = [
-                    (self.as_classes(), format!("--source folder --input {}", self.origin())),
-                    (
-                        format!("the split {}: {} with {} images", part.name(), of_split.display(), count(&of_split, self.files_of)),
-                        format!("--input {}", of_split.display()),
+                let of_split = folders.iter().find(|d| Part::of_folder(&d.name) == Some(part));
+                let of_split = of_split.or_else(|| folders.iter().find(|d| layout::part_of(d, &self.dirs) == Some(part)));
+                let split = part.name();
+                let second = match of_split.map(|d| self.root.join(&d.real)) {
+                    Some(dir) => (
+                        format!("the split {split}: {} with {} images", dir.display(), count(&dir, self.files_of)),
+                        format!("--input {} --split {split}", dir.display()),
                     ),
-                ];
-                Err(ambiguous(&self.origin(), &readings))
+                    None => (
+                        format!("splits, of which none is called {split}: they are not all called train, val or test"),
+                        format!("--input {}/FOLDER --split {split} packs one of them as {split}", self.origin()),
+                    ),
+                };
+                Err(ambiguous(&self.origin(), &[(self.as_classes(), format!("--source folder --input {}", self.origin())), second]))
             }
         }
     }
@@ -152,6 +160,22 @@ impl<'f> Look<'f> {
     }
 }
 
+/// A link that leads nowhere and is not called as a file is: its class, or its split, would be missing.
+fn dangling(path: &Path) -> Option<Error> {
+    let link = std::fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+    let file = path.extension().is_some_and(|e| matches!(e.len(), 2..=7) && e.to_string_lossy().bytes().all(|b| b.is_ascii_alphanumeric()));
+    if !link || file || path.exists() {
+        return None;
+    }
+    let to = std::fs::read_link(path).unwrap_or_default();
+    Some(
+        Error::data(format!("a link that leads nowhere, to {}", to.display()))
+            .at(path.display().to_string())
+            .because("a disk that is not mounted, or a folder that was moved; if it is a class, its images would be missing")
+            .next("mount the disk, or mend or remove the link"),
+    )
+}
+
 /// What two lists do not say alike.
 fn differ(a: &Listing, b: &Listing) -> Option<String> {
     let by_file = |l: &Listing| -> BTreeMap<String, Option<String>> {
@@ -174,7 +198,7 @@ pub fn holds(dir: &Path, depth: usize) -> Holds {
     let (mut folders, mut archives) = (Vec::new(), false);
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || name == "__MACOSX" {
+        if hidden(&name) {
             continue;
         }
         let kind = entry.file_type();

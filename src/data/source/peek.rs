@@ -21,6 +21,9 @@ pub struct Members {
     pub cut: bool,
     /// Images whose neighbour of the same key holds their label.
     pub labelled: usize,
+    /// Those whose neighbour of the same key is JSON, and the keys in the first of these.
+    pub described: usize,
+    pub keys: Vec<String>,
     /// A tar inside holds images.
     pub tars: bool,
 }
@@ -31,12 +34,18 @@ impl Members {
     pub fn look(path: &Path) -> Result<Self> {
         let mut found = Self::default();
         let archive = Archive::open(path)?;
-        let (mut labels, mut cut) = (Vec::new(), false);
+        let (mut labels, mut texts, mut cut) = (Vec::new(), std::collections::HashSet::new(), false);
         let looked = archive.members(&mut |member| {
             let name = member.name.to_ascii_lowercase();
             let json = name.ends_with(".json") && member.trouble.is_none();
             if name.ends_with(".cls") || json && archive.content(&member, 1 << 20).is_ok_and(|j| has_label(&j)) {
                 labels.push(key(&member.name).to_owned());
+            }
+            if json {
+                if texts.is_empty() {
+                    found.keys = archive.content(&member, 1 << 20).map_or_else(|_| Vec::new(), |j| keys_of(&j));
+                }
+                texts.insert(key(&member.name).to_owned());
             }
             found.tars = found.tars || holds_images(&archive, &member);
             found.names.push(member.name);
@@ -48,6 +57,7 @@ impl Members {
         }
         let labels: std::collections::HashSet<&str> = labels.iter().map(String::as_str).collect();
         found.labelled = found.images().filter(|n| labels.contains(key(n))).count();
+        found.described = found.images().filter(|n| texts.contains(key(n))).count();
         found.cut = cut;
         Ok(found)
     }
@@ -60,6 +70,12 @@ impl Members {
     pub fn samples(&self) -> bool {
         let images = self.images().count();
         self.labelled > 0 && 2 * self.labelled + 1 >= images
+    }
+
+    /// As [`Members::samples`], where JSON says no label.
+    pub fn unlabelled_samples(&self) -> bool {
+        let images = self.images().count();
+        images > 0 && self.labelled == 0 && 2 * self.described + 1 >= images && self.described > 0
     }
 
     /// Whether images lie in no folder.
@@ -79,6 +95,11 @@ impl Members {
 pub fn key(name: &str) -> &str {
     let last = name.rfind('/').map_or(0, |i| i + 1);
     name[last..].find('.').map_or(name, |dot| &name[..last + dot])
+}
+
+fn keys_of(json: &[u8]) -> Vec<String> {
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json).unwrap_or_default();
+    object.keys().take(8).cloned().collect()
 }
 
 pub fn has_label(json: &[u8]) -> bool {

@@ -115,8 +115,10 @@ impl Looked {
                 let list = if seek.labels { None } else { own_list(&look, seek)? };
                 if folders > 0 && list.is_none() && !seek.labels {
                     let others = [Part::Train, Part::Val, Part::Test].into_iter().filter(|p| !seek.wanted.parts.contains(p));
-                    if let Some((path, _)) = others.into_iter().find_map(|p| look.list(p, &seek.wanted).ok().flatten()) {
-                        return Err(list_of_another_split(&path, seek.part));
+                    let found = others.into_iter().find_map(|p| Some((look.list(p, &seek.wanted).ok().flatten()?.0, p)));
+                    if let Some((path, of_list)) = found {
+                        let classes = Some(root).filter(|_| folders > 1);
+                        return Err(list_of_another_split(&path, seek.part, of_list, classes));
                     }
                 }
                 // A folder alone beside a list, or whose images have labels, says no class.
@@ -141,11 +143,22 @@ impl Looked {
                     return Ok((looked, notes.into_iter().chain(more).collect(), files));
                 }
                 // Labels that lie with the folders: either may say the classes.
-                let with_folders = folders > 0 && !one_flat && own.as_ref().is_some_and(|o| o.known > 0 && !o.agrees);
+                let parts = || layout::parts_of_one(&look.folders().iter().map(|d| d.name.clone()).collect::<Vec<_>>());
+                let with_folders =
+                    folders > 0 && !one_flat && !(folders > 1 && parts()) && own.as_ref().is_some_and(|o| o.known > 0 && !o.agrees);
                 if list.is_none() && (one_flat || with_folders || look.images > 0 && labelled) {
                     all.push(Possible::Flat(own.map_or(look.images, |o| o.known)));
                 }
-                all.extend(list.map(|(path, rows)| Possible::List(path, rows)));
+                // Lists of several splits that lie with the class folders: whether they divide the images is looked at then (see `audit`).
+                let divided = || {
+                    let other = [Part::Train, Part::Val, Part::Test].into_iter().filter(|p| !seek.wanted.parts.contains(p));
+                    let of_split =
+                        root.ancestors().take(2).any(|p| p.file_name().is_some_and(|n| Part::of_folder(&n.to_string_lossy()).is_some()));
+                    !of_split
+                        && other.into_iter().any(|p| look.list(p, &Wanted { parts: [p, p], ..seek.wanted }).is_ok_and(|l| l.is_some()))
+                };
+                let left = !with_folders && folders > 1 && look.images == 0 && list.is_some() && divided();
+                all.extend(list.filter(|_| !left).map(|(path, rows)| Possible::List(path, rows)));
             }
         }
         if all.len() > 1 {
@@ -186,7 +199,7 @@ impl Looked {
                             image_folder::below(root, name).display()
                         ));
                     }
-                    says_classes(&look, root, files)?;
+                    says_classes(&look, root, files, seek.part)?;
                     if let [one] = &look.folders()[..] {
                         if let (Some(name), false) = (names_nothing(root, one, files)?, seek.labels) {
                             return Err(no_classes(root, &name));

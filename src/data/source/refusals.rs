@@ -53,7 +53,11 @@ pub fn own_labels(root: &Path, seek: &Seek<'_>, above: bool) -> Option<Own> {
     let one_each = rows().filter(|(.., class)| class.is_some()).count() as u64 == known
         && known == rows().filter_map(|(.., class)| class).collect::<HashSet<String>>().len() as u64
         && rows().any(|(_, folder, class)| class.is_some() && folder != class);
-    let agrees = !one_each && !apart && labels::contradiction(rows(), false).is_none() && !crossed(rows());
+    // Numbers that are all different describe images; of other labels that know enough of them the audit asks, which looks at all columns.
+    let folders = rows().filter(|(.., class)| class.is_some()).map(|(_, folder, _)| folder).collect::<HashSet<_>>().len() as u64;
+    let describes = one_each && read.numbered && folders < known;
+    let same = || labels::contradiction(rows(), false).is_none() && !crossed(rows());
+    let agrees = !apart && (describes || !one_each && (4 * known >= images.len() as u64 || same()));
     (known > 0).then_some(Own { images: images.len() as u64, known, agrees })
 }
 
@@ -66,7 +70,7 @@ fn crossed<'a>(rows: impl Iterator<Item = (&'a str, Option<String>, Option<Strin
 
 /// Refuses folders beside each other that are no classes: one whose name says nothing (`images` beside `masks`), splits below each, a
 /// folder of classes beside another, copies.
-pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
+pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files, part: Part) -> Result<()> {
     let folders = look.folders();
     let origin = root.display().to_string();
     if let (true, Some(one)) = (folders.len() > 1, folders.iter().find(|d| says_nothing(&d.name) && Part::of_folder(&d.name).is_none())) {
@@ -99,6 +103,7 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
                 "move them to SPLIT/CLASS/IMAGE, or give a list of lines PATH CLASS; --source folder --input {origin} packs all of them"
             )));
     }
+    super::same_below::refuse(look, root, files, part)?;
     // A folder of classes beside a few others, as of figures.
     let below: Vec<&&layout::Dir> = folders.iter().filter(|d| d.holds == Holds::Below).collect();
     let wnids = |dirs: &[layout::Dir]| dirs.len() > 1 && dirs.iter().all(|d| is_wnid(&d.name));
@@ -106,14 +111,14 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
         let inside = inner(&one.name)?;
         let known = inside.iter().any(|d| folders.iter().any(|f| f.name == d.name));
         if !known && (inside.len() >= folders.len() || wnids(&inside)) {
-            return Err(two_levels(look, &one.name, &inside, files, false));
+            return Err(two_levels(look, &one.name, &inside, files, None));
         }
     } else if below.len() == folders.len() && filled.len() > 1 {
         // Other folders in each: these may be the classes, in groups.
         let second = folders.get(1).map_or(Ok(Vec::new()), |d| inner(&d.name))?;
         let other = second.len() > 1 && !second.iter().any(|d| filled.iter().any(|f| f.name == d.name));
         if other || wnids(&filled) && !is_wnid(&first.name) {
-            return Err(two_levels(look, &first.name, &filled, files, true));
+            return Err(two_levels(look, &first.name, &filled, files, Some(part)));
         }
     }
     let names: Vec<&str> = folders.iter().map(|d| d.name.as_str()).collect();
@@ -126,8 +131,8 @@ pub fn says_classes(look: &Look<'_>, root: &Path, files: &Files) -> Result<()> {
     Ok(())
 }
 
-/// The classes may be the folders, or those in one of them; `groups`: in each of them.
-fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files, groups: bool) -> Error {
+/// The classes may be the folders, or those in one of them; `groups`: in each of them, of which this split is packed.
+fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files, groups: Option<Part>) -> Error {
     let root = look.root.display().to_string();
     let below = folder(&look.root, name);
     let classes: Vec<String> = inside.iter().take(4).map(|d| shown(&d.name)).collect();
@@ -137,18 +142,22 @@ fn two_levels(look: &Look<'_>, name: &str, inside: &[layout::Dir], files: &Files
         (
             format!("{} classes in {}: {}{more} with {} images", inside.len(), shown(name), classes.join(", "), count(&below, files)),
             match groups {
-                false => format!("--input {}", below.display()),
-                true => format!("unpack it if it is an archive, mkdir all && ln -s \"{root}\"/*/* all/, and --input all"),
+                None => format!("--input {}", below.display()),
+                Some(part) => super::same_below::all_of_them(look, 1, files, part),
             },
         ),
     ];
     ambiguous(&root, &readings)
 }
 
-pub fn list_of_another_split(path: &Path, part: Part) -> Error {
+pub fn list_of_another_split(path: &Path, part: Part, of_list: Part, folders: Option<&Path>) -> Error {
+    // What is called test may be packed as either.
+    let as_split = if of_list == Part::Test { part } else { of_list };
+    let all = folders.map_or_else(String::new, |f| format!("; or --source folder --input {} for all images of the folders", f.display()));
     Error::usage(format!("no list of the split {} here, only {}", part.name(), path.display()))
+        .at(path.parent().unwrap_or(path).display().to_string())
         .because("the list, or the folders beside it, may say the classes")
-        .next(format!("--input {} --split of that list; or --source folder for the folders", path.display()))
+        .next(format!("--input {} --split {} for the images of that list{all}", path.display(), as_split.name()))
 }
 
 pub fn one_class_or_several(look: &Look<'_>, name: &str, inner: &[layout::Dir], files: &Files) -> Error {

@@ -36,10 +36,15 @@ fn paths(audited: &Audited<'_>) -> Vec<(Part, PathBuf)> {
 
 /// Whether there are any, beside class folders that are not those of a split.
 pub fn are_there(audited: &Audited<'_>) -> bool {
+    of_no_split(audited) && !paths(audited).is_empty()
+}
+
+/// Whether neither the input nor a folder above the classes is called as a split.
+pub fn of_no_split(audited: &Audited<'_>) -> bool {
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let of_split = |p: &Path| Part::of_folder(&name(p)).is_some();
     let split = audited.root.ancestors().take_while(|p| p.starts_with(&audited.tree) && *p != audited.tree).any(of_split);
-    !split && super::detect::split_named(audited.input).is_none() && !paths(audited).is_empty()
+    !split && super::detect::split_named(audited.input).is_none()
 }
 
 /// Images that the lists of other splits name, by their paths in the tree.
@@ -106,7 +111,9 @@ pub fn choose(audited: &Audited<'_>, images: &[Image]) -> Result<Verdict> {
     let all: HashSet<usize> = lists.iter().flat_map(|l| l.named.iter().copied()).collect();
     let apart = lists.iter().map(|l| l.named.len()).sum::<usize>() == all.len();
     match own.first() {
-        None => lists.first().map_or(Ok(Verdict::Agrees(None)), |l| Err(list_of_another_split(&l.path, audited.wanted.parts[0]))),
+        None => lists.first().map_or(Ok(Verdict::Agrees(None)), |l| {
+            Err(list_of_another_split(&l.path, audited.wanted.parts[0], l.part, Some(&audited.root)))
+        }),
         Some(own) if own.named.len() == images.len() => Ok(Verdict::Agrees(None)),
         Some(own) if apart && all.len() == images.len() => {
             let note = format!(

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A witness must know one in so many of the images below its folder.
-const SHARE: usize = 4;
+pub const SHARE: usize = 4;
 const MOST_SAMPLE: u64 = 1 << 20;
 /// Labels beside images that are looked into to tell whether they are any.
 const LOOKED_AT: usize = 64;
@@ -40,6 +40,9 @@ pub struct Witness {
     pub flags: String,
     classes: Vec<String>,
     numbered: bool,
+    /// Images of the listing that lines of other splits mean.
+    pub others: usize,
+    of_others: HashSet<usize>,
     /// One for each image.
     said: Vec<Option<u32>>,
 }
@@ -103,18 +106,36 @@ pub fn beside(tree: &Path, root: &Path, wanted: &Wanted<'_>, files: &Files) -> V
     found
 }
 
-/// What a label file says, if it can be read and knows any of the images.
-pub fn of_file(path: &Path, images: &[Image], tree: &Path, wanted: &Wanted<'_>, files: &Files) -> Option<Witness> {
+/// What a label file says, if it knows any of the images; by the columns of `asked`.
+///
+/// # Errors
+/// Where it cannot be read, or its lines may mean several images each.
+pub fn of_file(
+    path: &Path,
+    asked: Option<&Wanted<'_>>,
+    images: &[Image],
+    tree: &Path,
+    wanted: &Wanted<'_>,
+    files: &Files,
+) -> Result<Option<Witness>> {
     let keys: HashSet<&str> = images.iter().map(|i| key(&i.path)).collect();
-    let wanted = Wanted { parts: wanted.parts, ..Wanted::default() };
+    let wanted = asked.copied().unwrap_or(Wanted { parts: wanted.parts, ..Wanted::default() });
     let labels = match id_joined::rows(path, files, &wanted) {
-        Ok(Some(lines)) => labels::of_lines(path, lines, None, &wanted).ok()?,
-        _ => labels::read(path, files, None, &wanted, &|k| keys.contains(k)).ok()?,
+        Ok(Some(lines)) => labels::of_lines(path, lines, None, &wanted)?,
+        _ => labels::read(path, files, None, &wanted, &|k| keys.contains(k))?,
     };
     let all: Vec<join::Image<'_>> = images.iter().map(|i| join::Image { path: &i.path, archive: i.archive }).collect();
     let scope = join::scope(path, &all, tree, files);
     let class = |found: Found| if let Found::Class(c) = found { Some(c) } else { None };
     let said: Vec<Option<u32>> = surely(&labels, &all, &scope, tree, files).into_iter().map(class).collect();
+    let known = said.iter().flatten().count();
+    if let Err(several) = join::said_by(&labels, &all, &scope, tree, files)
+        && SHARE * known < all.iter().filter(|i| within(i.path, &scope).is_some()).count()
+    {
+        return Err(several);
+    }
+    let others = |i: &&Image| within(&i.path, &scope).is_some_and(|p| labels.of_another_split(p));
+    let of_others: HashSet<usize> = images.iter().filter(others).map(|i| i.index).collect();
     let folder = if scope.is_empty() { tree.to_owned() } else { tree.join(&scope) };
     let flags = if files.logical(path).parent() == Some(tree) && tree.is_file() {
         format!("--source flat --input {} --labels {}", tree.display(), path.display())
@@ -128,9 +149,11 @@ pub fn of_file(path: &Path, images: &[Image], tree: &Path, wanted: &Wanted<'_>, 
         flags,
         classes: labels.classes,
         numbered: labels.numbered,
+        others: of_others.len(),
+        of_others,
         said,
     };
-    witness.said.iter().any(Option::is_some).then_some(witness)
+    Ok((known > 0 || witness.others > 0).then_some(witness))
 }
 
 /// Labels beside each image: `KEY.cls`, or `label` in `KEY.json`.
@@ -177,6 +200,8 @@ pub fn of_samples(below: &Below, images: &[Image], audited: &Audited<'_>) -> Opt
         flags,
         numbered: all_numbers(&classes),
         classes,
+        others: 0,
+        of_others: HashSet::new(),
         said,
     })
 }
@@ -184,12 +209,68 @@ pub fn of_samples(below: &Below, images: &[Image], audited: &Audited<'_>) -> Opt
 impl Witness {
     /// Where it contradicts the listing, if it knows enough of its images.
     pub fn contradicts(&self, images: &[Image], audited: &Audited<'_>) -> Option<Contradiction<'_>> {
-        let listed = images.iter().filter(|i| i.class.is_some() && within(&i.path, &self.scope).is_some()).count();
-        let both: Vec<(usize, u32, u32)> =
-            images.iter().enumerate().zip(&self.said).filter_map(|((i, image), said)| Some((i, image.class?, (*said)?))).collect();
-        if SHARE * both.len() < listed || both.is_empty() {
-            return None;
-        }
+        self.parts(images, audited).filter(|c| SHARE * c.known >= self.listed(images))
+    }
+
+    fn listed(&self, images: &[Image]) -> usize {
+        images.iter().filter(|i| i.class.is_some() && within(&i.path, &self.scope).is_some()).count()
+    }
+
+    /// Place, class and what is said of the images that both know.
+    fn both(&self, images: &[Image]) -> Vec<(usize, u32, u32)> {
+        images.iter().enumerate().zip(&self.said).filter_map(|((i, image), said)| Some((i, image.class?, (*said)?))).collect()
+    }
+
+    /// A word on one that knows too few of the images to be asked about.
+    pub fn note(&self, images: &[Image], audited: &Audited<'_>) -> Option<String> {
+        let found = self.parts(images, audited).filter(|c| SHARE * c.known < self.listed(images))?;
+        let image = images.get(found.image).map_or("", |i| i.path.as_str());
+        Some(format!(
+            "{} is not used: it knows {} of {} images, and calls {} \"{}\", not \"{}\"",
+            self.by,
+            found.known,
+            self.listed(images),
+            shown(image),
+            shown(&found.b),
+            shown(&found.a)
+        ))
+    }
+
+    /// Whether it has classes of several images each.
+    pub fn divides(&self) -> bool {
+        let known = self.said.iter().flatten().count();
+        let classes = self.said.iter().flatten().collect::<HashSet<_>>().len();
+        classes > 1 && 4 * classes <= 3 * known || self.others > 0
+    }
+
+    /// Numbers that are all different say no class of folders that hold several images.
+    pub fn merely_numbers(&self, images: &[Image]) -> bool {
+        let both = self.both(images);
+        let distinct = both.iter().map(|b| b.2).collect::<HashSet<_>>().len();
+        let folders = both.iter().map(|b| b.1).collect::<HashSet<_>>().len();
+        self.numbered && distinct == both.len() && folders < both.len()
+    }
+
+    /// Whether it divides the images of several classes as these do.
+    pub fn agrees(&self, images: &[Image]) -> bool {
+        let (mut there, mut back) = (HashMap::new(), HashMap::new());
+        let same = self
+            .both(images)
+            .into_iter()
+            .all(|(_, class, said)| *there.entry(class).or_insert(said) == said && *back.entry(said).or_insert(class) == class);
+        same && there.len() > 1
+    }
+
+    /// The images of the split, where lines of this and others know all of them.
+    pub fn of_split(&self, images: &[Image]) -> Option<HashSet<usize>> {
+        let own: HashSet<usize> = images.iter().zip(&self.said).filter(|(_, s)| s.is_some()).map(|(i, _)| i.index).collect();
+        let all = images.iter().all(|i| own.contains(&i.index) != self.of_others.contains(&i.index));
+        (all && !own.is_empty()).then_some(own)
+    }
+
+    /// Where it and the listing part.
+    fn parts(&self, images: &[Image], audited: &Audited<'_>) -> Option<Contradiction<'_>> {
+        let both = self.both(images);
         let classes = &audited.listing.classes;
         let folders = matches!(audited.looked, Looked::Folder(_) | Looked::ClassTars(_));
         // Two sets of numbers mean the same numbers.

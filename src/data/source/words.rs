@@ -115,6 +115,12 @@ const NUMBERS: [&str; 12] = ["", "id", "idx", "index", "uid", "uuid", "no", "nr"
 const SPLITS: [&str; 12] =
     ["split", "subset", "partition", "phase", "set", "fold", "usage", "data_split", "dataset_split", "split_name", "dataset", "data_set"];
 
+/// Names of columns that hold a box.
+const BOX: [&str; 26] = [
+    "x", "y", "w", "h", "x1", "y1", "x2", "y2", "cx", "cy", "xmin", "xmax", "ymin", "ymax", "x_min", "x_max", "y_min", "y_max", "left",
+    "top", "right", "bottom", "width", "height", "x0", "y0",
+];
+
 fn among(words: &[&str], name: &str) -> bool {
     words.iter().any(|w| name.trim().eq_ignore_ascii_case(w))
 }
@@ -142,4 +148,13 @@ pub fn is_fold(name: &str) -> bool {
 
 pub fn is_split(name: &str) -> bool {
     among(&SPLITS, name)
+}
+
+/// How many names are those of the sides of a box.
+pub fn boxes<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.filter(|n| is_box(n)).count()
+}
+
+pub fn is_box(name: &str) -> bool {
+    among(&BOX, name)
 }
