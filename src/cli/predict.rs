@@ -173,6 +173,9 @@ fn field(text: &str) -> String {
 /// Decodes, resizes and crops, as torchvision does.
 fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     let Preprocessing { transform, mean, std } = *preprocessing;
+    let unfit = |e: Error| e.at(path.display().to_string()).next("raise the limit, or make the image smaller");
+    let stored = std::fs::metadata(path).map_or(0, |m| m.len().min(MAX_FILE));
+    budget::check(stored, "the file of an image").map_err(unfit)?;
     let bytes = files::read_file(path, MAX_FILE)?;
     let unreadable = |reason: String| {
         // What a limit refuses, and what says itself why, has no other cause.
@@ -184,8 +187,7 @@ fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Pictures> {
     if u64::from(width) * u64::from(height) <= DEFAULT_MAX_PIXELS {
         // Decoded, and the rows between the passes of the resize.
         let bytes = memory(&bytes) + 3 * u64::from(transform.resize) * u64::from(width.max(height));
-        budget::check(bytes, "the image")
-            .map_err(|e| e.at(path.display().to_string()).next("raise the limit, or make the image smaller"))?;
+        budget::check(bytes, "the image").map_err(unfit)?;
     }
     let image = decode(&bytes, DEFAULT_MAX_PIXELS).map_err(unreadable)?;
     let mut pixels = Vec::new();

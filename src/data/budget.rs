@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 /// Bytes for images that are being read.
 pub const BUDGET: u64 = 1 << 30;
 /// An image of more is held against what memory there is before it is begun.
-const SURELY: u64 = 32 << 20;
+const SURELY: u64 = 8 << 20;
 
 /// Bytes for reading an image of this size, at most: planes and coefficients of a JPEG and its pixels (see `decode::jpeg`), and the rows
 /// between two passes of a resize.

@@ -119,7 +119,10 @@ pub fn decode_record<T>(shard: &Shard, r: usize, payload: &[u8], each: impl FnOn
     let entry = &shard.entries[r];
     DECODER.with_borrow_mut(|decoder| {
         // No more pixels than the index says: the header is held against it before memory is taken.
-        let rgb = decoder.decode(payload, u64::from(entry.width) * u64::from(entry.height)).map_err(|e| undecodable(shard, r, &e))?;
+        let rgb = decoder.decode(payload, u64::from(entry.width) * u64::from(entry.height)).map_err(|e| {
+            decoder.recycle(Vec::new()); // no more is kept than after one that can be decoded
+            undecodable(shard, r, &e)
+        })?;
         if (rgb.width, rgb.height) != (entry.width.into(), entry.height.into()) {
             let sizes = format!("{}x{}, the index says {}x{}", rgb.width, rgb.height, entry.width, entry.height);
             return Err(undecodable(shard, r, &sizes));

@@ -5,6 +5,7 @@ use super::compressed::{decode_part, decode_record};
 use super::format::Encoding;
 use super::manifest::{Manifest, Split};
 use super::reading::{Hint, Reading};
+use super::record_room::{self, Sizes};
 use super::shard::Shard;
 use crate::backend::Crop;
 use crate::error::{Error, Result};
@@ -201,6 +202,15 @@ impl Dataset {
             _ => Cow::Borrowed(stored),
         };
         Ok(Picture { pixels, ..self.without_pixels(shard, r) })
+    }
+
+    /// Does `work` with image `i` as soon as memory has room for the `bytes` that it takes; `doing` says what it is where it never will.
+    ///
+    /// # Errors
+    /// `Device`, naming the record; those of `work`.
+    pub fn with_room<T>(&self, i: usize, doing: &str, bytes: fn(Sizes) -> u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (shard, r) = self.locate(i)?;
+        record_room::with(shard, r, doing, bytes(Sizes::of(shard, r)), work)
     }
 
     /// Picture `i` without its pixels.

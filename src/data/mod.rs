@@ -31,6 +31,7 @@ pub mod place;
 pub mod plan;
 pub mod prepared;
 pub mod reading;
+pub mod record_room;
 pub mod resize;
 mod resume;
 mod ring;

@@ -3,6 +3,7 @@
 use super::dataset::{Dataset, Picture};
 use super::decode::Rgb;
 use super::font;
+use super::record_room::Sizes;
 use super::resize::{Scaler, short_side};
 use crate::error::{Error, Result};
 use crate::files::NewFile;
@@ -60,9 +61,9 @@ impl Canvas {
     }
 
     /// The whole picture, shrunk or (by whole factors of its kind) enlarged to fit the place, centred.
-    fn picture(&mut self, x: usize, y: usize, picture: &Picture<'_>, scaler: &mut Scaler) -> Result<()> {
+    fn picture(&mut self, x: usize, y: usize, picture: Picture<'_>, scaler: &mut Scaler) -> Result<()> {
         let (w, h) = (picture.width, picture.height);
-        let rgb = Rgb { width: w, height: h, pixels: picture.pixels.to_vec(), flags: 0 };
+        let rgb = Rgb { width: w, height: h, pixels: picture.pixels.into_owned(), flags: 0 };
         let cell = CELL as u32;
         // The long side fills the place: the short side follows.
         let short = (u64::from(cell) * u64::from(w.min(h)) / u64::from(w.max(h))).max(1) as u32;
@@ -99,7 +100,7 @@ fn choose(dataset: &Dataset) -> Result<Vec<usize>> {
 /// The sheet as width, height and RGB bytes.
 ///
 /// # Errors
-/// `Data` when a record is damaged.
+/// `Data` when a record is damaged; `Device` when memory cannot hold one.
 pub fn draw(dataset: &Dataset) -> Result<(u32, u32, Vec<u8>)> {
     let records = choose(dataset)?;
     let rows = records.len().div_ceil(COLUMNS).max(1);
@@ -116,9 +117,11 @@ pub fn draw(dataset: &Dataset) -> Result<(u32, u32, Vec<u8>)> {
     canvas.text(GAP, 13, 2, BRIGHT, room, &title);
     let mut scaler = Scaler::default();
     for (k, &i) in records.iter().enumerate() {
-        let picture = dataset.record(i)?;
+        let picture = dataset.describe(i)?;
         let (x, y) = (GAP + k % COLUMNS * (CELL + GAP), HEAD + k / COLUMNS * (CELL + TEXT + GAP));
-        canvas.picture(x, y, &picture, &mut scaler)?;
+        // Decoded and copied; the rows between the two passes of the resize are few.
+        let bytes = |sizes: Sizes| sizes.decoding + sizes.pixels + sizes.pixels / 8;
+        dataset.with_room(i, "drawing", bytes, || canvas.picture(x, y, dataset.record(i)?, &mut scaler))?;
         let class = &dataset.classes()[picture.label as usize];
         canvas.text(x, y + CELL + 4, if class.len() > 13 { 1 } else { 2 }, BRIGHT, CELL, class);
         let line = format!("label {} id {} {}x{}", picture.label, picture.global_id, picture.width, picture.height);

@@ -2,11 +2,13 @@
 
 use super::dataset::Dataset;
 use super::format::Encoding;
+use super::record_room::Sizes;
 use super::sheet::encode_png;
 use crate::error::{Error, Result};
 use crate::files::{Lock, NewFile, flush_all, make_dirs, remove, remove_empty, write_whole};
 use crate::progress::Progress;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// it removes what it wrote, so that the same command can be given again.
 ///
 /// # Errors
-/// `Write` when `output` holds anything already or cannot be written; `Data` when a record is damaged.
+/// `Write` when `output` holds anything already or cannot be written; `Data` when a record is damaged; `Device` when memory cannot hold one.
 pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: &dyn Progress, stop: &AtomicBool) -> Result<Option<usize>> {
     refuse_full(output)?;
     let count = dataset.len().min(limit.unwrap_or(usize::MAX));
@@ -39,17 +41,21 @@ pub fn unpack(dataset: &Dataset, output: &Path, limit: Option<usize>, progress: 
         }
         let path = output.join(path);
         let (dir, name) = (path.parent().unwrap_or(output), path.file_name().unwrap_or_default().to_string_lossy());
-        let bytes = match jpeg {
-            true => dataset.stored(i)?.to_vec(),
-            false => {
-                let (picture, mut bytes) = (dataset.record(i)?, Vec::new());
-                encode_png(&mut bytes, picture.width, picture.height, &picture.pixels).map_err(|e| Error::writing(&path, e))?;
-                bytes
-            }
-        };
-        let new = NewFile::create(dir, &name, false, bytes.len() as u64)?;
-        new.write_at(&bytes, 0)?;
-        new.publish_unflushed()?; // an fsync for each of a million files would take hours: all are flushed before the index is written
+        // The PNG as it is compressed and as it is written, each in memory that grows by doubling; a JPEG is written from the map.
+        let bytes = |sizes: Sizes| if sizes.decoding > 0 { 0 } else { 4 * sizes.pixels };
+        dataset.with_room(i, "unpacking", bytes, || {
+            let bytes = match jpeg {
+                true => Cow::Borrowed(dataset.stored(i)?),
+                false => {
+                    let (picture, mut bytes) = (dataset.record(i)?, Vec::new());
+                    encode_png(&mut bytes, picture.width, picture.height, &picture.pixels).map_err(|e| Error::writing(&path, e))?;
+                    Cow::Owned(bytes)
+                }
+            };
+            let new = NewFile::create(dir, &name, false, bytes.len() as u64)?;
+            new.write_at(&bytes, 0)?;
+            new.publish_unflushed() // an fsync for each of a million files would take hours: all are flushed before the index is written
+        })?;
         written[i].store(true, Ordering::Relaxed);
         progress.advance(1);
         Ok(())

@@ -6,6 +6,7 @@ use super::format::{Encoding, Range, hex};
 use super::manifest::{MANIFEST, MAX_BYTES, Manifest, SUMS};
 use super::pack::pack_shard;
 use super::plan::{Plan, PlanOptions};
+use super::record_room::{self, Sizes};
 use super::shard::Shard;
 use super::shard_writer::ShardSummary;
 use super::source::SourceOptions;
@@ -17,6 +18,9 @@ use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+
+/// Bytes of a record whose memory is kept for the next one.
+const KEPT: usize = 1 << 20;
 
 /// How thoroughly to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +49,8 @@ pub struct VerifyReport {
 /// Looks at the packed folder `dir`.
 ///
 /// # Errors
-/// `Data` when `dataset.json` itself is missing or damaged. Damaged shards are not errors here; they are in the report.
+/// `Data` when `dataset.json` itself is missing or damaged; `Device` when memory cannot hold a record. Damaged shards are not errors here;
+/// they are in the report.
 pub fn verify(dir: &Path, depth: Depth, progress: &dyn Progress) -> Result<VerifyReport> {
     let manifest = Manifest::read(dir)?;
     let mut report = VerifyReport { shards: manifest.shards.len(), ..VerifyReport::default() };
@@ -55,8 +60,9 @@ pub fn verify(dir: &Path, depth: Depth, progress: &dyn Progress) -> Result<Verif
         progress.advance(1);
         damage
     };
-    let found: Vec<Vec<String>> = (0..manifest.shards.len()).into_par_iter().map(look).collect();
+    let found: Result<Vec<Vec<String>>> = (0..manifest.shards.len()).into_par_iter().map(look).collect();
     progress.finish();
+    let found = found?;
     for (shard, damage) in manifest.shards.iter().zip(found) {
         report.records += shard.records;
         report.bytes += shard.bytes;
@@ -80,30 +86,40 @@ pub fn verify(dir: &Path, depth: Depth, progress: &dyn Progress) -> Result<Verif
     Ok(report)
 }
 
-fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Vec<String> {
+fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Result<Vec<String>> {
     let listed = &manifest.shards[i];
     let shard = match Shard::open(&dir.join(&listed.name)) {
         Ok(shard) => shard,
         Err(e) => {
             let r = e.report();
             let gone = if dir.join(&listed.name).exists() { "" } else { ": no such file" };
-            return vec![format!("{} ({}){gone}", r.what, r.place.clone().unwrap_or_default())];
+            return Ok(vec![format!("{} ({}){gone}", r.what, r.place.clone().unwrap_or_default())]);
         }
     };
     let mut damage = disagreements(manifest, i, &shard);
     if depth == Depth::Quick {
-        return damage;
+        return Ok(damage);
     }
     let mut bytes = Vec::new();
     for r in 0..shard.entries.len() {
-        bytes.clear();
-        // Read once more even if checked before: the disk is asked, not the memory of this process.
-        let mut result = shard.copy_payload(r, &mut bytes).and_then(|()| shard.check(r, &bytes));
-        if depth == Depth::Decode && shard.header.encoding == Encoding::Jpeg as u8 && result.is_ok() {
-            result = decode_record(&shard, r, &bytes, |_| ());
-        }
-        if let Err(e) = result {
-            damage.push(e.report().what.clone());
+        let sizes = Sizes::of(&shard, r);
+        let decodes = depth == Depth::Decode && shard.header.encoding == Encoding::Jpeg as u8;
+        let (doing, beside) = if decodes { ("decoding", sizes.decoding) } else { ("reading", 0) };
+        let look = || {
+            bytes.clear();
+            // Read once more even if checked before: the disk is asked, not the memory of this process.
+            let mut result = shard.copy_payload(r, &mut bytes).and_then(|()| shard.check(r, &bytes));
+            if decodes && result.is_ok() {
+                result = decode_record(&shard, r, &bytes, |_| ());
+            }
+            bytes.truncate(KEPT);
+            bytes.shrink_to(KEPT);
+            result
+        };
+        match record_room::with(&shard, r, doing, sizes.stored + beside, look) {
+            Ok(()) => {}
+            Err(e @ Error::Device(_)) => return Err(e),
+            Err(e) => damage.push(e.report().what.clone()),
         }
     }
     match hash_shard(&shard) {
@@ -115,7 +131,7 @@ fn verify_shard(dir: &Path, manifest: &Manifest, i: usize, depth: Depth) -> Vec<
         }
         Err(e) => damage.push(e.report().what.clone()),
     }
-    damage
+    Ok(damage)
 }
 
 /// SHA-256 of a whole shard file, after holding the part before the footer against the footer's own.

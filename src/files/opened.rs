@@ -28,8 +28,10 @@ pub fn open_file(path: &Path) -> Result<(File, Metadata)> {
 /// # Errors
 /// `Data`: not a file, unreadable, or larger, which is seen before memory is taken.
 pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let (file, _) = open_file(path)?;
+    let (file, found) = open_file(path)?;
     let mut bytes = Vec::new();
+    // Exactly, where memory that grows by doubling would take more; what cannot be had is an error of the reading.
+    let _ = bytes.try_reserve_exact(found.len().min(most) as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes).map_err(|e| Error::reading(path, e))?;
     if bytes.len() as u64 > most {
         return Err(Error::data(format!("more than {most} bytes")).at(path.display().to_string()).because("not the file it is taken for"));
