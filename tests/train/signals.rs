@@ -151,16 +151,28 @@ fn two_signals_at_once_are_one_and_two_apart_before_a_checkpoint_are_130() {
     // A step of seconds: the second signal comes before anything is saved.
     let output = folder.path().join("slow");
     let slow = "--model resnet50 --train-crop-size 192 -b 96 --threads 1";
-    let mut child = train(&data, &output).args(slow.split(' ')).stderr(Stdio::piped()).spawn().unwrap();
-    while !output.join("config.toml").exists() {
-        assert!(child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(5));
+    let interrupted = || {
+        let mut child = train(&data, &output).args(slow.split(' ')).stderr(Stdio::piped()).spawn().unwrap();
+        while !output.join("config.toml").exists() {
+            assert!(child.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(1500));
+        send(&child, "INT");
+        std::thread::sleep(Duration::from_millis(600));
+        send(&child, "INT");
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done, said)
+    };
+    let (mut done, mut said) = interrupted();
+    // A busy machine may not have begun the first step: then step 0 is saved, and to be gone on from.
+    for _ in 0..4 {
+        if done.status.code() == Some(75) && checkpoints(&output) == 1 {
+            std::fs::remove_dir_all(&output).unwrap();
+            (done, said) = interrupted();
+        }
     }
-    send(&child, "INT");
-    std::thread::sleep(Duration::from_millis(600));
-    send(&child, "INT");
-    let done = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(130) && said.contains("before the first checkpoint"), "{:?} {said}", done.status);
     assert_eq!(checkpoints(&output), 0);
     // What it says to do does it.

@@ -138,16 +138,16 @@ fn what_packed_images_cannot_give_is_said_once_with_both_sizes() {
         &["all 6 packed images (short side 48) were resized by pack already and are resized again to 36", "# val-resize-size = 36"],
     );
     assert_eq!(one.1.matches("is larger than").count(), 1, "{}", one.1);
-    says(&with("val", &["--val-resize-size", "48"]), 0, &["Resize(48, bilinear), CenterCrop(32)\n"]);
+    says(&with("val", &["--val-resize-size", "48"]), 0, &["Resize(48, bilinear), CenterCrop(32) batch"]);
     says(&with("val", &["--val-crop-size", "64"]), 0, &["--val-crop-size 64 is larger than all 6 packed images (short side 48)"]);
     says(&with("val", &["--crop-pct", "0.7"]), 0, &["Resize(45, bilinear)"]);
-    says(&with("whole", &[]), 0, &["Resize(36, bilinear), CenterCrop(32)\n"]);
+    says(&with("whole", &[]), 0, &["Resize(36, bilinear), CenterCrop(32) batch"]);
     for name in ["jpeg", "png"] {
         says(&with(name, &[]), 0, &["pack encoded all 6 packed images anew as JPEG: values differ from the originals"]);
     }
     says(&with("square", &["--val-resize-size", "48", "--val-crop-size", "33"]), 0, &["one pixel"]);
     // A filter is used, or refused where pack used another.
-    says(&with("whole", &["--val-interpolation", "lanczos"]), 0, &["Resize(36, lanczos), CenterCrop(32)\n"]);
+    says(&with("whole", &["--val-interpolation", "lanczos"]), 0, &["Resize(36, lanczos), CenterCrop(32) batch"]);
     says(&with("val", &["--val-interpolation", "bicubic"]), 0, &["Resize(36, bicubic)", "resized again"]);
     let refused = with("val", &["--val-interpolation", "bicubic", "--val-resize-size", "48"]);
     says(&refused, 2, &["bicubic was asked for, but pack resized all 6 packed images to 48 with bilinear", "--resize 0"]);

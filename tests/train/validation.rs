@@ -90,7 +90,7 @@ fn flags_mean_torchvision_s_resize_and_center_crop() {
         (&["--std", "0"], "--std"),
         (&["--mean", "a,b,c"], "--mean"),
         (&["--mean", "nan"], "--mean"),
-        (&["--class-names", names.to_str().unwrap()], "1 class names for 8 outputs"),
+        (&["--class-names", names.to_str().unwrap()], "1 class name for 8 outputs"),
     ] {
         let output = command("predict", &weights, &[&[image.to_str().unwrap()], wrong].concat());
         assert!([2, 65].contains(&output.status.code().unwrap()) && text(&output.stderr).contains(word), "{}", text(&output.stderr));
