@@ -40,5 +40,6 @@ mod sources;
 mod tables;
 mod threads;
 mod transforms;
+mod unclear;
 mod witnesses;
 mod zips;

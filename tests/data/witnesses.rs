@@ -100,7 +100,8 @@ fn what_says_the_same_needs_no_question() {
     let folders = "cat/0.png=cat cat/1.png=cat dog/0.png=dog dog/1.png=dog";
     of(&["{cat,dog}/{0,1}.png", "labels.csv=cat/0.png,cat\\ncat/1.png,cat\\ndog/0.png,dog\\ndog/1.png,dog\\n"], folders);
     of(&["{cat,dog}/{0,1}.png", "labels.csv=cat/0.png,7\\ncat/1.png,7\\ndog/0.png,3\\ndog/1.png,3\\n"], folders);
-    of(&["{cat,dog}/{0,1}.png", "{cat,dog}/metadata.csv=file_name,label\\n0.png,x\\n1.png,x\\n"], folders);
+    let own = "/metadata.csv=file_name,label\\n0.png,x\\n1.png,x\\n";
+    of(&["{cat,dog}/{0,1}.png", &format!("cat{own}"), &format!("dog{own}")], folders);
     let wrapped = "ds/images/0.png=cat ds/images/1.png=dog ds/images/2.png=cat ds/images/3.png=dog";
     of(&["ds/images/{0,1,2,3}.png", &format!("labels.csv={FOUR}")], wrapped);
     // Two files that each know a half.

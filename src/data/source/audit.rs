@@ -139,9 +139,9 @@ impl Audited<'_> {
         }
         let mut contradictions: Vec<Contradiction<'_>> = witnesses.iter().filter_map(|w| w.contradicts(&images, self)).collect();
         if self.by_folders() && !contradictions.is_empty() {
-            let usual = |w: &Witness| paths.iter().position(|p| *p == w.path).is_some_and(|n| n < usual);
-            let excused: HashSet<&str> =
-                witnesses.iter().filter(|w| unclear::excused(w, usual(w), &images, self)).map(|w| w.by.as_str()).collect();
+            let place = |w: &Witness| paths.iter().position(|p| *p == w.path);
+            let excused = |w: &&Witness| place(w).is_some_and(|n| unclear::excused(w, n < usual, &images, self));
+            let excused: HashSet<&str> = witnesses.iter().filter(excused).map(|w| w.by.as_str()).collect();
             contradictions.retain(|c| !excused.contains(c.by));
         }
         if contradictions.is_empty() {
@@ -160,7 +160,11 @@ impl Audited<'_> {
         }
         unclear::ask(&not_clear, self)?;
         let few: Vec<String> = witnesses.iter().filter_map(|w| w.note(&images, self)).collect();
-        if let Some(witness) = witnesses.iter().find(|w| w.others > 0).filter(|_| self.by_folders() && split_lists::of_no_split(self)) {
+        if let Some(witness) = witnesses
+            .iter()
+            .find(|w| w.others > 0 && w.path.starts_with(&self.tree))
+            .filter(|_| self.by_folders() && split_lists::of_no_split(self))
+        {
             return self.split_of(witness, &images);
         }
         if let Some(left) = witnesses.iter().find_map(|w| w.labels_left_out(&images)) {

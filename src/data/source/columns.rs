@@ -136,14 +136,39 @@ pub fn rows(text: &Text<'_>, wanted: &Wanted<'_>, there: &dyn Fn(&str) -> bool) 
     Ok(Lines { notes, ..lines })
 }
 
-/// How many columns a text has, which of them names the images, and the header.
-pub fn shape<'t>(text: &'t Text<'_>, there: &dyn Fn(&str) -> bool) -> Option<(usize, usize, Option<Fields<'t>>)> {
-    let sample = text.sample();
-    let (separator, width, image) = separator(text, &sample, there)?;
-    let all: Vec<Fields<'_>> = sample.iter().map(|(_, l)| fields(separator, l, width)).filter(|f| f.len() == width).collect();
-    let image = image?;
-    let header = text.keyed || all.len() > 1 && is_header(&all, image, None, there);
-    Some((width, image, all.into_iter().next().filter(|_| header)))
+/// How the lines of a text are made.
+pub struct Shape<'t> {
+    separator: Separator,
+    pub width: usize,
+    /// The column that names the images.
+    pub image: usize,
+    pub head: Option<Fields<'t>>,
+}
+
+impl<'t> Shape<'t> {
+    pub fn of(text: &'t Text<'_>, there: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let sample = text.sample();
+        let (separator, width, image) = separator(text, &sample, there)?;
+        let all: Vec<Fields<'_>> = sample.iter().map(|(_, l)| fields(separator, l, width)).filter(|f| f.len() == width).collect();
+        let image = image?;
+        let header = text.keyed || all.len() > 1 && is_header(&all, image, None, there);
+        Some(Self { separator, width, image, head: all.into_iter().next().filter(|_| header) })
+    }
+
+    /// Whether a column measures: numbers that are all different, or not all whole.
+    pub fn measures(&self, text: &Text<'_>, column: usize) -> bool {
+        let (mut seen, mut fraction, mut again) = (HashSet::new(), false, false);
+        for (_, line) in text.lines().skip(usize::from(self.head.is_some())) {
+            let fields = fields(self.separator, line, self.width);
+            let Some(cell) = fields.get(column).map(|c| c.trim()).filter(|c| !c.is_empty()) else { continue };
+            match Label::of(cell) {
+                Label::Name => return false,
+                kind => fraction |= kind == Label::Fraction,
+            }
+            again |= !seen.insert(cell.to_owned());
+        }
+        fraction || !again && seen.len() > 2
+    }
 }
 
 /// The fields of a line, without empty ones beyond the last column.

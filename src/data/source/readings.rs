@@ -143,9 +143,7 @@ impl Looked {
                     return Ok((looked, notes.into_iter().chain(more).collect(), files));
                 }
                 // Labels that lie with the folders: either may say the classes.
-                let parts = || layout::parts_of_one(&look.folders().iter().map(|d| d.name.clone()).collect::<Vec<_>>());
-                let with_folders =
-                    folders > 0 && !one_flat && !(folders > 1 && parts()) && own.as_ref().is_some_and(|o| o.known > 0 && !o.agrees);
+                let with_folders = folders > 0 && !one_flat && own.as_ref().is_some_and(|o| o.known > 0 && !o.agrees);
                 if list.is_none() && (one_flat || with_folders || look.images > 0 && labelled) {
                     all.push(Possible::Flat(own.map_or(look.images, |o| o.known)));
                 }

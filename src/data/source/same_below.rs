@@ -5,7 +5,7 @@
 
 use super::arrange::shown;
 use super::image_folder::below as folder;
-use super::layout::{self, Dir, Holds, ambiguous, says_nothing};
+use super::layout::{self, Dir, Holds, Reading, ambiguous, says_nothing};
 use super::looking::{Look, count, dirs};
 use super::masks::says_mask;
 use super::mount::Files;
@@ -29,7 +29,7 @@ pub fn refuse(look: &Look<'_>, root: &Path, files: &Files, part: Part) -> Result
     for dir in all.iter().copied().filter(|d| d.holds == Holds::Below).take(MOST) {
         let (at, depth, inner) = classes_in(&folder(root, &dir.name), files)?;
         let others = inner.iter().filter(|i| i.name != dir.name && names.contains(i.name.as_str())).count();
-        if others > 1 || others == 1 && names.len() == 2 {
+        if others > 1 {
             let again = (
                 format!(
                     "the {} folders beside {}, which holds them again with {} images",
@@ -43,18 +43,25 @@ pub fn refuse(look: &Look<'_>, root: &Path, files: &Files, part: Part) -> Result
         }
         inside.push((dir, at, depth, inner));
     }
+    // A class may be called train, where the others have no such word.
+    let says_split =
+        |name: &str| Part::with_rest(name).is_some() || ["test", "train", "val"].iter().any(|w| name.to_ascii_lowercase().ends_with(w));
+    let named = matches!(layout::read(&look.dirs, part, false), Reading::Classes { named: Some(_) });
+    if named && !all.iter().any(|d| Part::of_folder(&d.name).is_none() && says_split(&d.name)) {
+        return Ok(());
+    }
     let mut times: HashMap<&str, usize> = HashMap::new();
     inside.iter().flat_map(|(.., inner)| inner).for_each(|d| *times.entry(d.name.as_str()).or_default() += 1);
     let shared = |d: &&Dir| times.get(d.name.as_str()).is_some_and(|n| *n > 1) && !says_nothing(&d.name) && !says_mask(&d.name);
     let alike: Vec<&(&Dir, PathBuf, usize, Vec<Dir>)> =
         inside.iter().filter(|(.., inner)| inner.iter().filter(shared).count() > 1).collect();
-    let Some((_, at, depth, inner)) = alike.first().filter(|_| alike.len() > 1 && 2 * alike.len() >= all.len()) else { return Ok(()) };
+    let Some((first, at, depth, inner)) = alike.first().filter(|_| alike.len() > 1 && 2 * alike.len() >= all.len()) else { return Ok(()) };
     let classes: Vec<String> = inner.iter().take(4).map(|d| shown(&d.name)).collect();
     let more = if inner.len() > 4 { ", ..." } else { "" };
     let readings = [
         (look.as_classes(), format!("--source folder --input {origin}")),
         (
-            format!("the classes in each of these: {}{more}", classes.join(", ")),
+            format!("{} classes in {}: {}{more}, and such in the others", inner.len(), shown(&first.name), classes.join(", ")),
             format!("--input {} for the images of one; for all of them {}", at.display(), all_of_them(look, *depth, files, part)),
         ),
     ];

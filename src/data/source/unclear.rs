@@ -6,7 +6,7 @@
 //! read once for each of its columns.
 
 use super::audit::Audited;
-use super::columns::{self, Wanted};
+use super::columns::{Shape, Wanted};
 use super::join::within;
 use super::label_names::of_labels;
 use super::labels::key;
@@ -75,8 +75,8 @@ pub fn others(audited: &Audited<'_>) -> Vec<PathBuf> {
 pub fn told(path: &Path, listed: bool, images: &[Image], audited: &Audited<'_>) -> Told {
     let folders = audited.by_folders();
     let (tree, wanted, files) = (&audited.tree, audited.wanted, &audited.files);
-    // The witness of a usual name is as it was for other readings.
-    if !folders {
+    // Of other readings, and of what is no text, only what is said counts.
+    if !folders || super::devkit::is_devkit(path, files) {
         let read = witness::of_file(path, None, images, tree, wanted, files);
         return read.ok().flatten().map_or(Told::Nothing, Told::Says);
     }
@@ -90,7 +90,12 @@ pub fn told(path: &Path, listed: bool, images: &[Image], audited: &Audited<'_>) 
         Ok(None) => return Told::Nothing,
         Err(why) => why,
     };
-    if !listed && (SHARE * named.images < named.listed || named.by_folder) || named.classes < 2 && audited.listing.classes.len() > 1 {
+    // What lies above the input may be about others.
+    let few = SHARE * named.images < named.listed;
+    if few && !(listed && path.starts_with(tree))
+        || !listed && named.by_folder && why.exit_code() != 2
+        || named.classes < 2 && audited.listing.classes.len() > 1
+    {
         return Told::Nothing;
     }
     match columns(path, listed, images, audited) {
@@ -120,16 +125,18 @@ enum Columns {
 fn columns(path: &Path, listed: bool, images: &[Image], audited: &Audited<'_>) -> Columns {
     let keys: HashSet<&str> = images.iter().map(|i| key(&i.path)).collect();
     let Ok(text) = Text::read(path, &audited.files) else { return Columns::MaySay };
-    let Some((width, image, head)) = columns::shape(&text, &|field| keys.contains(key(field))) else { return Columns::MaySay };
+    let Some(shape) = Shape::of(&text, &|field| keys.contains(key(field))) else { return Columns::MaySay };
+    let (width, image, head) = (shape.width, shape.image, &shape.head);
     let boxed = head.as_ref().is_some_and(|h| words::boxes(h.iter().map(AsRef::as_ref)) >= 4);
     let mut may_say = width > MOST_COLUMNS;
     for n in (0..width.min(MOST_COLUMNS)).filter(|n| *n != image) {
         let called = head.as_ref().map_or("", |h| &h[n]);
         let describes = head.is_some() && (words::is_about(called) || words::is_split(called) || boxed && words::is_box(called));
+        let describes = describes || shape.measures(&text, n);
         let (image, label) = ((image + 1).to_string(), (n + 1).to_string());
         let wanted = Wanted { image: Some(&image), label: Some(&label), parts: audited.wanted.parts };
         match witness::of_file(path, Some(&wanted), images, &audited.tree, audited.wanted, &audited.files) {
-            Ok(Some(w)) if w.agrees(images) => return Columns::Agree,
+            Ok(Some(w)) if w.agrees(images, audited) => return Columns::Agree,
             Ok(Some(w)) => may_say |= !describes && !w.merely_numbers(images) && (listed || w.divides()),
             Ok(None) => {}
             Err(_) => may_say |= !describes,
@@ -156,11 +163,14 @@ impl Named {
         let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
         let text = if wide { super::table::decode(path, bytes).ok()? } else { String::from_utf8_lossy(&bytes).into_owned() };
         let (mut bare, mut below) = (HashSet::new(), HashSet::new());
+        // Prose may name an image, too.
+        let keys: HashSet<&str> = images.iter().map(|i| key(&i.path)).collect();
+        let (mut lines, mut naming) = (0, 0);
         for line in text.lines() {
             let fields = line.split(|c: char| matches!(c, ',' | ';' | '|' | '\t' | '"' | '[' | ']') || c.is_whitespace());
             for (n, field) in fields.filter(|f| !f.is_empty()).enumerate() {
-                // Numbers name an image at the beginning of a line alone.
-                if n > 0 && field.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                // Numbers name images in files of labels alone, at the beginning of a line.
+                if !(n == 0 && listed) && field.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
                     continue;
                 }
                 match field.rsplit_once(['/', '\\']) {
@@ -168,10 +178,15 @@ impl Named {
                     None => bare.insert(key(field)),
                 };
             }
+            lines += usize::from(!line.trim().is_empty());
+            naming += usize::from(line.split([',', ';', '|', '\t', '"', ' ']).any(|f| keys.contains(key(f.trim()))));
             // Names with blanks.
             line.split([',', ';', '|', '\t', '"']).filter(|f| f.trim().contains(' ')).for_each(|f| {
                 bare.insert(key(f.trim()));
             });
+        }
+        if !listed && !text.trim_start().starts_with(['{', '[']) && (naming < 2 || 2 * naming < lines) {
+            return None;
         }
         let all: Vec<super::join::Image<'_>> = images.iter().map(|i| super::join::Image { path: &i.path, archive: i.archive }).collect();
         let scope = super::join::scope(path, &all, &audited.tree, &audited.files);

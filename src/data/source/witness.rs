@@ -252,13 +252,9 @@ impl Witness {
     }
 
     /// Whether it divides the images of several classes as these do.
-    pub fn agrees(&self, images: &[Image]) -> bool {
-        let (mut there, mut back) = (HashMap::new(), HashMap::new());
-        let same = self
-            .both(images)
-            .into_iter()
-            .all(|(_, class, said)| *there.entry(class).or_insert(said) == said && *back.entry(said).or_insert(class) == class);
-        same && there.len() > 1
+    pub fn agrees(&self, images: &[Image], audited: &Audited<'_>) -> bool {
+        let classes: HashSet<u32> = self.both(images).into_iter().map(|b| b.1).collect();
+        classes.len() > 1 && self.parts(images, audited).is_none()
     }
 
     /// The images of the split, where lines of this and others know all of them.
