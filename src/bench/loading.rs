@@ -4,11 +4,16 @@
 use super::host::{Watch, anonymous_bytes, median};
 use crate::backend::{Augment, Memory, StoredBatch};
 use crate::cpu::Cpu;
+use crate::data::budget;
+use crate::data::held::Held;
 use crate::data::loader::{Batch, Loader, LoaderOptions, Source};
 use crate::data::order::Mixing;
 use crate::data::{MEAN, STD};
 use crate::error::{Error, Result};
 use std::sync::Arc;
+
+/// Threads, and what is too small to be counted one by one.
+const REST: u64 = 16 << 20;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -44,17 +49,39 @@ pub struct Report {
     pub anonymous_bytes: Option<u64>,
 }
 
+impl Options {
+    /// As the loader takes them.
+    fn loader(&self) -> LoaderOptions {
+        LoaderOptions {
+            mixing: self.mixing,
+            threads: self.threads,
+            limit: Some(self.most_batches),
+            ..LoaderOptions::train(self.batch_size, self.crop_size, (0.08, 1.0), 1, 1)
+        }
+    }
+
+    /// That memory has room for measuring `source`: the batches that the loader holds, images that are read, and a batch as f32.
+    ///
+    /// # Errors
+    /// `Device`, with the bytes needed and there; those of the images.
+    pub fn check_room(&self, source: &dyn Source) -> Result<()> {
+        let (loader, batch) = (self.loader(), self.batch_size.min(source.len()));
+        let held = Held::of(source, &loader)?;
+        let alive = (loader.batches_alive() as u64).min(loader.batches_per_epoch(source.len()).max(1));
+        let augmented = 12 * u64::from(self.crop_size).pow(2) * batch as u64;
+        let need = alive * held.batch(batch) as u64 + augmented + held.reading + REST;
+        budget::check(need, &format!("measuring with batches of {}", self.batch_size))
+            .map_err(|e| e.at("bench loader").next("a smaller --batch-size, fewer --workers, or a higher limit"))
+    }
+}
+
 /// Measures `source`.
 ///
 /// # Errors
-/// Those of the pictures; `Usage` if they fill no batch.
+/// Those of the pictures; `Usage` if they fill no batch; `Device` as [`Options::check_room`].
 pub fn measure(source: &Arc<dyn Source>, options: &Options) -> Result<Report> {
-    let base = LoaderOptions {
-        mixing: options.mixing,
-        threads: options.threads,
-        limit: Some(options.most_batches),
-        ..LoaderOptions::train(options.batch_size, options.crop_size, (0.08, 1.0), 1, 1)
-    };
+    let base = options.loader();
+    options.check_room(&**source)?;
     let batches = base.batches_per_epoch(source.len());
     let mut most = anonymous_bytes();
     let checked = pass(source, &base, &mut most, |_| Ok(()))?;

@@ -10,7 +10,7 @@ pub mod weights;
 pub use locate::{Wanted, locate};
 
 use crate::error::{Error, Result};
-use crate::files::Folder;
+use crate::files::{self, Folder};
 use crate::models::Model;
 use safetensors::File;
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,13 @@ fn placed(path: &Path) -> Result<(Folder, String)> {
 pub fn save_weights(path: &Path, model: &Model, card: &ModelCard, state: &State, batches: u64) -> Result<()> {
     // What is written is a copy.
     safetensors::check_room(4 * model.layout.len() as u64, &format!("writing {}", path.display()), "raise the limit")?;
+    if files::is_straight(path) {
+        check_finite(model, state, path)?;
+        let (tensors, meta) = as_file(model, card, state, batches);
+        return safetensors::write_straight(path, tensors, meta);
+    }
     let (folder, name) = placed(path)?;
+    files::remove_left_of(&folder, &name);
     save_weights_in((&folder, &name, false), model, card, state, batches)
 }
 
@@ -159,9 +165,15 @@ pub fn save_weights_in(
     batches: u64,
 ) -> Result<()> {
     check_finite(model, state, &folder.path().join(name))?;
+    let (tensors, meta) = as_file(model, card, state, batches);
+    safetensors::write_in(folder, name, replace, tensors, meta)
+}
+
+/// What a file of weights holds.
+fn as_file(model: &Model, card: &ModelCard, state: &State, batches: u64) -> (Vec<safetensors::TensorOut>, Map<String, Value>) {
     let mut tensors = weights::arena_to_tensors(&model.layout, "", &state.weights);
     tensors.extend(weights::running_to_tensors(&model.layout, &state.running, batches));
-    safetensors::write_in(folder, name, replace, tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card })))
+    (tensors, object(json!({ "format": FORMAT, "version": VERSION, "card": card })))
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -6,7 +6,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::files::{Folder, open_file};
+use crate::files::{self, Folder, open_file};
 use crate::limits::memory::{addresses, room};
 use safetensors::{Dtype as StDtype, SafeTensors};
 use serde_json::{Map, Value, json};
@@ -53,7 +53,26 @@ pub fn write(path: &Path, tensors: Vec<TensorOut>, meta: Map<String, Value>) -> 
 ///
 /// # Errors
 /// `Write`; without `replace` also where the name is taken.
-pub fn write_in(folder: &Folder, name: &str, replace: bool, mut tensors: Vec<TensorOut>, mut meta: Map<String, Value>) -> Result<()> {
+pub fn write_in(folder: &Folder, name: &str, replace: bool, mut tensors: Vec<TensorOut>, meta: Map<String, Value>) -> Result<()> {
+    let head = head(&mut tensors, meta);
+    let parts: Vec<&[u8]> = [head.as_slice()].into_iter().chain(tensors.iter().map(|t| t.bytes.as_slice())).collect();
+    folder.write(name, &parts, replace)
+}
+
+/// As [`write_in`], straight into the device or pipe `path`.
+///
+/// # Errors
+/// `Write`.
+pub fn write_straight(path: &Path, mut tensors: Vec<TensorOut>, meta: Map<String, Value>) -> Result<()> {
+    let head = head(&mut tensors, meta);
+    files::write_output(path, files::Kind::Result, |to| {
+        to.write_all(&head)?;
+        tensors.iter().try_for_each(|t| to.write_all(&t.bytes))
+    })
+}
+
+/// The length of the header and the header, of `tensors` in the order in which they are written.
+fn head(tensors: &mut [TensorOut], mut meta: Map<String, Value>) -> Vec<u8> {
     tensors.sort_by(|a, b| b.dtype.size().cmp(&a.dtype.size()).then_with(|| a.name.cmp(&b.name)));
     let crcs: BTreeMap<_, _> = tensors.iter().map(|t| (t.name.as_str(), format!("{:08x}", crc32c::crc32c(&t.bytes)))).collect();
     meta.insert("crc32c".into(), json!(crcs));
@@ -63,7 +82,7 @@ pub fn write_in(folder: &Folder, name: &str, replace: bool, mut tensors: Vec<Ten
     let mut header = Map::new();
     header.insert("__metadata__".into(), json!({ "format": "pt", META_KEY: meta }));
     let mut offset = 0;
-    for t in &tensors {
+    for t in tensors.iter() {
         let dtype = match t.dtype {
             DType::F64 => "F64",
             DType::F32 => "F32",
@@ -78,8 +97,7 @@ pub fn write_in(folder: &Folder, name: &str, replace: bool, mut tensors: Vec<Ten
     let mut header = Value::Object(header).to_string().into_bytes();
     header.resize((8 + header.len()).next_multiple_of(HEADER_ALIGN) - 8, b' ');
     let length = (header.len() as u64).to_le_bytes();
-    let parts: Vec<&[u8]> = [&length[..], &header].into_iter().chain(tensors.iter().map(|t| t.bytes.as_slice())).collect();
-    folder.write(name, &parts, replace)
+    [&length[..], &header].concat()
 }
 
 /// A tensor of a file.

@@ -1,10 +1,11 @@
 //! `export`: the weights of a checkpoint, or their moving average, as a file that torchvision loads with `strict=True`.
 
 use super::Outcome;
-use super::output::{check_ending, check_outputs, out};
+use super::output::{check_ending, check_outputs, out, remark};
 use super::weights::Weights;
 use crate::checkpoint::{self, State};
 use crate::error::Result;
+use crate::files::is_straight;
 use crate::text::counted;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -43,6 +44,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let state = State::fresh(weights.weights, weights.running);
     checkpoint::save_weights(&args.output, &weights.model, &weights.card, &state, weights.batches)?;
     let classes = counted(weights.card.classes.len() as u64, "class");
-    out!("wrote {}: {} for {classes}", args.output.display(), weights.model.name);
+    let line = format!("wrote {}: {} for {classes}", args.output.display(), weights.model.name);
+    // Behind weights in a pipe a line would be a part of them.
+    if is_straight(&args.output) {
+        remark!("{line}")
+    } else {
+        out!("{line}")
+    }
     Ok(Outcome::Done)
 }

@@ -146,6 +146,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Outcome> {
     if matches!(cli.command, Command::Verify(_) | Command::Inspect(_) | Command::Unpack(_) | Command::Selftest(_)) {
         crate::limits::global_pool(0)?; // the other commands size it by their flags
     }
+    if matches!(cli.command, Command::Export(_) | Command::Inspect(_) | Command::Schedule(_) | Command::Bench(_) | Command::Selftest(_)) {
+        signals::clean_up_on_signal(); // the others stop at a place of their own, or write nothing
+    }
     let command = std::panic::AssertUnwindSafe(|| match &cli.command {
         Command::Pack(args) => pack::run(args),
         Command::Verify(args) => verify::run(args),

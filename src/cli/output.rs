@@ -6,6 +6,7 @@ use crate::files;
 use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -36,14 +37,16 @@ pub fn note(text: Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
+/// What a terminal would obey, line breaks and tabs left out.
+fn obeyed(c: char) -> bool {
+    let turns = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() && !matches!(c, '\n' | '\t') || turns
+}
+
 /// `text` without what a terminal would obey: control characters but line breaks and tabs, and those that turn the direction of writing,
 /// as `\u` escapes. Names and values from files reach the terminal this way only; in JSON, where these can stand in strings alone, the
 /// escapes mean the same characters.
 fn printable(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
-        let turns = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        c.is_control() && !matches!(c, '\n' | '\t') || turns
-    };
     if !text.contains(obeyed) {
         return Cow::Borrowed(text);
     }
@@ -58,9 +61,23 @@ fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A name from a file within a line of text: [`line`] keeps line breaks, which a name must not make.
+/// A name from a file within a line of text: [`line`] keeps line breaks, which a name must not make. As a shell's `$'...'`, so that a line
+/// break and a backslash with an n stay two names.
 pub fn name(text: &str) -> Cow<'_, str> {
-    if text.contains(['\n', '\t']) { Cow::Owned(text.replace('\n', "\\n").replace('\t', "\\t")) } else { Cow::Borrowed(text) }
+    if !text.contains(|c: char| matches!(c, '\n' | '\t') || obeyed(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = "$'".to_owned();
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\t' => shown.push_str("\\t"),
+            '\\' | '\'' => shown.extend(['\\', c]),
+            c if obeyed(c) => shown.push_str(&format!("\\u{:04x}", c as u32)),
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown + "'")
 }
 
 /// Endings that promise a format.
@@ -117,9 +134,15 @@ pub fn check_ending(flag: &str, path: &Path, format: &str) -> Result<()> {
 /// `Write`, as [`files::check_output`]; `Usage` for two results in one file.
 pub fn check_outputs<'a>(kind: files::Kind, paths: impl IntoIterator<Item = Option<&'a PathBuf>>) -> Result<()> {
     let paths: Vec<&PathBuf> = paths.into_iter().flatten().collect();
+    // The folder by what it is, however its path is spelled, and the name in it.
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::metadata(folder).ok().map(|m| (m.dev(), m.ino(), path.file_name().map(ToOwned::to_owned)))
+    };
     for (i, path) in paths.iter().enumerate() {
         files::check_output(path, kind)?;
-        if paths[..i].contains(path) && !std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        let same = |other: &&PathBuf| other == path || place(other).is_some_and(|other| Some(other) == place(path));
+        if paths[..i].iter().any(same) && !std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             return Err(Error::usage("two results cannot be written into one file").at(path.display().to_string()).next("a name for each"));
         }
     }
@@ -154,6 +177,6 @@ mod tests {
         let json = serde_json::json!({ "class": "\u{1b}[2J\u{202e}\u{9b}x" }).to_string();
         let back: serde_json::Value = serde_json::from_str(&printable(&json)).unwrap();
         assert_eq!(back["class"], "\u{1b}[2J\u{202e}\u{9b}x");
-        assert_eq!(name("a\nb"), "a\\nb");
+        assert_eq!([name("a\nb"), name("a\\nb"), name("\u{1b}'")], ["$'a\\nb'", "a\\nb", "$'\\u001b\\''"]);
     }
 }

@@ -67,6 +67,9 @@ pub struct Args {
 /// # Errors
 /// `Data`: weights that cannot be read, or no image that can.
 pub fn run(args: &Args) -> Result<Outcome> {
+    if args.images.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(Error::usage("'-' is given twice, and standard input can be read once").next("one '-' among the images"));
+    }
     set_threads(args.threads)?;
     let device = open_device(&args.device)?;
     let named = args.preprocess.class_names()?;

@@ -8,11 +8,12 @@
 use super::Outcome;
 use super::output::remark;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::train::trainer::{Left, Requests};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::{exit, signal_name};
+use signal_hook::low_level::{emulate_default_handler, exit, signal_name};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ pub fn stop_on_signal(then: &'static str, outcome: Outcome) -> Result<Arc<Atomic
 /// As [`stop_on_signal`]; `end` says at the second signal how the process ends.
 fn listen(then: &'static str, end: impl Fn() -> (Outcome, &'static str) + Send + 'static) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let signals: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !ignored(s)).collect();
+    let signals = ending(false);
     for &signal in &signals {
         flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
     }
@@ -54,7 +55,7 @@ fn listen(then: &'static str, end: impl Fn() -> (Outcome, &'static str) + Send +
             if first.elapsed() >= ONE {
                 let (outcome, left) = end();
                 remark!("{name} again: {left}");
-                exit(outcome.exit_code().into());
+                files::end_cleanly(|| exit(outcome.exit_code().into()));
             }
         }
     });
@@ -68,6 +69,23 @@ fn listen(then: &'static str, end: impl Fn() -> (Outcome, &'static str) + Send +
         }
     }
     Ok(stop)
+}
+
+/// The signals that end a process, less a SIGHUP (and with `quietly` others too) that the caller had ignored.
+fn ending(quietly: bool) -> Vec<i32> {
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| !(quietly || s == SIGHUP) || !ignored(s)).collect()
+}
+
+/// For commands that need no clean stop: a signal ends them as it does by default, but what they were writing is removed first.
+pub fn clean_up_on_signal() {
+    let Ok(mut arrivals) = Signals::new(ending(true)) else { return };
+    let end = |signal| files::end_cleanly(|| drop(emulate_default_handler(signal)));
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(move || arrivals.forever().for_each(end));
+    if thread.is_err() {
+        // A limit on threads: as by default, from within the handler.
+        let always = Arc::new(AtomicBool::new(true));
+        ending(true).into_iter().for_each(|signal| drop(flag::register_conditional_default(signal, Arc::clone(&always))));
+    }
 }
 
 /// What signals ask of a training run.

@@ -1,5 +1,6 @@
 //! What a pack would take, before it is begun: a sample of the pictures is read, decoded and stored in memory, and multiplied.
 
+use super::budget;
 use super::compressed::JpegOptions;
 use super::decode;
 use super::plan::{Item, Plan, PlanOptions};
@@ -18,6 +19,9 @@ use std::time::Instant;
 
 /// Pictures that are looked at, spread evenly over the names.
 const SAMPLE: usize = 512;
+
+/// Bytes of a file whose memory is kept for the next one.
+const KEPT: usize = 1 << 20;
 
 /// Sizes and time of one way to store the pictures.
 #[derive(Clone, Debug)]
@@ -50,7 +54,7 @@ impl Estimate {
     /// Looks at `input`; `output` need not exist. `None` when `stop` was set.
     ///
     /// # Errors
-    /// `Data` when the source cannot be listed; `Usage` for impossible options.
+    /// `Data` when the source cannot be listed; `Usage` for impossible options; `Device` when memory cannot hold an image.
     pub fn make(
         input: &Path,
         source: &SourceOptions,
@@ -79,7 +83,19 @@ impl Estimate {
             Item { path, place, label: file.label, bytes: len, sha256, crc, estimated: 0, pixels, memory, unreadable }
         };
         let sample: Vec<&source::SourceFile> = listing.files.iter().step_by(step).collect();
-        let items: Vec<Item> = pool.install(|| sample.par_iter().map_init(Vec::new, |bytes, file| item(file, bytes)).collect());
+        // As the plan of a pack reads them: of files of hundreds of megabytes as many at once as memory holds.
+        let looked = |bytes: &mut Vec<u8>, file: &source::SourceFile| {
+            let read = || {
+                let item = item(file, bytes);
+                bytes.clear();
+                bytes.shrink_to(KEPT);
+                Ok(item)
+            };
+            budget::taking(store.len_of(&file.place), || "reading a file".to_owned(), read)
+                .map_err(|e| e.at(store.describe(&file.path, &file.place)).next("raise the limit, or leave the file out"))
+        };
+        let items: Result<Vec<Item>> = pool.install(|| sample.par_iter().map_init(Vec::new, |bytes, file| looked(bytes, file)).collect());
+        let items = items?;
         let scale = pictures as f64 / items.len().max(1) as f64;
         let whole = |sampled: u64| (sampled as f64 * scale) as u64;
         let source_bytes = whole(items.iter().map(|i| i.bytes).sum());

@@ -7,14 +7,16 @@ use super::shard_writer::{Record, ShardPlan, ShardWriter};
 use super::sums::ChannelSums;
 use super::synthetic::Synthetic;
 use crate::error::{Error, Result};
+use crate::files;
 use rayon::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Pictures made at once, in parallel.
+/// Pictures made at once, in parallel, and their bytes.
 const AT_ONCE: usize = 1024;
+const BYTES_AT_ONCE: usize = 32 << 20;
 
 /// Square pictures, each a function of its number.
 pub struct Made<'a> {
@@ -45,6 +47,7 @@ impl Made<'_> {
         let fixed = if encoding == Encoding::RawFixed { (self.side, self.side) } else { (0, 0) };
         let (mut shards, mut sums, mut per_class) = (Vec::new(), ChannelSums::default(), vec![0u64; classes.len()]);
         let shard_count = self.count.div_ceil(self.records_per_shard);
+        let at_once = AT_ONCE.min(BYTES_AT_ONCE / (3 * usize::from(self.side).pow(2)).max(1)).max(1);
         for index in 0..shard_count {
             let first = index * self.records_per_shard;
             let numbers: Vec<usize> = (first..(first + self.records_per_shard).min(self.count)).collect();
@@ -62,7 +65,7 @@ impl Made<'_> {
                 options: self.options.clone(),
             };
             let mut writer = ShardWriter::create(dir, plan)?;
-            for numbers in numbers.chunks(AT_ONCE) {
+            for numbers in numbers.chunks(at_once) {
                 let pictures: Vec<_> = numbers.par_iter().map(|&i| (self.pixels)(i)).collect();
                 for (&i, pixels) in numbers.iter().zip(pictures) {
                     let record = self.record(i, pixels?);
@@ -139,7 +142,7 @@ impl Scratch {
         let name = |k: u32| format!("imagenet-engine-{purpose}-{}-{k}", std::process::id());
         // In containers every process may bear the same number, and another's folder is never taken.
         for path in (0..1000).map(|k| std::env::temp_dir().join(name(k))) {
-            match std::fs::create_dir(&path) {
+            match files::made_for_passing_use(&path) {
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 made => return made.map(|()| Self(path.clone())).map_err(|e| Error::writing(&path, e)),
             }
@@ -156,6 +159,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        files::forget_folder(&self.0);
         let _ = std::fs::remove_dir_all(&self.0); // what cannot be removed lies among the temporary files
     }
 }

@@ -26,6 +26,13 @@ impl Synthetic {
     }
 }
 
+impl Synthetic {
+    /// Of so many pictures of this size, without any pixels: for what is asked before they are made.
+    pub fn of_size(len: usize, width: u32, height: u32) -> Self {
+        Self { len, width, height, classes: Vec::new(), noise: Vec::new() }
+    }
+}
+
 impl Source for Synthetic {
     fn len(&self) -> usize {
         self.len

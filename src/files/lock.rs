@@ -86,12 +86,21 @@ impl Lock {
 
 /// A folder that is no longer where it was when it was opened.
 pub fn moved(folder: &Folder) -> Error {
-    let now = folder.now_at().filter(|path| !path.to_string_lossy().ends_with(" (deleted)"));
-    let (where_now, next) = match now {
+    let gone = folder.now_at().is_none_or(|path| path.to_string_lossy().ends_with(" (deleted)"));
+    // The system names a path also where something else was mounted over it, or in another namespace: then it leads elsewhere.
+    let leads_here = |path: &Path| {
+        let there = std::fs::metadata(path).ok().zip(folder.handle().metadata().ok());
+        there.is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()))
+    };
+    let (where_now, next) = match folder.now_at().filter(|path| leads_here(path)) {
         Some(path) => {
             (format!("it is {} now", path.display()), "move it back, or name its new place as --output; then run the same command again")
         }
-        None => ("it was removed".to_owned(), "run the same command again"),
+        None if gone => ("it was removed".to_owned(), "run the same command again"),
+        None => {
+            let next = "if something was mounted over it, unmount that; or name another --output; then run the same command again";
+            ("it is no longer reachable by a path".to_owned(), next)
+        }
     };
     Error::write(format!("the folder was moved or replaced while it was in use: {where_now}"))
         .at(folder.path().display().to_string())

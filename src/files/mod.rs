@@ -7,6 +7,7 @@
 pub mod calls;
 mod failpoint;
 mod folder;
+mod live;
 mod lock;
 mod opened;
 mod output;
@@ -14,10 +15,11 @@ mod temporary;
 
 pub use failpoint::{POINTS, failpoint};
 pub use folder::Folder;
+pub use live::{end_cleanly, forget_folder, made_for_passing_use};
 pub use lock::{Lock, moved};
 pub use opened::{most_open_files, open_file, raise_open_files, read_file};
-pub use output::{Kind, check_output, write_output};
-pub use temporary::remove_temporaries;
+pub use output::{Kind, check_output, is_straight, write_output};
+pub use temporary::{remove_left_of, remove_temporaries};
 
 use crate::error::{Error, Result};
 use std::ffi::OsString;
@@ -25,12 +27,13 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A file under construction. Dropped without [`NewFile::publish`], it is removed.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
-    folder: Folder,
+    folder: Arc<Folder>,
     /// Its name in the folder; none once it has its final one.
     unnamed: Option<OsString>,
     /// For messages, and for those who watch the calls.
@@ -58,8 +61,8 @@ impl NewFile {
     pub fn create_in(folder: &Folder, name: &str, replace: bool, expected: u64) -> Result<Self> {
         let target = folder.path().join(name);
         let fail = |e| refused(&target, expected, 0, e);
-        let folder = folder.again().map_err(fail)?;
-        let (file, unnamed) = temporary::create(&folder, name).map_err(fail)?;
+        let folder = Arc::new(folder.again().map_err(fail)?);
+        let (file, unnamed) = live::noted(&folder, || temporary::create(&folder, name)).map_err(fail)?;
         failpoint("temp-created");
         Ok(Self { file, temporary: folder.path().join(&unnamed), folder, unnamed: Some(unnamed), target, replace, expected })
     }
@@ -118,7 +121,9 @@ impl NewFile {
             ErrorKind::AlreadyExists => Error::write("refusing to overwrite").at(self.target.display().to_string()),
             _ => self.fail(e),
         })?;
-        self.unnamed = None;
+        if let Some(name) = self.unnamed.take() {
+            live::forget(&name, &self.folder);
+        }
         Ok(())
     }
 }
@@ -127,6 +132,7 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(name) = &self.unnamed {
             let _ = self.folder.unlink(name);
+            live::forget(name, &self.folder);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The rule, for every command: reports (tables, JSON, plots) replace a file of the name, as scripts that run twice or use `mktemp` expect;
 //! weights and images never do. What is no file (a device, a named pipe, `/dev/stdout`, `/dev/fd/N`) is written straight into. A file appears whole or not at all. A pipe that nobody reads is waited for, but not for ever.
 
-use super::{Folder, NewFile, calls, folder_of};
+use super::{Folder, NewFile, calls, folder_of, remove_left_of};
 use crate::error::{Error, Result};
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
@@ -69,7 +69,9 @@ pub fn write_output(path: &Path, kind: Kind, content: impl FnOnce(&mut dyn Write
             let target = if path.is_symlink() { fs::canonicalize(path).map_err(|e| Error::writing(path, e))? } else { path.to_owned() };
             let path = target.as_path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let new = NewFile::create(folder_of(path), &name, kind == Kind::Report, 0)?;
+            let folder = Folder::hold(folder_of(path))?;
+            remove_left_of(&folder, &name);
+            let new = NewFile::create_in(&folder, &name, kind == Kind::Report, 0)?;
             let mut counted = Counted { new: &new, at: 0 };
             let mut buffered = BufWriter::with_capacity(1 << 16, &mut counted);
             content(&mut buffered).and_then(|()| buffered.flush()).map_err(|e| new.fail(e))?;
@@ -80,6 +82,11 @@ pub fn write_output(path: &Path, kind: Kind, content: impl FnOnce(&mut dyn Write
     let mut buffered = BufWriter::with_capacity(1 << 16, straight);
     let written = content(&mut buffered).and_then(|()| buffered.flush());
     written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Error::writing(path, e)) })
+}
+
+/// Whether `path` names no file but what is written straight into.
+pub fn is_straight(path: &Path) -> bool {
+    matches!(place(path, Kind::Result), Ok(Place::Open(_) | Place::Device | Place::Pipe))
 }
 
 /// A file under construction as a stream; each call may be watched.

@@ -12,6 +12,8 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const MARK: &str = ".ie-tmp-";
+/// A file of a living process that is not locked for so long was left by one that had its number.
+const AGE: std::time::Duration = std::time::Duration::from_secs(10);
 /// Characters of a name that are kept, of 4 bytes at most: names of 255 bytes are the longest that file systems allow.
 const MOST_NAME: usize = 56;
 
@@ -63,6 +65,25 @@ pub fn remove_temporaries(folder: &Folder) -> Result<()> {
     Ok(())
 }
 
+/// Removes what a killed process left of writing `name` in `folder`, which may be anybody's: only what is surely nobody's. What cannot be
+/// looked at or removed stays; it is in nobody's way.
+pub fn remove_left_of(folder: &Folder, name: &str) {
+    let begin: String = name.chars().take(MOST_NAME).collect();
+    let begin = format!(".{begin}{MARK}");
+    for found in folder.names().unwrap_or_default() {
+        let text = found.to_string_lossy();
+        let Some((process, _)) = text.strip_prefix(&begin).and_then(|tail| tail.split_once('-')).filter(|_| ours(&text)) else { continue };
+        // Between making a file and locking it there is a moment.
+        let alive = u32::from_str_radix(process, 16).is_ok_and(|pid| std::path::Path::new("/proc").join(pid.to_string()).exists());
+        let old =
+            |file: &File| file.metadata().is_ok_and(|m| m.is_file() && m.modified().is_ok_and(|t| t.elapsed().is_ok_and(|t| t >= AGE)));
+        let nobodys = |file: File| (!alive || old(&file)) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if folder.read(&found).is_ok_and(|file| file.metadata().is_ok_and(|m| m.is_file()) && nobodys(file)) {
+            let _ = folder.unlink(&found);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +105,17 @@ mod tests {
         drop(file);
         remove_temporaries(&held).unwrap();
         assert!(!live.exists());
+    }
+
+    #[test]
+    fn what_was_left_of_one_name_is_removed_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, held) = (folder.path(), Folder::open(folder.path()).unwrap());
+        let (_file, live) = create(&held, "a").unwrap();
+        let (left, others) = (".a.ie-tmp-7fffffff-0001", [".b.ie-tmp-7fffffff-0001", ".a.ie-tmp-notes", "a"]);
+        others.iter().chain([&left]).for_each(|name| fs::write(dir.join(name), "x").unwrap());
+        remove_left_of(&held, "a");
+        assert!(!dir.join(left).exists() && dir.join(live).exists() && others.iter().all(|name| dir.join(name).exists()));
     }
 
     #[test]

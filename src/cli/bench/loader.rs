@@ -12,6 +12,7 @@ use crate::data::order::Mixing;
 use crate::data::order::Shuffle;
 use crate::data::place::Place;
 use crate::data::reading::{Io, PageCache, ReadOptions, VerifyReads};
+use crate::data::synthetic::Synthetic;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::text::{count, counted};
@@ -70,17 +71,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome> {
     check_outputs(crate::files::Kind::Report, [args.json.as_ref(), args.csv.as_ref()])?;
     set_threads(args.threads)?;
-    let scratch = if args.data.is_some() { None } else { Some(make(&args.made)?) };
-    let Some(dir) = args.data.as_deref().or(scratch.as_ref().map(Scratch::path)) else {
-        return Err(Error::internal("no images").at("bench loader"));
-    };
-    let watch = Watch::start();
     let Args { shuffle, shuffle_block, shuffle_window, io, verify_reads: verify, page_cache, .. } = *args;
     let mixing = Config { shuffle, shuffle_block, shuffle_window, ..Config::default() }.mixing();
-    let (dataset, place) = Place::open(dir, ReadOptions { io, verify, page_cache }, mixing)?;
-    let open_s = watch.spent().wall_s;
-    let encoding = dataset.encoding().name();
-    let source: Arc<dyn Source> = Arc::new(dataset);
     let options = Options {
         batch_size: args.batch_size as usize,
         crop_size: args.train_crop_size,
@@ -89,6 +81,15 @@ pub fn run(args: &Args) -> Result<Outcome> {
         repeats: args.repeats as usize,
         most_batches: args.limit_batches,
     };
+    let scratch = if args.data.is_some() { None } else { Some(make(&args.made, &options)?) };
+    let Some(dir) = args.data.as_deref().or(scratch.as_ref().map(Scratch::path)) else {
+        return Err(Error::internal("no images").at("bench loader"));
+    };
+    let watch = Watch::start();
+    let (dataset, place) = Place::open(dir, ReadOptions { io, verify, page_cache }, mixing)?;
+    let open_s = watch.spent().wall_s;
+    let encoding = dataset.encoding().name();
+    let source: Arc<dyn Source> = Arc::new(dataset);
     let r = loading::measure(&source, &options)?;
     out!("{}, {place}", counted(place.pictures as u64, "image"));
     let shuffle = match options.mixing {
@@ -131,12 +132,13 @@ pub fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// `COUNTxSIDE` of noise.
-fn make(text: &str) -> Result<Scratch> {
+/// `COUNTxSIDE` of noise, where there is room to measure them.
+fn make(text: &str, options: &Options) -> Result<Scratch> {
     let numbers = text.split_once('x').and_then(|(count, side)| Some((count.parse().ok()?, side.parse().ok()?)));
     let Some((count, side)) = numbers.filter(|&(count, side): &(usize, u16)| count > 0 && (1..=MOST_SIDE).contains(&side.into())) else {
         return Err(Error::usage(format!("'{text}' is not COUNTxSIDE")).at("--made").next("--made 2048x256"));
     };
+    options.check_room(&Synthetic::of_size(count, side.into(), side.into()))?;
     let scratch = Scratch::new("bench-loader")?;
     write_noise(scratch.path(), count, side, 1000, 1 << 16)?;
     Ok(scratch)
