@@ -271,7 +271,7 @@ impl Run<'_> {
 }
 
 /// `ids` in runs of at most `count`, of at most `bytes` by `weigh` unless one alone has more.
-fn chunks<'a>(ids: &'a [usize], count: usize, bytes: u64, weigh: impl Fn(&[usize]) -> u64) -> impl Iterator<Item = &'a [usize]> {
+fn chunks(ids: &[usize], count: usize, bytes: u64, weigh: impl Fn(&[usize]) -> u64) -> impl Iterator<Item = &[usize]> {
     let mut rest = ids;
     std::iter::from_fn(move || {
         let fits = |n: &usize| *n == 1 || weigh(&rest[..*n]) <= bytes;

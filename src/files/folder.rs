@@ -72,7 +72,7 @@ impl Folder {
     /// Whether `name` in this folder is `other`, and no link to it.
     pub fn holds(&self, name: &str, other: &Self) -> bool {
         let there = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
-        there.ok().zip(other.handle.metadata().ok()).is_some_and(|(a, b)| (a.st_dev as u64, a.st_ino as u64) == (b.dev(), b.ino()))
+        there.ok().zip(other.handle.metadata().ok()).is_some_and(|(a, b)| (a.st_dev, a.st_ino) == (b.dev(), b.ino()))
     }
 
     /// Where the folder lies now, as far as the system says.

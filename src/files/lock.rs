@@ -60,7 +60,7 @@ impl Lock {
         }
         // A passing lock may have been removed between our opening and locking it; another process then holds the new file.
         let there = statat(folder.handle(), name, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let same = there.zip(file.metadata().ok()).is_some_and(|(a, b)| (a.st_dev as u64, a.st_ino as u64) == (b.dev(), b.ino()));
+        let same = there.zip(file.metadata().ok()).is_some_and(|(a, b)| (a.st_dev, a.st_ino) == (b.dev(), b.ino()));
         if !same {
             drop((file, folder));
             return Self::take_in(at, name, passing, doing);

@@ -63,7 +63,7 @@ pub struct EpochSums {
 }
 
 impl EpochSums {
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self { began: Instant::now(), steps: 0, loss: 0.0, speed: Speed::default(), eval: None }
     }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_epoch_has_the_mean_of_its_steps() {
-        let mut sums = EpochSums::new();
+        let mut sums = EpochSums::begin();
         assert!(sums.is_empty());
         [1.0, 2.0, 6.0].into_iter().for_each(|loss| sums.add(loss));
         sums.speed.add(96, Duration::from_secs(3));
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn an_epoch_that_was_only_evaluated_has_no_loss_and_no_rate() {
         let score = Score { loss: 1.0, top1: 0.5, top5: 1.0, images: 8 };
-        let sums = EpochSums { eval: Some((score, None)), ..EpochSums::new() };
+        let sums = EpochSums { eval: Some((score, None)), ..EpochSums::begin() };
         assert!(!sums.is_empty());
         let end = sums.end(1, 2, 0.1, None, None);
         assert_eq!((end.loss, end.images_per_s), (None, None));

@@ -96,7 +96,7 @@ pub fn run<B: Backend>(
         log,
         learner,
         began: (Instant::now(), progress.update),
-        epoch: EpochSums::new(),
+        epoch: EpochSums::begin(),
         progress,
         under_way: VecDeque::new(),
         saved,
@@ -294,7 +294,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// Says how the epoch of the last step ended, and begins the next; nothing where neither a step nor an evaluation is new.
     fn end_epoch(&mut self) {
-        let sums = std::mem::replace(&mut self.epoch, EpochSums::new());
+        let sums = std::mem::replace(&mut self.epoch, EpochSums::begin());
         let (done, (began, before)) = (self.progress.update, self.began);
         if sums.is_empty() || done == 0 {
             return;
