@@ -147,8 +147,9 @@ fn near(dir: &Path) -> Option<PathBuf> {
         let (parent, wrong): (PathBuf, _) = (parts[..n - 1].iter().collect(), parts[n - 1].as_os_str().to_str()?);
         let listed = if parent.as_os_str().is_empty() { Path::new(".") } else { &parent };
         let names: Vec<String> = std::fs::read_dir(listed).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
-        let packed =
-            |name: &str| Some(parent.join(name).join(parts[n..].iter().collect::<PathBuf>())).filter(|p| p.join(MANIFEST).is_file());
+        let packed = |name: &str| {
+            Some(parts[n..].iter().fold(parent.join(name), |path, part| path.join(part))).filter(|p| p.join(MANIFEST).is_file())
+        };
         packed(nearest(wrong, names.iter().map(String::as_str).filter(|name| packed(name).is_some()))?)
     })
 }

@@ -62,7 +62,7 @@ const MISTAKES: &[(&str, i32, &[&str])] = &[
     ("train --data D/pakced/train", 65, &["next:  D/packed/train, which is there"]),
     ("train --data D/packed/train --val D/packed/vall", 65, &["next:  D/packed/val, which is there"]),
     ("verify D/run", 65, &["the folder of a training run", "--weights D/run"]),
-    ("verify D/gone", 65, &["no such file", "missing: deleted, or not copied"]),
+    ("verify D/gone", 65, &["missing: deleted, or not copied"]),
     (
         "train --data D/gone",
         65,
