@@ -157,5 +157,5 @@ fn what_packed_images_cannot_give_is_said_once_with_both_sizes() {
     says(&with("val", &["--crop-pct", "1.5"]), 2, &["--crop-pct"]);
     says(&with("val", &["--val-resize-size", "8192"]), 2, &["--val-resize-size", "8,191"]);
     // Without augmentation, training images are cropped by the same rule.
-    says(&with("whole", &["--augment", "none"]), 0, &["training      Resize(32, bilinear), CenterCrop(32)"]);
+    says(&with("whole", &["--augment", "none"]), 0, &["--augment none: Resize(32, bilinear), CenterCrop(32)"]);
 }
